@@ -1,0 +1,1 @@
+"""PostgreSQL: engine, embedded server, unit of work, walls between tenants, position counter, audit hash chain, migrations."""
