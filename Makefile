@@ -1,0 +1,46 @@
+# Revline. `make demo` and `make test` do all their own set-up; they need Python 3.11 and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TESTS ?= tests
+WORKERS ?= 2
+
+.PHONY: help demo test test-real lint format lock schemas migration clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/' | sort
+
+$(READY): requirements/development.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Revline needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+demo: $(READY) ## two tenants, a month of Stripe input, a real Tryton and a simulated ERP, to posted documents
+	$(BIN)/revline demo
+
+test: $(READY) ## every test that runs in minutes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+lint: $(READY) ## ruff, mypy, import-linter, deptry and the lints of our own
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry src
+	$(BIN)/python -m tools.lint_tenancy src
+
+format: $(READY) ## write what ruff would
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## pin every requirement with its hashes (no addresses)
+	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-options --no-header \
+		--allow-unsafe --strip-extras -o requirements/runtime.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-options --no-header \
+		--allow-unsafe --strip-extras --extra development -o requirements/development.txt pyproject.toml
+
+clean: ## remove what was made, not what was installed
+	rm -rf build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache

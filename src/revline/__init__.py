@@ -1,0 +1,1 @@
+"""Revline: the governed layer between what a SaaS company sells and what its ERP books."""

@@ -1,0 +1,1 @@
+"""Developer tools: lints of our own and generators. Not shipped."""
