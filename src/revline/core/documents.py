@@ -1,4 +1,6 @@
-"""Documents: one intended effect in a far system each, with its identity, order and content. Knows no far system and no account code.
+"""Documents: one intended effect in a far system each, with its identity, order and content.
+
+Knows no far system and no account code.
 
 A document names Revline's ids and neutral keys only; far-side ids and codes go in when it is sent. Its id and external
 reference exist before anything is sent. Content never changes within a revision.
@@ -32,7 +34,10 @@ class DocumentKind(StrEnum):
 
 
 class Rank(IntEnum):
-    """Order of dependence. A document waits only for a lower rank, or for an earlier sequence of its own lane, so waiting can't close a circle."""
+    """Order of dependence.
+
+    A document waits only for a lower rank, or for an earlier sequence of its own lane, so waiting can't close a circle.
+    """
 
     MASTER = 0
     INVOICE = 1

@@ -268,9 +268,7 @@ class ErpConnector(Protocol):
         """The record as it is now, with its GL entries when it is posted."""
         ...
 
-    async def list_changed(
-        self, *, record_kind: str, company: str, cursor: str, limit: int
-    ) -> ChangedPage | Problem:
+    async def list_changed(self, *, record_kind: str, company: str, cursor: str, limit: int) -> ChangedPage | Problem:
         """Records changed since the cursor ("" from the start), oldest first, at most `limit` a page."""
         ...
 

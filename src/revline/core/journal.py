@@ -67,7 +67,9 @@ def imbalance(entry: JournalEntry) -> Problem | None:
     """Why the entry does not balance, or None: per functional currency always, per transaction currency unless a line converts."""
     functional = sum((line.functional_debit - line.functional_credit for line in entry.lines), Decimal(0))
     if functional:
-        return problem("journal.unbalanced", f"functional debits exceed credits by {functional} {entry.functional_currency}")
+        return problem(
+            "journal.unbalanced", f"functional debits exceed credits by {functional} {entry.functional_currency}"
+        )
     open_by_currency: dict[str, Decimal] = defaultdict(Decimal)
     for line in entry.lines:
         if line.debit < 0 or line.credit < 0 or (line.debit and line.credit):

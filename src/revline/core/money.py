@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 else:
 
     class Amount(Decimal):
-        """A Decimal that is decoded from a plain decimal string only. Type checkers see Decimal, so arithmetic needs no ceremony."""
+        """A Decimal that is decoded from a plain decimal string only. Type checkers see Decimal."""
 
         __slots__ = ()
 
 
 class Rounding(StrEnum):
-    """How a product or quotient is brought to the currency's scale. Half-up is the rule for money; half-even where the ERP does so."""
+    """How a product or quotient is brought to scale. Half-up is the rule for money; half-even where the ERP does so."""
 
     HALF_UP = "half_up"
     HALF_EVEN = "half_even"

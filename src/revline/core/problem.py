@@ -91,9 +91,7 @@ class ProblemError(Exception):
 CATALOGUE: Final[dict[str, ProblemType]] = {}
 
 
-def define(
-    *, code: str, title: str, status: int, retryable: Retryable, mender: Mender, remedy: str
-) -> ProblemType:
+def define(*, code: str, title: str, status: int, retryable: Retryable, mender: Mender, remedy: str) -> ProblemType:
     """Add a code to the catalogue. Each package defines its own codes once, at import; a second definition is an error."""
     if code in CATALOGUE:
         raise ValueError(f"problem code {code} is defined twice")

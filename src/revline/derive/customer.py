@@ -1,0 +1,38 @@
+"""What should exist of a customer: a master record, and no accounting event. Pure."""
+
+from __future__ import annotations
+
+from revline.core.canonical import Customer
+from revline.core.documents import CustomerContent
+from revline.core.facts import Fact
+from revline.derive.expectation import (
+    EntityScope,
+    Expectation,
+    Need,
+    RootFacts,
+    newest_by_source,
+    silent_rest,
+)
+
+
+def needs(facts: tuple[Fact, ...]) -> tuple[Need, ...]:
+    """A customer stands alone."""
+    return ()
+
+
+def expect(known: RootFacts, scope: EntityScope) -> Expectation:
+    """The newest snapshot's master record. A customer the source deleted keeps its record: books name it."""
+    current = next(iter(newest_by_source(known.facts, Customer)), None)
+    if current is None:
+        return Expectation(silent=silent_rest(known.facts, used=(), rules={}))
+    customer = current.translated.snapshot
+    assert isinstance(customer, Customer)
+    master = CustomerContent(
+        name=customer.name or customer.outside_id,
+        email=customer.email,
+        address=customer.address,
+        currency=customer.currency,
+        tax_ids=customer.tax_ids,
+        outside_id=customer.outside_id,
+    )
+    return Expectation(master=master, silent=silent_rest(known.facts, used=(current,), rules={}))

@@ -1,0 +1,164 @@
+"""What should exist of an invoice: issued, voided, marked uncollectible, and the payments applied to it. Pure."""
+
+from __future__ import annotations
+
+from revline.core.canonical import Invoice, InvoicePayment, InvoiceStatus, Payment, PaymentIntent, PaymentStatus
+from revline.core.clock import local_date
+from revline.core.events import (
+    AppliedPayment,
+    EventKind,
+    IssuedInvoice,
+    UncollectibleInvoice,
+)
+from revline.core.facts import Fact, Name
+from revline.core.ids import SourceObject
+from revline.derive.expectation import (
+    EntityScope,
+    Expectation,
+    Need,
+    RootFacts,
+    Supported,
+    make_event,
+    newest,
+    newest_by_source,
+    silent_rest,
+)
+
+
+def needs(facts: tuple[Fact, ...]) -> tuple[Need, ...]:
+    """The customer, and the payment or intent behind every paid application."""
+    wanted: set[Need] = set()
+    for fact in facts:
+        match fact.translated.snapshot:
+            case Invoice(customer=customer) if customer:
+                wanted.add(_outside("customer", customer))
+            case InvoicePayment(status="paid", payment=payment) if payment:
+                wanted.add(_outside("payment", payment))
+            case InvoicePayment(status="paid", payment_intent=intent) if intent:
+                wanted |= {_by_intent("payment", intent), _by_intent("payment_intent", intent)}
+    return tuple(sorted(wanted))
+
+
+def expect(known: RootFacts, scope: EntityScope) -> Expectation:
+    """The events of one invoice root from all its facts, whatever order they came in."""
+    invoices = [fact for fact in known.facts if isinstance(fact.translated.snapshot, Invoice)]
+    events: list[Supported] = []
+    awaited: set[Need] = set()
+    rules: dict[str, str] = {}
+    customer = None
+    if invoices:
+        current = newest(invoices)
+        invoice = _invoice(current)
+        customer = SourceObject(connection=known.root.connection, kind="customer", outside_id=invoice.customer)
+        need = _outside("customer", invoice.customer)
+        if not known.found.get(need):
+            awaited.add(need)
+        if invoice.finalized_at is None:
+            rules[current.fact_id] = "a draft invoice books nothing"
+        else:
+            events += _invoice_events(known, scope, current, invoices, customer)
+    for fact in newest_by_source(known.facts, InvoicePayment):
+        applied = fact.translated.snapshot
+        assert isinstance(applied, InvoicePayment)
+        if applied.status != "paid" or not applied.amount:
+            rules[fact.fact_id] = "only a paid application applies"
+            continue
+        payment, missing = _payment_of(applied, known)
+        if payment is None:
+            awaited |= missing
+            rules[fact.fact_id] = "awaits the payment it names"
+            continue
+        payload = AppliedPayment(invoice=known.root, payment=payment, amount=applied.amount)
+        when = applied.paid_at or fact.translated.occurred_at
+        event = make_event(known, scope, EventKind.PAYMENT_APPLIED, fact, when, applied.currency, customer, payload)
+        events.append(Supported(event=event, facts=(fact,)))
+    used = [fact for entry in events for fact in entry.facts]
+    return Expectation(
+        events=tuple(events), awaited=tuple(sorted(awaited)), silent=silent_rest(known.facts, used=used, rules=rules)
+    )
+
+
+def _invoice_events(
+    known: RootFacts, scope: EntityScope, current: Fact, invoices: list[Fact], customer: SourceObject
+) -> list[Supported]:
+    invoice = _invoice(current)
+    assert invoice.finalized_at is not None
+    payload = _issued(invoice, scope)
+    events = []
+    if invoice.total:
+        issued = make_event(
+            known, scope, EventKind.INVOICE_ISSUED, current, invoice.finalized_at, invoice.currency, customer, payload
+        )
+        events.append(Supported(event=issued, facts=(current,)))
+    given_up = [fact for fact in invoices if _invoice(fact).status is InvoiceStatus.UNCOLLECTIBLE]
+    if given_up:
+        fact = newest(given_up)
+        snapshot = _invoice(fact)
+        if snapshot.amount_remaining:
+            lost = UncollectibleInvoice(number=snapshot.number, amount=snapshot.amount_remaining)
+            when = snapshot.marked_uncollectible_at or fact.translated.occurred_at
+            kind = EventKind.INVOICE_MARKED_UNCOLLECTIBLE
+            event = make_event(known, scope, kind, fact, when, snapshot.currency, customer, lost)
+            events.append(Supported(event=event, facts=(fact,)))
+    if invoice.status is InvoiceStatus.VOID and invoice.total:
+        when = invoice.voided_at or current.translated.occurred_at
+        voided = make_event(known, scope, EventKind.INVOICE_VOIDED, current, when, invoice.currency, customer, payload)
+        events.append(Supported(event=voided, facts=(current,)))
+    return events
+
+
+def _issued(invoice: Invoice, scope: EntityScope) -> IssuedInvoice:
+    due = None if invoice.due_at is None else local_date(moment=invoice.due_at, time_zone=scope.time_zone)
+    return IssuedInvoice(
+        number=invoice.number,
+        subtotal=invoice.subtotal,
+        discount_total=invoice.discount_total,
+        tax_total=invoice.tax_total,
+        total=invoice.total,
+        lines=invoice.lines,
+        due_date=due,
+        billing_reason=invoice.billing_reason,
+        purchase_order=invoice.purchase_order,
+        memo=invoice.memo,
+    )
+
+
+def _payment_of(applied: InvoicePayment, known: RootFacts) -> tuple[SourceObject | None, set[Need]]:
+    """The payment an application names, directly or by its intent; else what is awaited."""
+    if applied.payment:
+        need = _outside("payment", applied.payment)
+        if not known.found.get(need):
+            return None, {need}
+        return SourceObject(connection=known.root.connection, kind="payment", outside_id=applied.payment), set()
+    need = _by_intent("payment", applied.payment_intent)
+    candidates = []
+    for fact in known.found.get(need, ()):
+        snapshot = fact.translated.snapshot
+        if isinstance(snapshot, Payment) and snapshot.status is PaymentStatus.SUCCEEDED:
+            candidates.append((snapshot.created_at, snapshot.outside_id))
+    if candidates:
+        return SourceObject(connection=known.root.connection, kind="payment", outside_id=min(candidates)[1]), set()
+    named = {
+        snapshot.payment
+        for fact in known.found.get(_by_intent("payment_intent", applied.payment_intent), ())
+        if isinstance(snapshot := fact.translated.snapshot, PaymentIntent)
+        and snapshot.status == "succeeded"
+        and snapshot.payment
+    }
+    if len(named) == 1:
+        return SourceObject(connection=known.root.connection, kind="payment", outside_id=named.pop()), set()
+    return None, {need}
+
+
+def _outside(object_kind: str, outside_id: str) -> Need:
+    return Need(object_kind=object_kind, name=Name(kind="outside_id", value=outside_id))
+
+
+def _by_intent(object_kind: str, intent: str) -> Need:
+    kind = "payment_intent" if object_kind == "payment" else "outside_id"
+    return Need(object_kind=object_kind, name=Name(kind=kind, value=intent))
+
+
+def _invoice(fact: Fact) -> Invoice:
+    assert isinstance(fact.translated.snapshot, Invoice)
+    return fact.translated.snapshot
