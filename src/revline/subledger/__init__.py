@@ -1,0 +1,1 @@
+"""From facts to journals. Knows no far system and no wire format."""

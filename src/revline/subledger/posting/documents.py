@@ -1,0 +1,363 @@
+"""An event and its journal in one book to the documents intended in that book's ERP. Pure; knows no far system."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from revline.core.canonical import Customer, InvoiceLine, TaxAmount
+from revline.core.documents import (
+    ApplicationContent,
+    Content,
+    CustomerContent,
+    Document,
+    DocumentKind,
+    InvoiceContent,
+    InvoiceContentLine,
+    InvoiceContentTax,
+    InvoiceVoidContent,
+    JournalContent,
+    MoneyContent,
+    Rank,
+)
+from revline.core.events import MIRRORS, AccountingEvent, AppliedPayment, EventKind, IssuedInvoice, MovedMoney
+from revline.core.ids import SourceObject, document_id, event_id, external_reference, journal_id, root_id
+from revline.core.journal import JournalEntry, JournalLine
+from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.subledger.posting.kinds import Maker
+from revline.subledger.posting.post import UNNAMED_TAX
+from revline.subledger.posting.setup import BookSetup
+
+ZERO: Final = Decimal(0)
+
+NATIVE_KINDS: Final[dict[EventKind, DocumentKind]] = {
+    EventKind.INVOICE_ISSUED: DocumentKind.INVOICE,
+    EventKind.INVOICE_VOIDED: DocumentKind.INVOICE_VOID,
+    EventKind.PAYMENT_RECEIVED: DocumentKind.PAYMENT,
+    EventKind.PAYMENT_APPLIED: DocumentKind.APPLICATION,
+    EventKind.REFUND_PAID: DocumentKind.REFUND,
+    EventKind.PAYOUT_PAID: DocumentKind.DEPOSIT,
+}
+"""Kinds of event an ERP has a document of its own for; the others are journals whatever the policy of what they mirror."""
+
+RANKS: Final[dict[EventKind, Rank]] = {
+    EventKind.INVOICE_ISSUED: Rank.INVOICE,
+    EventKind.INVOICE_VOIDED: Rank.INVOICE,
+    EventKind.INVOICE_MARKED_UNCOLLECTIBLE: Rank.INVOICE,
+    EventKind.PAYMENT_RECEIVED: Rank.PAYMENT,
+    EventKind.PAYMENT_APPLIED: Rank.APPLICATION,
+    EventKind.PROCESSOR_FEE_CHARGED: Rank.PAYMENT,
+    EventKind.REFUND_PAID: Rank.PAYMENT,
+    EventKind.REFUND_FAILED: Rank.PAYMENT,
+    EventKind.PAYOUT_PAID: Rank.PAYOUT,
+    EventKind.PAYOUT_FAILED: Rank.PAYOUT,
+}
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What every document of one event in one book shares."""
+
+    tenant: str
+    event: AccountingEvent
+    book: BookSetup
+    journal: JournalEntry | None
+    undone: str
+
+
+def documents_of(
+    *,
+    tenant: str,
+    event: AccountingEvent,
+    journal: JournalEntry | None,
+    book: BookSetup,
+    mirrored_kind: EventKind | None = None,
+) -> tuple[Document, ...] | Problem:
+    """The documents of an event in a book: none under the policy none or when nothing moves, else one.
+
+    native: the ERP's own document, which must come to `journal`; otherwise the journal itself. An application names the
+    documents of the first booking of its invoice and payment, so it needs no row of another root. A document waits for the
+    customer it names and for what it undoes. mirrored_kind: kind of the event whose journal `journal.reverses` is, when it is
+    not the one in `events.MIRRORS` (a reversal undoes an event of its own kind, which is the default).
+    """
+    maker = book.maker(event.kind)
+    if maker is Maker.NONE or not book.erp or (event.kind is not EventKind.PAYMENT_APPLIED and not _moves(journal)):
+        return ()
+    undone = ""
+    if journal is not None and journal.reverses:
+        original = mirrored_kind or (event.kind if event.reverses else MIRRORS.get(event.kind, event.kind))
+        undone = document_id(
+            subject=journal.reverses,
+            document_kind=document_kind(kind=original, reversal=False, book=book),
+            connection=book.erp,
+        )
+    place = _Place(tenant=tenant, event=event, book=book, journal=journal, undone=undone)
+    kind = document_kind(kind=event.kind, reversal=bool(event.reverses), book=book)
+    match kind:
+        case DocumentKind.APPLICATION:
+            return (_application(place),)
+        case DocumentKind.INVOICE:
+            return (_invoice(place),)
+        case DocumentKind.INVOICE_VOID:
+            return (_invoice_void(place),)
+        case DocumentKind.PAYMENT | DocumentKind.REFUND | DocumentKind.DEPOSIT:
+            document = _money(place, kind)
+            return document if isinstance(document, Problem) else (document,)
+    return (_journal(place),)
+
+
+def document_kind(*, kind: EventKind, reversal: bool, book: BookSetup) -> DocumentKind:
+    """The kind of document an event of this kind is sent as. A reversed native invoice is voided; other reversals are journals."""
+    native = NATIVE_KINDS.get(kind) if book.maker(kind) is Maker.NATIVE else None
+    if not reversal:
+        return native or DocumentKind.JOURNAL
+    return DocumentKind.INVOICE_VOID if native is DocumentKind.INVOICE else DocumentKind.JOURNAL
+
+
+def customer_document(
+    *, tenant: str, entity: str, connection: str, customer: Customer, source: SourceObject
+) -> Document:
+    """The master record of a customer in an ERP. Its id depends on the customer and the connection alone."""
+    subject = root_id(tenant=tenant, source=source)
+    identity = document_id(subject=subject, document_kind=DocumentKind.CUSTOMER, connection=connection)
+    return Document(
+        document_id=identity,
+        kind=DocumentKind.CUSTOMER,
+        connection=connection,
+        entity=entity,
+        book="",
+        external_reference=external_reference(document=identity),
+        event_id="",
+        journal_id="",
+        lane_key=identity,
+        rank=Rank.MASTER,
+        predecessors=(),
+        currency=customer.currency,
+        amount=ZERO,
+        accounting_date=None,
+        content=CustomerContent(
+            name=customer.name,
+            email=customer.email,
+            address=customer.address,
+            currency=customer.currency,
+            tax_ids=customer.tax_ids,
+            outside_id=customer.outside_id,
+        ),
+    )
+
+
+def customer_document_id(*, tenant: str, customer: SourceObject, connection: str) -> str:
+    """The id of the customer's master document on a connection."""
+    subject = root_id(tenant=tenant, source=customer)
+    return document_id(subject=subject, document_kind=DocumentKind.CUSTOMER, connection=connection)
+
+
+def _moves(journal: JournalEntry | None) -> bool:
+    return journal is not None and bool(journal.lines)
+
+
+def _entry(place: _Place) -> JournalEntry:
+    if place.journal is None:
+        raise ValueError(f"{place.event.kind} needs its journal")
+    return place.journal
+
+
+def _document(
+    place: _Place, kind: DocumentKind, content: Content, amount: Decimal, predecessors: tuple[str, ...]
+) -> Document:
+    event, book = place.event, place.book
+    subject = place.journal.journal_id if place.journal else event.event_id
+    identity = document_id(subject=subject, document_kind=kind, connection=book.erp)
+    own_lane = kind is DocumentKind.APPLICATION
+    return Document(
+        document_id=identity,
+        kind=kind,
+        connection=book.erp,
+        entity=event.entity,
+        book=book.name,
+        external_reference=external_reference(document=identity),
+        event_id=event.event_id,
+        journal_id=place.journal.journal_id if place.journal else "",
+        lane_key=identity if own_lane else root_id(tenant=place.tenant, source=event.root),
+        rank=RANKS[event.kind],
+        predecessors=tuple(sorted(set(predecessors))),
+        currency=event.currency,
+        amount=amount,
+        accounting_date=event.accounting_date,
+        content=content,
+        reverses=place.undone,
+    )
+
+
+def _customer(place: _Place) -> str:
+    if place.event.customer is None:
+        return ""
+    return customer_document_id(tenant=place.tenant, customer=place.event.customer, connection=place.book.erp)
+
+
+def _waits_for(*ids: str) -> tuple[str, ...]:
+    return tuple(each for each in ids if each)
+
+
+def _journal(place: _Place) -> Document:
+    entry = _entry(place)
+    parties = sorted({line.party for line in entry.lines if line.party is not None})
+    customers = tuple(
+        (party, customer_document_id(tenant=place.tenant, customer=party, connection=place.book.erp))
+        for party in parties
+    )
+    content = JournalContent(
+        event_kind=entry.event_kind,
+        memo=entry.memo,
+        functional_currency=entry.functional_currency,
+        lines=entry.lines,
+        customer_documents=customers,
+    )
+    amount = sum((line.debit for line in entry.lines), ZERO)
+    predecessors = _waits_for(place.undone, *(identity for _, identity in customers))
+    return _document(place, DocumentKind.JOURNAL, content, amount, predecessors)
+
+
+def _invoice(place: _Place) -> Document:
+    entry, payload = _entry(place), place.event.payload
+    if not isinstance(payload, IssuedInvoice):
+        raise TypeError("a native invoice is made of an issued invoice")
+    lines = {line.outside_id: line for line in payload.lines}
+    others = tuple(line for line in entry.lines if line.party is None)
+    per_source: dict[str, int] = {}
+    for line in others:
+        if not line.tax_rate:
+            per_source[line.source_line] = per_source.get(line.source_line, 0) + 1
+    content = InvoiceContent(
+        number=payload.number,
+        customer_document=_customer(place),
+        receivable=next((line.account for line in entry.lines if line.party is not None), place.book.receivable),
+        document_date=place.event.document_date,
+        due_date=payload.due_date,
+        lines=tuple(
+            _content_line(line, lines.get(line.source_line), alone=per_source[line.source_line] == 1)
+            for line in others
+            if not line.tax_rate
+        ),
+        taxes=_content_taxes(others, payload),
+        total=payload.total,
+        rate=entry.lines[0].rate,
+        memo=payload.memo or entry.memo,
+    )
+    return _document(place, DocumentKind.INVOICE, content, payload.total, _waits_for(_customer(place)))
+
+
+def _content_line(line: JournalLine, source: InvoiceLine | None, *, alone: bool) -> InvoiceContentLine:
+    """The invoice line that must produce a journal line. When a rule made several lines of one, each has quantity 1."""
+    return InvoiceContentLine(
+        source_line=line.source_line,
+        account=line.account,
+        description=line.description or (source.product_name if source else ""),
+        product=source.product if source else "",
+        quantity=source.quantity if source is not None and alone else Decimal(1),
+        net=line.credit - line.debit,
+        service_start=source.service_start if source else None,
+        service_end=source.service_end if source else None,
+        dimensions=line.dimensions,
+    )
+
+
+def _content_taxes(lines: tuple[JournalLine, ...], payload: IssuedInvoice) -> tuple[InvoiceContentTax, ...]:
+    waiting: dict[str, list[TaxAmount]] = {
+        line.outside_id: [tax for tax in line.taxes if tax.amount] for line in payload.lines
+    }
+    found: list[InvoiceContentTax] = []
+    for line in lines:
+        if not line.tax_rate:
+            continue
+        taxes = waiting.get(line.source_line, [])
+        amount = line.credit - line.debit
+        tax = next((each for each in taxes if each.amount == amount and _rate_of(each) == line.tax_rate), None)
+        if tax is not None:
+            taxes.remove(tax)
+        found.append(
+            InvoiceContentTax(
+                source_line=line.source_line,
+                account=line.account,
+                rate=tax.rate if tax else "",
+                description=line.description,
+                taxable=tax.taxable if tax else ZERO,
+                amount=amount,
+                dimensions=line.dimensions,
+            )
+        )
+    return tuple(found)
+
+
+def _rate_of(tax: TaxAmount) -> str:
+    return tax.rate or UNNAMED_TAX
+
+
+def _invoice_void(place: _Place) -> Document:
+    payload = place.event.payload
+    number = payload.number if isinstance(payload, IssuedInvoice) else ""
+    amount = payload.total if isinstance(payload, IssuedInvoice) else ZERO
+    content = InvoiceVoidContent(invoice_document=place.undone, number=number)
+    return _document(place, DocumentKind.INVOICE_VOID, content, amount, _waits_for(place.undone))
+
+
+def _money(place: _Place, kind: DocumentKind) -> Document | Problem:
+    entry = _entry(place)
+    debits = [line for line in entry.lines if line.debit]
+    credits_ = [line for line in entry.lines if line.credit]
+    if len(debits) != 1 or len(credits_) != 1:
+        detail = f"a native {kind} has one account on each side; the rule made {len(entry.lines)} lines"
+        return problem("posting.native_impossible", detail, field=f"{place.book.name}:{place.event.kind}")
+    debit, credit = debits[0], credits_[0]
+    named = debit.party or credit.party
+    customer = (
+        customer_document_id(tenant=place.tenant, customer=named, connection=place.book.erp)
+        if named is not None
+        else ""
+    )
+    payload = place.event.payload
+    content = MoneyContent(
+        customer_document=customer,
+        amount=debit.debit,
+        from_account=credit.account,
+        to_account=debit.account,
+        reference=(payload.reference if isinstance(payload, MovedMoney) else "") or place.event.source.outside_id,
+        rate=debit.rate,
+        dimensions=debit.dimensions,
+    )
+    return _document(place, kind, content, debit.debit, _waits_for(customer, place.undone))
+
+
+def _application(place: _Place) -> Document:
+    payload = place.event.payload
+    if not isinstance(payload, AppliedPayment):
+        raise TypeError("an application is made of an applied payment")
+    invoice = first_document_id(
+        tenant=place.tenant, source=payload.invoice, kind=EventKind.INVOICE_ISSUED, book=place.book
+    )
+    payment = first_document_id(
+        tenant=place.tenant, source=payload.payment, kind=EventKind.PAYMENT_RECEIVED, book=place.book
+    )
+    content = ApplicationContent(invoice_document=invoice, payment_document=payment, amount=payload.amount)
+    return _document(place, DocumentKind.APPLICATION, content, payload.amount, (invoice, payment))
+
+
+def first_document_id(*, tenant: str, source: SourceObject, kind: EventKind, book: BookSetup) -> str:
+    """The id of the document that the first booking of an object's event makes in a book, known before it is made."""
+    event = event_id(tenant=tenant, source=source, event_kind=kind.value, ordinal=0)
+    return document_id(
+        subject=journal_id(event=event, book=book.name),
+        document_kind=document_kind(kind=kind, reversal=False, book=book),
+        connection=book.erp,
+    )
+
+
+define(
+    code="posting.native_impossible",
+    title="The entry does not fit the ERP's own document",
+    status=422,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.CONFIGURATION,
+    remedy="State the policy journal for this event in the book, or give it a rule with one debit and one credit.",
+)
