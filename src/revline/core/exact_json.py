@@ -49,7 +49,7 @@ def parse(
     except UnicodeDecodeError as error:
         return problem("json.invalid", f"byte {error.start} is not UTF-8")
     try:
-        value = _decoder(digits_max).decode(text)
+        value: object = _decoder(digits_max).decode(text)
     except _RefusedError as error:
         return error.refusal
     except json.JSONDecodeError as error:

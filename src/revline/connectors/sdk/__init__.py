@@ -1,0 +1,1 @@
+"""Helpers that connectors share: HTTP with outcomes, and the conformance kit. Knows no single external system."""

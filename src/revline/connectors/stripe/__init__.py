@@ -1,0 +1,1 @@
+"""Stripe as a source: its webhooks and API objects become canonical facts."""

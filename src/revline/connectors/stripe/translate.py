@@ -1,0 +1,186 @@
+"""Stripe's messages as facts: from the bytes of a webhook or of an API object to snapshots with their roots, names and order.
+
+Pure. The shape of each object kind is read by the module of its noun; here is what all share: envelope, digest, order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from revline.connectors.sdk.source import SourceContext
+from revline.connectors.stripe.customers import read_customer
+from revline.connectors.stripe.fields import Fields, RefusedError
+from revline.connectors.stripe.invoices import read_invoice, read_invoice_payment
+from revline.connectors.stripe.money_movements import (
+    read_balance_transaction,
+    read_charge,
+    read_payment_intent,
+    read_payout,
+    read_refund,
+)
+from revline.connectors.stripe.reading import Message, Reading, names
+from revline.core.exact_json import parse_object
+from revline.core.facts import Name, TranslatedFact
+from revline.core.hashing import digest_text
+from revline.core.problem import Mender, Problem, Retryable, define, problem
+
+BYTES_MAX: Final = 2_097_152
+DEPTH_MAX: Final = 32
+NESTED_MAX: Final = 2_000
+"""Facts out of one input: an invoice with its payments, a charge with its refunds."""
+DIGEST_LENGTH: Final = 16
+
+READERS: Final[Mapping[str, Callable[..., Reading]]] = {
+    "customer": read_customer,
+    "invoice": read_invoice,
+    "invoice_payment": read_invoice_payment,
+    "charge": read_charge,
+    "payment_intent": read_payment_intent,
+    "refund": read_refund,
+    "payout": read_payout,
+    "balance_transaction": read_balance_transaction,
+}
+PREVIEWS: Final = frozenset({"invoice.upcoming"})
+"""Events about an object that does not exist yet."""
+
+
+class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """What the facts of one input share. source_event is "" for API objects, which are named by their own content."""
+
+    message: Message
+    event_type: str = ""
+    source_event: str = ""
+    content_digest: str = ""
+    correlation: str = ""
+
+
+def translate(*, body: bytes, context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:
+    """The facts of one webhook event: one of its object and one of each object that came expanded inside.
+
+    The digest is over (type, created, data), so a re-delivery is the same and a changed one a conflict. Problems: json.* ,
+    stripe.object_invalid, stripe.amount_invalid, currency.unknown, stripe.type_unsupported, stripe.mode_mismatch,
+    stripe.invoice_lines_incomplete, stripe.invoice_inconsistent.
+    """
+    event = parse_object(body, bytes_max=BYTES_MAX, depth_max=DEPTH_MAX)
+    if isinstance(event, Problem):
+        return event
+    try:
+        return _event_facts(event=event, context=context)
+    except RefusedError as error:
+        return error.refusal
+
+
+def translate_object(*, body: bytes, context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:
+    """The facts of one object as Stripe's API returns it. Its event id is "<object id>@<start of its digest>", so the same
+    state imported twice is one fact and a later state is another. Problems as in `translate`."""
+    value = parse_object(body, bytes_max=BYTES_MAX, depth_max=DEPTH_MAX)
+    if isinstance(value, Problem):
+        return value
+    if value.get("object") == "event":
+        return translate(body=body, context=context)
+    try:
+        return _facts(fields=Fields(values=value), envelope=_Envelope(message=Message(context=context)))
+    except RefusedError as error:
+        return error.refusal
+
+
+def _event_facts(*, event: dict[str, Any], context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:
+    fields = Fields(values=event)
+    if fields.text("object") != "event":
+        return _unsupported(f"an envelope {fields.text('object')[:60]!r}", field="object")
+    event_type = fields.text("type")
+    if event_type in PREVIEWS:
+        return _unsupported(f"the event {event_type}", field=event_type)
+    _refuse_other_mode(fields=fields, context=context)
+    message = Message(context=context, event_type=event_type, created=fields.moment("created"))
+    envelope = _Envelope(
+        message=message,
+        event_type=event_type,
+        source_event=fields.required_identifier("id"),
+        content_digest=digest_text({name: event.get(name) for name in ("type", "created", "data")}),
+        correlation=_request(fields),
+    )
+    return _facts(fields=fields.child("data").child("object"), envelope=envelope)
+
+
+def _facts(*, fields: Fields, envelope: _Envelope) -> tuple[TranslatedFact, ...] | Problem:
+    reader = READERS.get(fields.text("object"))
+    if reader is None:
+        what = envelope.event_type or "an object"
+        return _unsupported(f"{what} of kind {fields.text('object')[:60]!r}", field=fields.text("object")[:60])
+    _refuse_other_mode(fields=fields, context=envelope.message.context)
+    reading = reader(fields=fields, message=envelope.message)
+    found = [_fact(reading=reading, fields=fields, envelope=envelope)]
+    waiting = list(reading.nested)
+    # An expanded object is the state the API would return, so it is named by its content, not by the event around it.
+    inner = _Envelope(message=Message(context=envelope.message.context), correlation=envelope.correlation)
+    while waiting:
+        if len(found) >= NESTED_MAX:
+            return problem("stripe.object_invalid", f"one input holds more than {NESTED_MAX} objects")
+        inside = waiting.pop()
+        nested_reader = READERS.get(inside.text("object"))
+        if nested_reader is None:
+            continue
+        nested = nested_reader(fields=inside, message=inner.message)
+        found.append(_fact(reading=nested, fields=inside, envelope=inner))
+        waiting.extend(nested.nested)
+    return tuple(found)
+
+
+def _fact(*, reading: Reading, fields: Fields, envelope: _Envelope) -> TranslatedFact:
+    occurred_at: datetime = envelope.message.created or reading.latest
+    content_digest = envelope.content_digest or digest_text(fields.values)
+    source_event = envelope.source_event or f"{reading.source.outside_id}@{content_digest[:DIGEST_LENGTH]}"
+    own = (Name(kind="outside_id", value=reading.source.outside_id),)
+    return TranslatedFact(
+        source=reading.source,
+        source_event=source_event,
+        event_type=envelope.event_type or fields.text("object"),
+        occurred_at=occurred_at,
+        content_digest=content_digest,
+        order_key=(reading.rank, int(occurred_at.timestamp()), *reading.growing),
+        snapshot=reading.snapshot,
+        roots=reading.roots,
+        names=own + names(source_event=source_event) + reading.names,
+        correlation=envelope.correlation,
+    )
+
+
+def _request(fields: Fields) -> str:
+    """The id of the API request that caused the event: an object in present versions, a text in old ones."""
+    request = fields.child("request")
+    return request.identifier("id") if request.values else fields.identifier("request")
+
+
+def _refuse_other_mode(*, fields: Fields, context: SourceContext) -> None:
+    if fields.has("livemode") and fields.flag("livemode") is context.sandbox:
+        side, other = ("live", "sandbox") if context.sandbox else ("test", "live")
+        raise RefusedError(
+            problem("stripe.mode_mismatch", f"an object of the {side} side came by a {other} connection", field="livemode")
+        )
+
+
+def _unsupported(what: str, *, field: str) -> Problem:
+    return problem("stripe.type_unsupported", f"{what} has no canonical form here", field=field)
+
+
+define(
+    code="stripe.type_unsupported",
+    title="A kind of Stripe message that Revline does not translate",
+    status=422,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.OPERATOR,
+    remedy="Unsubscribe the endpoint from this event type, or waive the case; the message is kept.",
+)
+define(
+    code="stripe.mode_mismatch",
+    title="Test data on a live connection, or live data on a sandbox",
+    status=422,
+    retryable=Retryable.NO,
+    mender=Mender.CONFIGURATION,
+    remedy="Point the endpoint of the right side at this connection, or set the connection's sandbox flag right.",
+)
