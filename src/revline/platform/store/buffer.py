@@ -1,0 +1,209 @@
+"""Rows waiting for their position, and how they are written: one statement a table and shape, arrays unnested.
+
+Values are checked against the declared columns, so that what is read back is what was hashed. It knows no package's tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import psycopg
+from sqlalchemy import Table
+
+from revline.platform.store.columns import Shape, checked, shape_of
+from revline.platform.store.walls import is_archivable, is_recorded, is_tenant_table
+
+MAXIMUM_ROWS_PER_UNIT: Final = 100_000
+ROWS_PER_STATEMENT: Final = 5_000
+
+
+class UnitError(RuntimeError):
+    """A unit of work was used against its rules: a programming error, never bad input."""
+
+
+class _ThisPosition:
+    def __repr__(self) -> str:
+        return "THIS_POSITION"
+
+
+THIS_POSITION: Final = _ThisPosition()
+
+Row = dict[str, Any]
+Group = tuple[Table, tuple[str, ...], tuple[str, ...]]
+"""Table, key columns (none: a recorded row), all columns."""
+
+
+class Buffer:
+    """What one unit of work will write."""
+
+    def __init__(self, tenants: frozenset[str]) -> None:
+        self._tenants = tenants
+        self._recorded: dict[str, list[tuple[Table, Row]]] = {}
+        self._projected: dict[tuple[Table, tuple[str, ...]], dict[tuple[Any, ...], Row]] = {}
+        self._changed: dict[tuple[Table, tuple[str, ...]], dict[tuple[Any, ...], Row]] = {}
+        self._count = 0
+        self._expected: list[tuple[Table, int, psycopg.Cursor[Any]]] = []
+
+    def record(self, table: Table, values: Row) -> int:
+        """Adds a recorded row; gives its ordinal."""
+        if not is_recorded(table):
+            raise UnitError(f"{table.name} is not a recorded table: it has no position and ordinal")
+        row = self._checked(table, values, recorded=True)
+        shape = shape_of(table)
+        absent = [name for name in shape.filled_by_database if name not in row]
+        if absent:
+            raise UnitError(f"give {table.name}.{', '.join(absent)}: what the database fills in can't be hashed before")
+        rows = self._recorded.setdefault(row["tenant_id"], [])
+        row["ordinal"] = len(rows) + 1
+        rows.append((table, row))
+        return len(rows)
+
+    def project(self, table: Table, key: Sequence[str], values: Row) -> None:
+        """Adds an upsert."""
+        self._merge(self._projected, table, key, values)
+
+    def change(self, table: Table, key: Sequence[str], values: Row) -> None:
+        """Adds an update of a row that must exist."""
+        self._merge(self._changed, table, key, values)
+
+    def tenants_written(self) -> list[str]:
+        """The tenants that have a row here, sorted: the order their counters are locked in."""
+        found = set(self._recorded)
+        for groups in (self._projected, self._changed):
+            for rows in groups.values():
+                found.update(row["tenant_id"] for row in rows.values())
+        return sorted(found)
+
+    def row_count(self, tenant: str) -> int:
+        """Recorded rows of a tenant."""
+        return len(self._recorded.get(tenant, ()))
+
+    def recorded_rows(self, tenant: str, position: int) -> Iterator[tuple[Table, Row]]:
+        """A tenant's recorded rows by ordinal, as they will stand in the database."""
+        for table, row in self._recorded.get(tenant, ()):
+            yield table, _placed(table, row, position)
+
+    def groups(self, positions: Mapping[str, int]) -> Iterator[tuple[str, Table, tuple[str, ...], list[Row]]]:
+        """(manner, table, key, rows of equal columns), in the order to write them: tables by their references, then name."""
+        inserted: dict[Table, dict[tuple[str, ...], list[Row]]] = {}
+        for tenant in sorted(self._recorded):
+            for table, row in self.recorded_rows(tenant, positions[tenant]):
+                inserted.setdefault(table, {}).setdefault(tuple(sorted(row)), []).append(row)
+        pending = [("insert", table, (), rows) for table, shapes in inserted.items() for rows in shapes.values()]
+        for manner, kept in (("upsert", self._projected), ("update", self._changed)):
+            for (table, key), by_key in kept.items():
+                shapes: dict[tuple[str, ...], list[Row]] = {}
+                for identity in sorted(by_key, key=repr):
+                    row = _placed(table, by_key[identity], positions[by_key[identity]["tenant_id"]])
+                    shapes.setdefault(tuple(sorted(row)), []).append(row)
+                pending += [(manner, table, key, rows) for rows in shapes.values()]
+        order = {table: number for number, table in enumerate(_tables_in_order(one[1] for one in pending))}
+        manners = {"insert": 0, "upsert": 1, "update": 2}
+        pending.sort(key=lambda one: (manners[one[0]] == 2, order[one[1]], manners[one[0]]))
+        yield from pending
+
+    def expect(self, table: Table, count: int, cursor: psycopg.Cursor[Any]) -> None:
+        """Remembers how many rows an update must find."""
+        self._expected.append((table, count, cursor))
+
+    def check_changes(self) -> None:
+        """Raises UnitError when an update did not find its rows."""
+        for table, count, cursor in self._expected:
+            if cursor.rowcount != count:
+                raise UnitError(f"{count} rows of {table.name} were to change, {cursor.rowcount} are there")
+
+    def _merge(
+        self,
+        kept: dict[tuple[Table, tuple[str, ...]], dict[tuple[Any, ...], Row]],
+        table: Table,
+        key: Sequence[str],
+        values: Row,
+    ) -> None:
+        if not is_tenant_table(table) or is_recorded(table):
+            raise UnitError(f"{table.name} takes no projection: it is a control table, or append-only")
+        updates = kept is self._changed
+        names = ("tenant_id", *(name for name in key if name not in {"tenant_id", "archived"}))
+        if is_archivable(table) and not updates:
+            names = (*names, "archived")
+            values = {"archived": False, **values}
+        row = self._checked(table, values, recorded=False)
+        missing = [name for name in names if row.get(name) is None]
+        if missing:
+            raise UnitError(f"the key of {table.name} lacks {', '.join(missing)}")
+        rows = kept.setdefault((table, names), {})
+        identity = tuple(row[name] for name in names)
+        rows[identity] = {**rows.get(identity, {}), **row}
+
+    def _checked(self, table: Table, values: Row, *, recorded: bool) -> Row:
+        if self._count >= MAXIMUM_ROWS_PER_UNIT:
+            raise UnitError(f"a unit of work writes at most {MAXIMUM_ROWS_PER_UNIT} rows")
+        self._count += 1
+        tenant = values.get("tenant_id")
+        if tenant not in self._tenants:
+            raise UnitError(f"the unit does not name the tenant {tenant!r}")
+        shape = shape_of(table)
+        try:
+            return {
+                name: value if value is THIS_POSITION else checked(shape.column(name), value, exact=recorded)
+                for name, value in values.items()
+            }
+        except (TypeError, ValueError, KeyError) as fault:
+            raise UnitError(f"{table.name}: {fault}") from fault
+
+
+def write(driver: psycopg.Connection[Any], buffer: Buffer, positions: Mapping[str, int]) -> None:
+    """Sends every buffered row, within a pipeline; results are checked when it is synchronised."""
+    for manner, table, key, rows in buffer.groups(positions):
+        shape = shape_of(table)
+        names = tuple(sorted(rows[0]))
+        statement = _statement(manner, shape, key, names)
+        for start in range(0, len(rows), ROWS_PER_STATEMENT):
+            part = rows[start : start + ROWS_PER_STATEMENT]
+            arrays = [[shape.adapted(name, row[name]) for row in part] for name in names]
+            cursor = driver.execute(statement, arrays)
+            if manner == "update":
+                buffer.expect(table, len(part), cursor)
+
+
+def _placed(table: Table, row: Row, position: int) -> Row:
+    placed = {name: position if value is THIS_POSITION else value for name, value in row.items()}
+    if "position" in table.c:
+        placed["position"] = position
+    return placed
+
+
+def _tables_in_order(tables: Iterable[Table]) -> list[Table]:
+    present = set(tables)
+    collections = {id(table.metadata): table.metadata for table in present}.values()
+    return [table for one in collections for table in one.sorted_tables if table in present]
+
+
+_statements: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], bytes] = {}
+
+
+def _statement(manner: str, shape: Shape, key: tuple[str, ...], names: tuple[str, ...]) -> bytes:
+    wanted = (manner, shape.table.name, key, names)
+    if wanted not in _statements:
+        _statements[wanted] = _rendered(manner, shape, key, names).encode()
+    return _statements[wanted]
+
+
+def _rendered(manner: str, shape: Shape, key: tuple[str, ...], names: tuple[str, ...]) -> str:
+    table = shape.quoted_table
+    quoted = {name: shape.quoted(name) for name in names}
+    given = ", ".join(quoted.values())
+    source = f"unnest({', '.join(f'%s::{shape.carrier(name)}[]' for name in names)}) AS given({given})"
+    values = {name: f"given.{quoted[name]}{shape.recast(name)}" for name in names}
+    others = [name for name in names if name not in key]
+    if manner == "update":
+        changes = ", ".join(f"{quoted[name]} = {values[name]}" for name in others)
+        matches = " AND ".join(f"{table}.{quoted[name]} = {values[name]}" for name in key)
+        live = f" AND NOT {table}.archived" if is_archivable(shape.table) else ""
+        return f"UPDATE {table} SET {changes} FROM {source} WHERE {matches}{live}"
+    statement = f"INSERT INTO {table} ({given}) SELECT {', '.join(values[name] for name in names)} FROM {source}"
+    if manner == "upsert":
+        target = ", ".join(quoted[name] for name in key)
+        changes = ", ".join(f"{quoted[name]} = excluded.{quoted[name]}" for name in others)
+        statement += f" ON CONFLICT ({target}) " + (f"DO UPDATE SET {changes}" if changes else "DO NOTHING")
+    return statement

@@ -1,0 +1,105 @@
+"""The door to PostgreSQL: a pool of connections, reads, control transactions and units of work.
+
+Synchronous; safe to use from several threads, each with a transaction of its own. It knows roles and walls, no package's tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+
+from revline.platform.store.unit import Unit, no_other_transaction, run_unit
+from revline.platform.store.walls import TENANTS_SETTING, tenants_setting
+
+POOL_WAIT_SECONDS: Final = 30
+STATEMENT_LIMIT_SECONDS: Final = 120
+LOCK_LIMIT_SECONDS: Final = 30
+IDLE_LIMIT_SECONDS: Final = 120
+NAME_TENANTS: Final = text(f"SELECT set_config('{TENANTS_SETTING}', :tenants, true)")
+
+
+class Database:
+    """One database as one role (`revline_app` for servers and the CLI, `revline_control` for metrics and pages of operators).
+
+    dsn: a connection URL, `postgresql://role:password@host:port/database`. pool_size: the most connections it opens; whoever
+    asks for one more waits up to 30 seconds.
+    """
+
+    def __init__(self, *, dsn: str, pool_size: int = 8) -> None:
+        self._engine = create_engine(
+            make_url(dsn).set(drivername="postgresql+psycopg"),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_SECONDS,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "application_name": "revline",
+                "options": (
+                    f"-c timezone=UTC -c jit=off -c statement_timeout={STATEMENT_LIMIT_SECONDS}s"
+                    f" -c lock_timeout={LOCK_LIMIT_SECONDS}s"
+                    f" -c idle_in_transaction_session_timeout={IDLE_LIMIT_SECONDS}s"
+                ),
+            },
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine, for the store's own tools and tests. Everything else uses the transactions below."""
+        return self._engine
+
+    @contextmanager
+    def read(self, *, tenants: Sequence[str]) -> Iterator[Connection]:
+        """A read-only transaction that sees the named tenants as of one moment; naming none shows no tenant's rows.
+
+        Raises ValueError for a name that is no tenant id or more tenants than MAXIMUM_TENANTS_PER_UNIT.
+        """
+        setting = tenants_setting(tenants)
+        with no_other_transaction(), self._engine.connect() as connection:
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                connection.execute(NAME_TENANTS, {"tenants": setting})
+                yield connection
+
+    @contextmanager
+    def control(self) -> Iterator[Connection]:
+        """A transaction that names no tenant: it reads and writes control tables only. Commits at the end of the block."""
+        with no_other_transaction(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def unit(
+        self,
+        *,
+        tenants: Sequence[str],
+        kind: str,
+        actor: str,
+        reason: str,
+        recorded_at: datetime,
+        dry_run: bool = False,
+    ) -> Iterator[Unit]:
+        """A unit of work: one transaction that takes one step of each tenant it writes rows for, and commits at the block's end.
+
+        kind: what was done, a word such as `accept`. actor: who, as `person:…`, `key:…` or `worker:…`. reason: why, for the
+        audit chain. recorded_at: an aware time from the caller's clock. dry_run: all the same, then rolled back.
+        An error in the block rolls everything back. Raises UnitError inside another transaction of this thread.
+        """
+        setting = tenants_setting(tenants)
+        with no_other_transaction(), self._engine.connect() as connection:
+            yield from run_unit(
+                connection,
+                setting=setting,
+                kind=kind,
+                actor=actor,
+                reason=reason,
+                recorded_at=recorded_at,
+                dry_run=dry_run,
+            )
+
+    def dispose(self) -> None:
+        """Closes the pool's connections; transactions under way keep theirs until they end."""
+        self._engine.dispose()

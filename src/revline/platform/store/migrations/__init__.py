@@ -1,0 +1,1 @@
+"""Migrations: numbered revisions, each a frozen SQL file. Expand first, contract a release later."""
