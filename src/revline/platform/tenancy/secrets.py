@@ -1,0 +1,104 @@
+"""Secrets by reference: `secret://env/NAME` and `secret://file/PATH`. A value is never shown; it knows no connector."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NoReturn
+
+from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.platform.tenancy.kinds import SECRET_REFERENCE
+
+SECRET_BYTES_MAX: Final = 64 * 1024
+
+
+class Secret:
+    """A secret value that does not print, pickle or compare by accident. `reveal()` is the only way to it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value, for the one call that needs it. Keep it out of logs, problems and cases."""
+        return self._value
+
+    def matches(self, candidate: str) -> bool:
+        """Whether the candidate is the secret, in constant time."""
+        return hmac.compare_digest(self._value.encode(), candidate.encode())
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __format__(self, specification: str) -> str:
+        return repr(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled")
+
+
+class SecretResolver:
+    """Finds secrets where their references point.
+
+    folder: the only place secret://file/ reads from, None when there is none. environment: where secret://env/ looks; the
+    process's own by default.
+    """
+
+    def __init__(self, *, folder: Path | None, environment: Mapping[str, str] | None = None) -> None:
+        self._folder = folder.resolve() if folder else None
+        self._environment = os.environ if environment is None else environment
+
+    def resolve(self, reference: str) -> Secret | Problem:
+        """The secret of a reference, or `secret.missing`. A file's one trailing line break is no part of it."""
+        if not SECRET_REFERENCE.match(reference):
+            return _missing("the reference is malformed", field="")
+        kind, name = reference.removeprefix("secret://").split("/", 1)
+        if kind == "env":
+            value = self._environment.get(name)
+            return Secret(value) if value else _missing(f"the environment has no {name}", field=reference)
+        return self._from_file(name, reference)
+
+    def resolve_all(self, references: Mapping[str, str]) -> dict[str, Secret] | Problem:
+        """Every secret of a connection by its name, or the first problem."""
+        found: dict[str, Secret] = {}
+        for name, reference in sorted(references.items()):
+            secret = self.resolve(reference)
+            if isinstance(secret, Problem):
+                return secret
+            found[name] = secret
+        return found
+
+    def _from_file(self, name: str, reference: str) -> Secret | Problem:
+        if self._folder is None:
+            return _missing("no folder of secrets is set", field=reference)
+        path = (self._folder / name).resolve()
+        if not path.is_relative_to(self._folder):
+            return _missing("the file is outside the folder of secrets", field=reference)
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(SECRET_BYTES_MAX + 1)
+            value = data.decode()
+        except (OSError, UnicodeDecodeError):
+            return _missing("the file can't be read as text", field=reference)
+        if len(data) > SECRET_BYTES_MAX or not value.strip():
+            return _missing(f"the file is empty or longer than {SECRET_BYTES_MAX} bytes", field=reference)
+        return Secret(value.removesuffix("\n").removesuffix("\r"))
+
+
+def _missing(detail: str, *, field: str) -> Problem:
+    return problem("secret.missing", detail, field=field)
+
+
+define(
+    code="secret.missing",
+    title="A secret can't be found",
+    status=503,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.OPERATOR,
+    remedy="Put the secret where its reference points: an environment variable, or a file under the folder of secrets.",
+)
