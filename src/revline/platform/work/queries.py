@@ -1,0 +1,118 @@
+"""Reads of lanes and pools, and the one query in Revline that reads the database's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from revline.platform.work.lanes import ClaimedLane, LaneItem, LaneKey
+
+ITEMS_PER_LANE_MAX: Final = 64
+WAITING_TENANTS_MAX: Final = 100
+
+# A simulation that owns time says so for its own sessions; leases and due times of every process then follow it.
+_MOMENT: Final = text(
+    "SELECT coalesce(CAST(nullif(current_setting('revline.simulated_time', true), '') AS timestamptz), clock_timestamp())"
+)
+
+_HEADS: Final = text(
+    """
+    SELECT given.tenant_id, given.lane_id, head.sequence, head.subject
+    FROM unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[])) AS given(tenant_id, lane_id)
+    CROSS JOIN LATERAL (
+        SELECT item.sequence, item.subject FROM lane_item AS item
+        WHERE item.tenant_id = given.tenant_id AND item.lane_id = given.lane_id AND NOT item.archived
+        ORDER BY item.sequence LIMIT :depth
+    ) AS head
+    ORDER BY given.tenant_id, given.lane_id, head.sequence
+    """
+)
+
+_COUNTS: Final = """
+    SELECT kind, parked_code, waiting, owner <> '' AS owned, count(*) AS lanes, sum(pending) AS items
+    FROM lane
+    WHERE (pending > 0 OR requested > read_through){}
+    GROUP BY kind, parked_code, waiting, owner <> ''
+    ORDER BY kind, parked_code, waiting, owned
+    """
+_COUNTS_OF_ALL: Final = text(_COUNTS.format(""))
+_COUNTS_OF_TENANT: Final = text(_COUNTS.format(" AND tenant_id = :tenant"))
+
+
+class LaneCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Live lanes of one kind in one condition. items: pending ones (0 for level lanes)."""
+
+    kind: str
+    parked_code: str
+    waiting: bool
+    owned: bool
+    lanes: int
+    items: int
+
+
+def moment(connection: Connection) -> datetime:
+    """Database time. Passed on as a value to every statement about leases and due times."""
+    found: datetime = connection.execute(_MOMENT).scalar_one()
+    return found
+
+
+def heads(
+    connection: Connection, *, lanes: Sequence[ClaimedLane], depth: int
+) -> Mapping[LaneKey, tuple[LaneItem, ...]]:
+    """The first items of each lane, at most `depth`, in order. The connection names the lanes' tenants."""
+    parameters = {
+        "tenants": [lane.tenant_id for lane in lanes],
+        "lanes": [lane.lane_id for lane in lanes],
+        "depth": min(depth, ITEMS_PER_LANE_MAX),
+    }
+    found: dict[LaneKey, list[LaneItem]] = {}
+    for row in connection.execute(_HEADS, parameters):
+        item = LaneItem(sequence=row.sequence, subject=row.subject)
+        found.setdefault(LaneKey(row.tenant_id, row.lane_id), []).append(item)
+    return {key: tuple(items) for key, items in found.items()}
+
+
+def counts(connection: Connection, *, tenant_id: str = "") -> tuple[LaneCount, ...]:
+    """Lanes with work left, by kind and condition; of one tenant, or of all ("")."""
+    statement = _COUNTS_OF_TENANT if tenant_id else _COUNTS_OF_ALL
+    rows = connection.execute(statement, {"tenant": tenant_id} if tenant_id else {})
+    return tuple(
+        LaneCount(
+            kind=row.kind,
+            parked_code=row.parked_code,
+            waiting=row.waiting,
+            owned=row.owned,
+            lanes=row.lanes,
+            items=int(row.items),
+        )
+        for row in rows
+    )
+
+
+def waiting_tenants(connection: Connection, *, after: str) -> tuple[str, ...]:
+    """Tenants with a waiting lane, by id, after the given one; at most `WAITING_TENANTS_MAX`."""
+    statement = text(
+        "SELECT DISTINCT tenant_id FROM lane WHERE waiting AND tenant_id > :after ORDER BY tenant_id LIMIT :limit"
+    )
+    return tuple(connection.execute(statement, {"after": after, "limit": WAITING_TENANTS_MAX}).scalars())
+
+
+def ring_tenants(connection: Connection, *, kind: str, after: str) -> tuple[str, ...]:
+    """Tenants that ever had work of a kind, by id, after the given one; at most `WAITING_TENANTS_MAX`."""
+    statement = text(
+        "SELECT DISTINCT tenant_id FROM tenant_ring WHERE kind = :kind AND tenant_id > :after"
+        " ORDER BY tenant_id LIMIT :limit"
+    )
+    parameters = {"kind": kind, "after": after, "limit": WAITING_TENANTS_MAX}
+    return tuple(connection.execute(statement, parameters).scalars())
+
+
+def lane_row(connection: Connection, *, key: LaneKey) -> Mapping[str, Any] | None:
+    """One lane as it stands, for `show` and for tests."""
+    statement = text("SELECT * FROM lane WHERE tenant_id = :tenant AND lane_id = :lane")
+    row = connection.execute(statement, {"tenant": key.tenant_id, "lane": key.lane_id}).mappings().one_or_none()
+    return None if row is None else {str(name): value for name, value in row.items()}

@@ -1,0 +1,322 @@
+"""Writes on lanes that take an open transaction, so that whoever books something can ask for the work that follows from it.
+
+Lock order, for everyone: derive lanes, then delivery lanes, each kind in one call sorted by key; then the caller's own rows;
+then the unit's counters. Every write on a claimed lane names its owner and claim number: a stale owner's changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, TextClause, text
+
+from revline.platform.store.unit import Unit
+from revline.platform.work.lanes import NO_POOL, PRIORITY_NORMAL, ClaimedLane, LaneChange, LaneKey, NewItem
+from revline.platform.work.queries import moment
+
+_GIVEN: Final = "unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[])) AS given(tenant_id, lane_id)"
+
+_INSERT: Final = """
+    INSERT INTO lane (tenant_id, lane_id, kind, pool_id, priority, pending, next_sequence, requested, read_through,
+                      due_at, owner, fence, attempts, parked_code, waiting, call_id)
+    SELECT :tenant, given.lane_id, :kind, {columns}, 0, :now, '', 0, 0, '', false, ''
+    FROM {given}
+    ON CONFLICT (tenant_id, lane_id) DO UPDATE SET {changes}
+    RETURNING lane.lane_id, lane.next_sequence
+"""
+
+_REQUEST: Final = text(
+    _INSERT.format(
+        columns="'', CAST(:priority AS smallint), 0, 0, 1",
+        given="unnest(CAST(:lanes AS text[])) AS given(lane_id)",
+        changes="""
+            requested = lane.requested + 1,
+            priority = least(lane.priority, excluded.priority),
+            parked_code = '',
+            waiting = false,
+            due_at = CASE WHEN lane.owner <> '' THEN lane.due_at
+                          WHEN lane.requested = lane.read_through OR lane.parked_code <> '' THEN excluded.due_at
+                          ELSE least(lane.due_at, excluded.due_at) END""",
+    )
+)
+
+_ENQUEUE: Final = text(
+    _INSERT.format(
+        columns="given.pool_id, CAST(:priority AS smallint), given.items, given.items, 0",
+        given="unnest(CAST(:lanes AS text[]), CAST(:pools AS text[]), CAST(:items AS bigint[]))"
+        " AS given(lane_id, pool_id, items)",
+        changes="""
+            pending = lane.pending + excluded.pending,
+            next_sequence = lane.next_sequence + excluded.next_sequence,
+            priority = least(lane.priority, excluded.priority),
+            pool_id = CASE WHEN lane.pending = 0 AND lane.owner = '' THEN excluded.pool_id ELSE lane.pool_id END,
+            due_at = CASE WHEN lane.pending = 0 AND lane.owner = '' THEN excluded.due_at ELSE lane.due_at END""",
+    )
+)
+
+_ITEMS: Final = text(
+    """
+    INSERT INTO lane_item (tenant_id, lane_id, sequence, subject, archived)
+    SELECT :tenant, given.lane_id, given.sequence, given.subject, false
+    FROM unnest(CAST(:lanes AS text[]), CAST(:sequences AS bigint[]), CAST(:subjects AS text[]))
+         AS given(lane_id, sequence, subject)
+    """
+)
+
+_JOIN_RING: Final = text(
+    """
+    INSERT INTO tenant_ring (kind, pool_id, tenant_id, turn_at, idle_until)
+    SELECT :kind, given.pool_id, :tenant, to_timestamp(0), to_timestamp(0)
+    FROM unnest(CAST(:pools AS text[])) AS given(pool_id)
+    WHERE NOT EXISTS (SELECT FROM tenant_ring AS there
+                      WHERE there.kind = :kind AND there.pool_id = given.pool_id AND there.tenant_id = :tenant)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+# Skipping a locked row keeps units of one tenant from queueing here; the ring looks again soon by itself.
+_WAKE_RING: Final = text(
+    """
+    UPDATE tenant_ring SET idle_until = to_timestamp(0)
+    FROM (SELECT kind, pool_id, tenant_id FROM tenant_ring
+          WHERE kind = ANY(CAST(:kinds AS text[])) AND pool_id = ANY(CAST(:pools AS text[]))
+            AND tenant_id = ANY(CAST(:tenants AS text[])) AND idle_until > to_timestamp(0)
+          FOR UPDATE SKIP LOCKED) AS idle
+    WHERE tenant_ring.kind = idle.kind AND tenant_ring.pool_id = idle.pool_id
+      AND tenant_ring.tenant_id = idle.tenant_id
+    """
+)
+
+_HOLD: Final = text(
+    """
+    SELECT lane.tenant_id, lane.lane_id
+    FROM lane JOIN unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[]), CAST(:fences AS bigint[]))
+                   AS given(tenant_id, lane_id, fence) USING (tenant_id, lane_id)
+    WHERE lane.owner = :owner AND lane.fence = given.fence
+    ORDER BY lane.tenant_id, lane.lane_id
+    FOR UPDATE OF lane
+    """
+)
+
+_CHANGE: Final = text(
+    """
+    UPDATE lane SET
+        pending = lane.pending - given.done,
+        read_through = greatest(lane.read_through, given.read_through),
+        requested = lane.requested + CASE WHEN given.again AND lane.requested = given.seen THEN 1 ELSE 0 END,
+        owner = CASE WHEN given.release THEN '' ELSE lane.owner END,
+        lease_until = CASE WHEN given.release THEN NULL ELSE lane.lease_until END,
+        due_at = CASE WHEN NOT given.release THEN lane.due_at
+                      WHEN lane.requested > given.seen AND given.seen > 0 THEN :now
+                      ELSE given.due_at END,
+        attempts = CASE WHEN given.succeeded THEN 0 WHEN given.failed THEN lane.attempts + 1 ELSE lane.attempts END,
+        parked_code = CASE WHEN lane.requested > given.seen AND given.seen > 0 THEN '' ELSE given.parked_code END,
+        waiting = given.waiting,
+        call_id = given.call_id
+    FROM unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[]), CAST(:fences AS bigint[]), CAST(:done AS bigint[]),
+                CAST(:read AS bigint[]), CAST(:again AS boolean[]), CAST(:seen AS bigint[]), CAST(:release AS boolean[]),
+                CAST(:due AS timestamptz[]), CAST(:succeeded AS boolean[]), CAST(:failed AS boolean[]),
+                CAST(:parked AS text[]), CAST(:waiting AS boolean[]), CAST(:calls AS text[]))
+         AS given(tenant_id, lane_id, fence, done, read_through, again, seen, release, due_at, succeeded, failed,
+                  parked_code, waiting, call_id)
+    WHERE lane.tenant_id = given.tenant_id AND lane.lane_id = given.lane_id
+      AND lane.owner = :owner AND lane.fence = given.fence
+    RETURNING lane.tenant_id, lane.lane_id, lane.kind, lane.pool_id,
+              lane.owner = '' AND lane.due_at <= :now AND lane.parked_code = ''
+              AND (lane.pending > 0 OR lane.requested > lane.read_through) AS due
+    """
+)
+
+_FINISH_ITEMS: Final = text(
+    """
+    UPDATE lane_item SET archived = true
+    FROM unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[]), CAST(:sequences AS bigint[]))
+         AS given(tenant_id, lane_id, sequence)
+    WHERE lane_item.tenant_id = given.tenant_id AND lane_item.lane_id = given.lane_id
+      AND lane_item.sequence = given.sequence AND NOT lane_item.archived
+    """
+)
+
+_DUE_NOW: Final = """
+    WITH found AS MATERIALIZED (
+        SELECT lane.tenant_id, lane.lane_id FROM lane JOIN {given} USING (tenant_id, lane_id)
+        WHERE {condition} ORDER BY lane.tenant_id, lane.lane_id FOR UPDATE OF lane
+    )
+    UPDATE lane SET due_at = :now, waiting = false, parked_code = '', attempts = 0
+    FROM found WHERE lane.tenant_id = found.tenant_id AND lane.lane_id = found.lane_id
+    RETURNING lane.tenant_id, lane.lane_id, lane.kind, lane.pool_id
+"""
+_WAKE: Final = text(_DUE_NOW.format(given=_GIVEN, condition="lane.waiting AND lane.owner = ''"))
+_UNPARK: Final = text(_DUE_NOW.format(given=_GIVEN, condition="lane.owner = ''"))
+
+
+def request(
+    unit: Unit,
+    *,
+    tenant_id: str,
+    kind: str,
+    lane_ids: Iterable[str],
+    priority: int = PRIORITY_NORMAL,
+    now: datetime | None = None,
+) -> None:
+    """Ask for level lanes to be run: each is due until a run has read through this request. Wakes parked and waiting ones.
+
+    now: database time, read when not given. Asking for a lane many times costs one row.
+    """
+    lanes = sorted(set(lane_ids))
+    if not lanes:
+        return
+    at = now or moment(unit.connection)
+    parameters = {"tenant": tenant_id, "kind": kind, "lanes": lanes, "priority": priority, "now": at}
+    unit.connection.execute(_REQUEST, parameters)
+    _join_ring(unit.connection, tenant_id=tenant_id, kind=kind, pools=[NO_POOL])
+
+
+def enqueue(
+    unit: Unit,
+    *,
+    tenant_id: str,
+    kind: str,
+    items: Sequence[NewItem],
+    priority: int = PRIORITY_NORMAL,
+    now: datetime | None = None,
+) -> Mapping[str, int]:
+    """Put items at the end of their lanes; gives each subject's sequence in its lane.
+
+    The lane's row is locked until commit, so sequence order is commit order. Subjects of one call are distinct.
+    """
+    if not items:
+        return {}
+    by_lane: dict[str, list[NewItem]] = {}
+    for item in items:
+        by_lane.setdefault(item.lane_id, []).append(item)
+    lanes = sorted(by_lane)
+    parameters = {
+        "tenant": tenant_id,
+        "kind": kind,
+        "lanes": lanes,
+        "pools": [by_lane[lane][0].pool_id for lane in lanes],
+        "items": [len(by_lane[lane]) for lane in lanes],
+        "priority": priority,
+        "now": now or moment(unit.connection),
+    }
+    last = {row.lane_id: int(row.next_sequence) for row in unit.connection.execute(_ENQUEUE, parameters)}
+    sequences = {
+        item.subject: last[lane] - len(entries) + number
+        for lane, entries in by_lane.items()
+        for number, item in enumerate(entries, start=1)
+    }
+    ordered = [item for lane in lanes for item in by_lane[lane]]
+    item_values = {
+        "tenant": tenant_id,
+        "lanes": [item.lane_id for item in ordered],
+        "sequences": [sequences[item.subject] for item in ordered],
+        "subjects": [item.subject for item in ordered],
+    }
+    unit.connection.execute(_ITEMS, item_values)
+    _join_ring(unit.connection, tenant_id=tenant_id, kind=kind, pools=sorted({item.pool_id for item in items}))
+    return sequences
+
+
+def hold(connection: Connection, *, owner: str, lanes: Iterable[ClaimedLane]) -> frozenset[LaneKey]:
+    """Lock those of the claimed lanes that are still this owner's, in order, until the transaction ends.
+
+    Called before the transaction's other writes: what belongs to a lane that is not in the answer must not be written.
+    """
+    ordered = sorted(lanes, key=lambda lane: lane.key)
+    if not ordered:
+        return frozenset()
+    parameters = {
+        "tenants": [lane.tenant_id for lane in ordered],
+        "lanes": [lane.lane_id for lane in ordered],
+        "fences": [lane.fence for lane in ordered],
+        "owner": owner,
+    }
+    return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in connection.execute(_HOLD, parameters))
+
+
+def change(
+    connection: Connection, *, owner: str, changes: Sequence[LaneChange], now: datetime
+) -> frozenset[LaneKey]:
+    """Write what becomes of claimed lanes; gives those it was written for. The caller holds them (`hold`)."""
+    if not changes:
+        return frozenset()
+    ordered = sorted(changes, key=lambda change: change.lane.key)
+    parameters = {
+        "tenants": [change.lane.tenant_id for change in ordered],
+        "lanes": [change.lane.lane_id for change in ordered],
+        "fences": [change.lane.fence for change in ordered],
+        "done": [change.done for change in ordered],
+        "read": [change.read_through for change in ordered],
+        "again": [change.again for change in ordered],
+        "seen": [change.lane.requested for change in ordered],
+        "release": [change.release for change in ordered],
+        "due": [change.due_at or now for change in ordered],
+        "succeeded": [change.succeeded for change in ordered],
+        "failed": [change.failed for change in ordered],
+        "parked": [change.parked_code for change in ordered],
+        "waiting": [change.waiting for change in ordered],
+        "calls": [change.call_id for change in ordered],
+        "owner": owner,
+        "now": now,
+    }
+    rows = connection.execute(_CHANGE, parameters).all()
+    due = [row for row in rows if row.due]
+    if due:
+        _wake_ring_of(connection, due)
+    return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in rows)
+
+
+def finish_items(connection: Connection, *, items: Sequence[tuple[LaneKey, int]]) -> None:
+    """Move finished items to history; in the transaction that lowers their lanes' pending count (`LaneChange.done`)."""
+    if not items:
+        return
+    parameters = {
+        "tenants": [key.tenant_id for key, _ in items],
+        "lanes": [key.lane_id for key, _ in items],
+        "sequences": [sequence for _, sequence in items],
+    }
+    connection.execute(_FINISH_ITEMS, parameters)
+
+
+def wake(connection: Connection, *, lanes: Iterable[LaneKey], now: datetime) -> frozenset[LaneKey]:
+    """Make waiting lanes due at once; others are left as they are. Lanes only, so no lock of another kind is held."""
+    return _due_now(connection, _WAKE, lanes, now)
+
+
+def unpark(connection: Connection, *, lanes: Iterable[LaneKey], now: datetime) -> frozenset[LaneKey]:
+    """Make parked, waiting or backing-off lanes due at once, because a person mended something. Owned lanes stay as they are."""
+    return _due_now(connection, _UNPARK, lanes, now)
+
+
+def _due_now(connection: Connection, statement: TextClause, lanes: Iterable[LaneKey], now: datetime) -> frozenset[LaneKey]:
+    ordered = sorted(set(lanes))
+    if not ordered:
+        return frozenset()
+    parameters = {
+        "tenants": [key.tenant_id for key in ordered],
+        "lanes": [key.lane_id for key in ordered],
+        "now": now,
+    }
+    rows = connection.execute(statement, parameters).all()
+    if rows:
+        _wake_ring_of(connection, rows)
+    return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in rows)
+
+
+def _wake_ring_of(connection: Connection, rows: Sequence[Row[Any]]) -> None:
+    kinds, pools = sorted({row.kind for row in rows}), sorted({row.pool_id for row in rows})
+    wake_ring(connection, kinds=kinds, pools=pools, tenants=sorted({row.tenant_id for row in rows}))
+
+
+def wake_ring(connection: Connection, *, kinds: Sequence[str], pools: Sequence[str], tenants: Sequence[str]) -> None:
+    """Tell the next claim to look at these tenants although it found nothing due there a moment ago."""
+    parameters = {"kinds": list(kinds), "pools": list(pools), "tenants": list(tenants)}
+    connection.execute(_WAKE_RING, parameters)
+
+
+def _join_ring(connection: Connection, *, tenant_id: str, kind: str, pools: Sequence[str]) -> None:
+    connection.execute(_JOIN_RING, {"tenant": tenant_id, "kind": kind, "pools": list(pools)})
+    wake_ring(connection, kinds=[kind], pools=pools, tenants=[tenant_id])
