@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -114,6 +115,10 @@ def to_json_line(*, name: str, scale: str, measured: Measured, load: list[float]
 
 def _revision() -> str:
     done = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        [shutil.which("git") or "git", "rev-parse", "--short=12", "HEAD"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.stdout.strip() or "none"

@@ -1,4 +1,6 @@
-"""What the position counter costs: units a second with it and without, 1, 2 and 4 workers, one tenant and many, 1 and 50 roots a unit.
+"""What the position counter costs: units a second with it and without.
+
+Cases: 1, 2 and 4 workers; one tenant and many; 1 and 50 roots a unit.
 
 A unit writes four rows a root with one statement. With the counter it then locks its tenant's counter row, stamps the rows,
 steps the counter and writes the row of the audit chain; without (the floor) it writes the same rows and a chain row under a
@@ -23,10 +25,10 @@ MANY_TENANTS = 64
 SCALES = {"small": (0.6, 1), "full": (3.0, 5)}
 STATEMENTS = (
     "CREATE TABLE counter (tenant_id text PRIMARY KEY, position bigint NOT NULL, hash bytea NOT NULL) WITH (fillfactor = 50)",
-    "CREATE TABLE unit (tenant_id text, position bigint, previous_hash bytea, hash bytea, actor text, reason text,"
-    " kind text, row_count integer, PRIMARY KEY (tenant_id, position))",
-    "CREATE TABLE entry (tenant_id text, position bigint, ordinal integer, root text, body text,"
-    " PRIMARY KEY (tenant_id, position, ordinal))",
+    """CREATE TABLE unit (tenant_id text, position bigint, previous_hash bytea, hash bytea, actor text, reason text,
+        kind text, row_count integer, PRIMARY KEY (tenant_id, position))""",
+    """CREATE TABLE entry (tenant_id text, position bigint, ordinal integer, root text, body text,
+        PRIMARY KEY (tenant_id, position, ordinal))""",
     f"INSERT INTO counter SELECT 'tenant-' || n, 0, '' FROM generate_series(0, {MANY_TENANTS - 1}) n",
     "GRANT SELECT, INSERT, UPDATE ON counter, unit, entry TO revline_app",
 )
@@ -60,7 +62,11 @@ def _rate(dsn: str, workers: int, roots: int, seconds: float, *, counted: bool, 
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(workers), context.Queue()
     running = [
-        context.Process(target=_work, args=(dsn, number, roots, seconds, counted, many, barrier, answers))
+        context.Process(
+            target=_work,
+            args=(dsn, number, roots, seconds, barrier, answers),
+            kwargs={"counted": counted, "many": many},
+        )
         for number in range(workers)
     ]
     for process in running:
@@ -72,25 +78,25 @@ def _rate(dsn: str, workers: int, roots: int, seconds: float, *, counted: bool, 
 
 
 def _work(
-    dsn: str, number: int, roots: int, seconds: float, counted: bool, many: bool, barrier: Any, answers: Queue[float]
+    dsn: str, number: int, roots: int, seconds: float, barrier: Any, answers: Queue[float], *, counted: bool, many: bool
 ) -> None:
     own_position = time.time_ns() // 8 * 8 + number
     with psycopg.connect(dsn) as connection:
         connection.prepare_threshold = 0
         for step in range(5):
             own_position += 8
-            _unit(connection, f"tenant-{number + step}" if many else "tenant-0", own_position, roots, counted)
+            _unit(connection, f"tenant-{number + step}" if many else "tenant-0", own_position, roots, counted=counted)
         barrier.wait()
         done, begin = 0, time.perf_counter()
         while (passed := time.perf_counter() - begin) < seconds:
             own_position += 8
             tenant = f"tenant-{(number * 16 + done) % MANY_TENANTS}" if many else "tenant-0"
-            _unit(connection, tenant, own_position, roots, counted)
+            _unit(connection, tenant, own_position, roots, counted=counted)
             done += 1
         answers.put(done / passed)
 
 
-def _unit(connection: psycopg.Connection[Any], tenant: str, own_position: int, roots: int, counted: bool) -> None:
+def _unit(connection: psycopg.Connection[Any], tenant: str, own_position: int, roots: int, *, counted: bool) -> None:
     connection.execute("SELECT set_config('revline.tenants', %s, true)", (tenant,))
     position, previous = own_position, b""
     if counted:
@@ -108,7 +114,9 @@ def _unit(connection: psycopg.Connection[Any], tenant: str, own_position: int, r
             (tenant, position, list(range(len(bodies))), bodies),
         )
         if counted:
-            connection.execute("UPDATE counter SET position = %s, hash = %s WHERE tenant_id = %s", (position, digest, tenant))
+            connection.execute(
+                "UPDATE counter SET position = %s, hash = %s WHERE tenant_id = %s", (position, digest, tenant)
+            )
         connection.execute(
             "INSERT INTO unit VALUES (%s, %s, %s, %s, 'benchmark', 'measure', 'accept', %s)",
             (tenant, position, previous, digest, len(bodies)),

@@ -54,10 +54,10 @@ def _prepare(dsn: str, *, tenants: int, rows: int) -> None:
     per_tenant = rows // tenants
     for table, policy in TABLES.items():
         statements = [
-            f"CREATE TABLE {table} (tenant_id text NOT NULL, id text NOT NULL, state text NOT NULL, body text NOT NULL,"
-            " PRIMARY KEY (tenant_id, id)) WITH (fillfactor = 80)",
-            f"INSERT INTO {table} SELECT 'tenant-' || t, 'document-' || n, 'ready', repeat('x', 200)"
-            f" FROM generate_series(1, {tenants}) t, generate_series(1, {per_tenant}) n",
+            f"""CREATE TABLE {table} (tenant_id text NOT NULL, id text NOT NULL, state text NOT NULL, body text NOT NULL,
+                PRIMARY KEY (tenant_id, id)) WITH (fillfactor = 80)""",
+            f"""INSERT INTO {table} SELECT 'tenant-' || t, 'document-' || n, 'ready', repeat('x', 200)
+                FROM generate_series(1, {tenants}) t, generate_series(1, {per_tenant}) n""",
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO revline_app",
             f"VACUUM ANALYZE {table}",
         ]

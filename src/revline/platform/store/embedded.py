@@ -96,7 +96,9 @@ class EmbeddedServer:
             return
         try:
             if self._postmaster() is not None:
-                self._run("pg_ctl", "stop", "-D", str(self._cluster()), "-m", "fast", "-w", "-t", str(STOP_LIMIT_SECONDS))
+                self._run(
+                    "pg_ctl", "stop", "-D", str(self._cluster()), "-m", "fast", "-w", "-t", str(STOP_LIMIT_SECONDS)
+                )
             if self._process is not None:
                 self._process.wait(timeout=STOP_LIMIT_SECONDS)
                 self._process = None
@@ -111,7 +113,9 @@ class EmbeddedServer:
         if password is None:
             raise EmbeddedServerError(f"no role {role!r}; roles: {', '.join(sorted(self._passwords()))}")
         if running is None:
-            raise EmbeddedServerError(f"the embedded server in {self.data_folder} is not running; start it with `revline up`")
+            raise EmbeddedServerError(
+                f"the embedded server in {self.data_folder} is not running; start it with `revline up`"
+            )
         return f"postgresql://{quote(role)}:{quote(password)}@127.0.0.1:{running[1]}/{quote(database, safe='')}"
 
     def create_database(self, name: str, *, template: str | None = None) -> None:
@@ -162,7 +166,9 @@ class EmbeddedServer:
             try:
                 self._credentials = json.loads((self.data_folder / "credentials.json").read_text(encoding="utf-8"))
             except FileNotFoundError:
-                raise EmbeddedServerError(f"no embedded server in {self.data_folder}; start it with `revline up`") from None
+                raise EmbeddedServerError(
+                    f"no embedded server in {self.data_folder}; start it with `revline up`"
+                ) from None
         assert self._credentials is not None
         return self._credentials
 
@@ -263,7 +269,9 @@ class EmbeddedServer:
                 with contextlib.suppress(psycopg.Error), psycopg.connect(self.dsn("revline_app")):
                     return
             time.sleep(POLL_SECONDS)
-        raise EmbeddedServerError(f"another process owns the embedded server in {self.data_folder}, and it is not ready")
+        raise EmbeddedServerError(
+            f"another process owns the embedded server in {self.data_folder}, and it is not ready"
+        )
 
     def _postmaster(self) -> tuple[int, int] | None:
         """(process id, port) of the ready server its pid file names, or None."""

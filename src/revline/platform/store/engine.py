@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from revline.platform.store.unit import Unit, no_other_transaction, run_unit
 from revline.platform.store.walls import TENANTS_SETTING, tenants_setting
@@ -19,6 +22,16 @@ POOL_WAIT_SECONDS: Final = 30
 STATEMENT_LIMIT_SECONDS: Final = 120
 LOCK_LIMIT_SECONDS: Final = 30
 IDLE_LIMIT_SECONDS: Final = 120
+TRANSIENT: Final = (
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.AdminShutdown,
+    psycopg.errors.CrashShutdown,
+    psycopg.errors.CannotConnectNow,
+    psycopg.errors.TooManyConnections,
+)
+"""What the same unit of work may survive when it is run again."""
 NAME_TENANTS: Final = text(f"SELECT set_config('{TENANTS_SETTING}', :tenants, true)")
 
 
@@ -86,7 +99,8 @@ class Database:
 
         kind: what was done, a word such as `accept`. actor: who, as `person:…`, `key:…` or `worker:…`. reason: why, for the
         audit chain. recorded_at: an aware time from the caller's clock. dry_run: all the same, then rolled back.
-        An error in the block rolls everything back. Raises UnitError inside another transaction of this thread.
+        An error in the block rolls everything back. Raises UnitError inside another transaction of this thread; the final
+        writes raise psycopg's errors, statements in the block SQLAlchemy's (`is_transient` knows both).
         """
         setting = tenants_setting(tenants)
         with no_other_transaction(), self._engine.connect() as connection:
@@ -103,3 +117,14 @@ class Database:
     def dispose(self) -> None:
         """Closes the pool's connections; transactions under way keep theirs until they end."""
         self._engine.dispose()
+
+
+def is_transient(failure: BaseException) -> bool:
+    """True when running the same unit of work again may succeed: the server was away, a deadlock, a lock not had in time.
+
+    A lost connection leaves open whether the commit took effect; what runs again must find out by its own keys.
+    """
+    cause = failure.orig if isinstance(failure, DBAPIError) else failure
+    if isinstance(cause, (PoolTimeoutError, *TRANSIENT)):
+        return True
+    return isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None

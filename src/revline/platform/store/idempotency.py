@@ -100,9 +100,7 @@ def remember(
     ).one_or_none()
     if taken is not None:
         return FirstTime(tenant_id=tenant_id, key=key)
-    row = unit.connection.execute(
-        select(table).where(table.c.tenant_id == tenant_id, table.c.key == key)
-    ).one()
+    row = unit.connection.execute(select(table).where(table.c.tenant_id == tenant_id, table.c.key == key)).one()
     if bytes(row.input_hash) == input_hash:
         return Repeated(answer=row.answer, position=row.position)
     return _reused(key, row.field_digests, dict(digests or {}))

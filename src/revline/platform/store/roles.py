@@ -33,9 +33,9 @@ def create_roles(connection: psycopg.Connection[Any], *, passwords: Mapping[str,
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
             connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
         connection.execute(
-            sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD {}").format(
-                sql.Identifier(role), sql.Literal(passwords[role])
-            )
+            sql.SQL(
+                "ALTER ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD {}"
+            ).format(sql.Identifier(role), sql.Literal(passwords[role]))
         )
 
 

@@ -148,7 +148,9 @@ class Unit:
         }
         missing = [tenant for tenant in tenants if tenant not in found]
         if missing:
-            raise UnitError(f"no counter for {', '.join(missing)}: open_counter() is called when a tenant is registered")
+            raise UnitError(
+                f"no counter for {', '.join(missing)}: open_counter() is called when a tenant is registered"
+            )
         return found
 
     def _hash(self, tenant: str, previous: bytes, position: int) -> bytes:
@@ -204,5 +206,3 @@ def open_counter(connection: Connection, *, tenant_id: str) -> None:
     """Gives a tenant its counter, at position 0, when it is registered; nothing happens when it has one."""
     statement = insert_or_not(tables.counter).values(tenant_id=tenant_id, position=0, hash=GENESIS_HASH)
     connection.execute(statement.on_conflict_do_nothing())
-
-

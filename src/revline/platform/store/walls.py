@@ -77,7 +77,7 @@ def tenant_table(
     columns = [item for item in items if isinstance(item, Column)]
     names = [column.name for column in columns]
     is_recorded = recorded if recorded is not None else {"position", "ordinal"} <= set(names)
-    leading = [] if "tenant_id" in names else [Column("tenant_id", Text, nullable=False)]
+    leading: list[SchemaItem] = [] if "tenant_id" in names else [Column("tenant_id", Text, nullable=False)]
     if is_recorded:
         leading += [] if "position" in names else [Column("position", BigInteger, nullable=False)]
         leading += [] if "ordinal" in names else [Column("ordinal", Integer, nullable=False)]
@@ -165,7 +165,7 @@ def _leads(columns: Sequence[Column[Any]]) -> bool:
 def _primary_key_names(items: Sequence[SchemaItem]) -> list[str]:
     for item in items:
         if isinstance(item, PrimaryKeyConstraint):
-            pending = item._pending_colargs  # noqa: SLF001 - names given as text are not resolved before there is a table
+            pending = item._pending_colargs  # names given as text are not resolved before there is a table
             return [part if isinstance(part, str) else str(part.name) for part in pending if part is not None]
     return [item.name for item in items if isinstance(item, Column) and item.primary_key]
 
