@@ -47,6 +47,11 @@ def changes(*, booked: Mapping[str, AccountingEvent], expected: Iterable[Support
     return Changes(reversals=tuple(sorted(reversals, key=lambda event: event.event_id)), bookings=tuple(bookings))
 
 
+def live_event(*, base: str, booked: Mapping[str, AccountingEvent]) -> AccountingEvent | None:
+    """The event of a chain that stands now: booked and not reversed."""
+    return _place(base, booked)[0]
+
+
 def _place(base: str, booked: Mapping[str, AccountingEvent]) -> tuple[AccountingEvent | None, str]:
     """The live event of a chain, and the id the next booking of it would have."""
     current = base

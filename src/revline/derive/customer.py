@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from revline.core.canonical import Customer
-from revline.core.documents import CustomerContent
 from revline.core.facts import Fact
 from revline.derive.expectation import (
     EntityScope,
@@ -27,12 +26,4 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
         return Expectation(silent=silent_rest(known.facts, used=(), rules={}))
     customer = current.translated.snapshot
     assert isinstance(customer, Customer)
-    master = CustomerContent(
-        name=customer.name or customer.outside_id,
-        email=customer.email,
-        address=customer.address,
-        currency=customer.currency,
-        tax_ids=customer.tax_ids,
-        outside_id=customer.outside_id,
-    )
-    return Expectation(master=master, silent=silent_rest(known.facts, used=(current,), rules={}))
+    return Expectation(master=(customer, current), silent=silent_rest(known.facts, used=(current,), rules={}))

@@ -7,9 +7,8 @@ from datetime import date, datetime
 
 import msgspec
 
-from revline.core.canonical import CanonicalObject
+from revline.core.canonical import CanonicalObject, Customer
 from revline.core.clock import local_date
-from revline.core.documents import CustomerContent
 from revline.core.events import AccountingEvent, EventKind, Payload
 from revline.core.facts import Fact, Name
 from revline.core.ids import SourceObject, event_id
@@ -52,14 +51,15 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """What should exist of one root.
 
     events: in the order they are booked. awaited: needs that no fact answers yet. blocked: what became a case.
-    silent: facts that make nothing, with the rule that says so. master: the customer record this root is, if it is one.
+    silent: facts that make nothing, with the rule that says so. master: the customer whose master record this root is, and the
+    fact that says so.
     """
 
     events: tuple[Supported, ...] = ()
     awaited: tuple[Need, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     silent: tuple[tuple[Fact, str], ...] = ()
-    master: CustomerContent | None = None
+    master: tuple[Customer, Fact] | None = None
 
 
 class RootFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,311 @@
+"""Expected balances from raw Stripe input.
+
+Reads the webhooks and balance transactions as Stripe writes them, the configuration folder as plain YAML, and which account is
+debited and credited by which event from the golden journal examples. Knows nothing of Revline's code; must not import it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ruamel.yaml import YAML
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "journal_examples.json"
+ZERO_DECIMAL = set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
+THREE_DECIMAL = set("bhd iqd jod kwd lyd omr tnd".split())
+RANK = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """What a balance is kept by. period: YYYY-MM."""
+
+    entity: str
+    book: str
+    account: str
+    currency: str
+    period: str
+
+
+@dataclass
+class Balance:
+    """Debits less credits, in the transaction currency and in the book's functional currency."""
+
+    amount: Decimal = Decimal(0)
+    functional: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class BookData:
+    """One book as the configuration folder says."""
+
+    name: str
+    entity: str
+    time_zone: str
+    functional: str
+    half_even: bool
+    families: Mapping[str, str]
+    rates: tuple[tuple[str, date, Decimal], ...]
+
+
+@dataclass
+class Entries:
+    """Debit and credit accounts per event, from the golden file and the two entries the standard names beside it."""
+
+    pairs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def golden_pairs() -> dict[str, tuple[str, str]]:
+    """Event -> (debited, credited) neutral account, read from the golden examples; tax and earned parts come apart."""
+    events = {event["id"]: event for event in json.loads(GOLDEN.read_text(encoding="utf-8"))["events"]}
+
+    def sides(example: str, journal: int) -> tuple[list[str], list[str]]:
+        lines = events[example]["journals"][journal]["lines"]
+        debits = [line["account"] for line in lines if Decimal(line["debit"])]
+        return debits, [line["account"] for line in lines if Decimal(line["credit"])]
+
+    invoice = sides("invoice-advance-with-tax", 0)
+    payment, fee, payout = (sides("payment-by-card-and-payout", index) for index in range(3))
+    refund = sides("refund-of-paid-invoice", 0)
+    allowance = sides("bad-debt-allowance-writeoff-recovery", 0)
+    return {
+        "invoice.net": (invoice[0][0], invoice[1][0]),
+        "invoice.tax": (invoice[0][0], invoice[1][1]),
+        "payment.received": (payment[0][0], payment[1][0]),
+        "processor_fee.charged": (fee[0][0], fee[1][0]),
+        "payout.paid": (payout[0][0], payout[1][0]),
+        "refund.earned": (refund[0][0], refund[1][0]),
+        "refund.deferred": (refund[0][1], refund[1][0]),
+        "invoice.uncollectible": (allowance[0][0], invoice[0][0]),
+    }
+
+
+def read_books(folder: Path) -> dict[str, list[BookData]]:
+    """Books by entity from every YAML file of a configuration folder."""
+    documents = []
+    for file in sorted(folder.rglob("*.yaml")):
+        documents += [doc for doc in YAML(typ="safe", pure=True).load_all(file.read_text(encoding="utf-8")) if doc]
+    entities = {doc["metadata"]["name"]: doc["spec"] for doc in documents if doc["kind"] == "LegalEntity"}
+    tenant_of = {
+        doc["metadata"]["name"]: doc["metadata"]["tenant"] for doc in documents if doc["kind"] == "LegalEntity"
+    }
+    books: dict[str, list[BookData]] = defaultdict(list)
+    for doc in documents:
+        if doc["kind"] != "Book":
+            continue
+        entity = doc["spec"]["entity"]
+        tenant = tenant_of[entity]
+        mine = [other for other in documents if other["metadata"].get("tenant") == tenant]
+        books[entity].append(
+            BookData(
+                name=doc["metadata"]["name"],
+                entity=entity,
+                time_zone=entities[entity]["timeZone"],
+                functional=entities[entity]["functionalCurrency"],
+                half_even=doc["spec"].get("rounding") == "half_even",
+                families=_families(mine, doc["metadata"]["name"]),
+                rates=_rates(mine, entities[entity]["functionalCurrency"]),
+            )
+        )
+    return dict(books)
+
+
+def _families(documents: Iterable[Mapping[str, Any]], book: str) -> dict[str, str]:
+    found = {}
+    for doc in documents:
+        if doc["kind"] != "PostingRule" or doc["spec"]["event"] != "invoice.issued":
+            continue
+        if doc["spec"].get("book", book) != book:
+            continue
+        for entry in doc["spec"]["entries"]:
+            for choice in entry.get("accounts", []):
+                named = re.search(r"product_family == [\"'](\w+)[\"']", choice.get("when", ""))
+                if named:
+                    found[named.group(1)] = choice["account"]
+    return found
+
+
+def _rates(documents: Iterable[Mapping[str, Any]], functional: str) -> tuple[tuple[str, date, Decimal], ...]:
+    rates = [
+        (doc["spec"]["from"], _day(each["effectiveFrom"]), Decimal(str(each["rate"])))
+        for doc in documents
+        if doc["kind"] == "RateTable" and doc["spec"]["to"] == functional
+        for each in doc["spec"]["rates"]
+    ]
+    return tuple(sorted(rates, key=lambda rate: (rate[0], rate[1])))
+
+
+def _day(value: Any) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(str(value))
+
+
+class Books:
+    """Balances of one entity's books, filled from raw input."""
+
+    def __init__(self, books: Iterable[BookData]) -> None:
+        self.books = list(books)
+        self.pairs = golden_pairs()
+        self.balances: dict[Key, Balance] = defaultdict(Balance)
+
+    def book(self, day: date, currency: str, lines: list[tuple[str, Decimal]], total_account: str) -> None:
+        """One entry: (account, signed amount) lines; `total_account` takes what is left in both currencies."""
+        for book in self.books:
+            functional_left = amount_left = Decimal(0)
+            for account, amount in lines:
+                converted = self._convert(book, amount, currency, day)
+                self._add(book, account, currency, day, amount, converted)
+                amount_left -= amount
+                functional_left -= converted
+            self._add(book, total_account, currency, day, amount_left, functional_left)
+
+    def _add(
+        self, book: BookData, account: str, currency: str, day: date, amount: Decimal, functional: Decimal
+    ) -> None:
+        balance = self.balances[Key(book.entity, book.name, account, currency, f"{day:%Y-%m}")]
+        balance.amount += amount
+        balance.functional += functional
+
+    def _convert(self, book: BookData, amount: Decimal, currency: str, day: date) -> Decimal:
+        if currency == book.functional:
+            return amount
+        rate = [each for each in book.rates if each[0] == currency and each[1] <= day][-1][2]
+        quantum = Decimal(1).scaleb(-_scale(book.functional))
+        return (amount * rate).quantize(quantum, rounding=ROUND_HALF_EVEN if book.half_even else ROUND_HALF_UP)
+
+
+def expected(
+    *, folder: Path, entity: str, webhooks: Iterable[bytes], balance_transactions: Iterable[bytes]
+) -> dict[Key, Balance]:
+    """Balances of every book of one entity after all of this input, whatever its order and repeats."""
+    data = read_books(folder)[entity]
+    books, zone = Books(data), ZoneInfo(data[0].time_zone)
+    objects: dict[tuple[str, str], list[tuple[tuple[int, int], Mapping[str, Any], str]]] = defaultdict(list)
+    for body in webhooks:
+        event = json.loads(body, parse_float=Decimal)
+        thing = event["data"]["object"]
+        rank = RANK.get(str(thing.get("status")), 0) if thing["object"] == "invoice" else _settled(thing)
+        objects[(thing["object"], thing["id"])].append(((rank, event["created"]), thing, event["type"]))
+    for body in balance_transactions:
+        thing = json.loads(body, parse_float=Decimal)
+        objects[("balance_transaction", thing["id"])].append(((0, 0), thing, "import"))
+    charges = {key[1]: max(seen, key=lambda each: each[0])[1] for key, seen in objects.items() if key[0] == "charge"}
+    for (kind, _), seen in sorted(objects.items()):
+        newest = max(seen, key=lambda each: each[0])[1]
+        match kind:
+            case "invoice":
+                _invoice(books, zone, newest, [each[1] for each in seen if each[1]["status"] == "uncollectible"])
+            case "charge":
+                if newest["status"] == "succeeded" and newest.get("captured", True):
+                    captured = newest.get("amount_captured") or newest["amount"]
+                    _pair(books, zone, "payment.received", newest["created"], newest, captured)
+            case "refund":
+                _refund(books, zone, newest, seen)
+            case "payout":
+                _payout(books, zone, newest, seen)
+            case "balance_transaction":
+                if newest["type"] in {"charge", "payment"} and newest["fee"]:
+                    assert newest["currency"] == charges[newest["source"]]["currency"]
+                    _pair(books, zone, "processor_fee.charged", newest["created"], newest, newest["fee"])
+    return dict(books.balances)
+
+
+def _settled(thing: Mapping[str, Any]) -> int:
+    return {"pending": 0, "in_transit": 1, "succeeded": 2, "paid": 2, "failed": 3, "canceled": 3}.get(
+        str(thing.get("status")), 0
+    )
+
+
+def _invoice(books: Books, zone: ZoneInfo, invoice: Mapping[str, Any], given_up: list[Mapping[str, Any]]) -> None:
+    transitions = invoice["status_transitions"]
+    if not transitions.get("finalized_at") or not invoice["total"]:
+        return
+    currency = invoice["currency"]
+    receivable, deferred = books.pairs["invoice.net"]
+    _, tax_payable = books.pairs["invoice.tax"]
+    lines: list[tuple[str, Decimal]] = []
+    for line in invoice["lines"]["data"]:
+        family = str({**(line.get("metadata") or {})}.get("product_family", ""))
+        account = next((book.families[family] for book in books.books if family in book.families), deferred)
+        inclusive = sum(tax["amount"] for tax in line.get("taxes") or [] if tax["tax_behavior"] == "inclusive")
+        off = sum(each["amount"] for each in line.get("discount_amounts") or [])
+        lines.append((account, -_amount(line["amount"] - off - inclusive, currency)))
+        lines += [(tax_payable, -_amount(tax["amount"], currency)) for tax in line.get("taxes") or []]
+    day = _local(transitions["finalized_at"], zone)
+    books.book(day, currency.upper(), lines, receivable)
+    if given_up:
+        newest = max(given_up, key=lambda each: each["status_transitions"]["marked_uncollectible_at"])
+        lost = _amount(newest["amount_remaining"], currency)
+        debit, credit = books.pairs["invoice.uncollectible"]
+        lost_on = _local(newest["status_transitions"]["marked_uncollectible_at"], zone)
+        books.book(lost_on, currency.upper(), [(debit, lost)], credit)
+    if invoice["status"] == "void":
+        # The mirror keeps the issue's rate, so it is the issue's converted lines with the opposite sign on another day.
+        _mirror(books, day, _local(transitions["voided_at"], zone), currency.upper(), lines, receivable)
+
+
+def _mirror(
+    books: Books, first: date, second: date, currency: str, lines: list[tuple[str, Decimal]], total: str
+) -> None:
+    for book in books.books:
+        functional_left = amount_left = Decimal(0)
+        for account, amount in lines:
+            converted = books._convert(book, amount, currency, first)
+            books._add(book, account, currency, second, -amount, -converted)
+            amount_left += amount
+            functional_left += converted
+        books._add(book, total, currency, second, amount_left, functional_left)
+
+
+def _refund(books: Books, zone: ZoneInfo, refund: Mapping[str, Any], seen: list[Any]) -> None:
+    if refund["status"] not in {"succeeded", "failed"}:
+        return
+    debit, credit = books.pairs["refund.deferred"]
+    amount = _amount(refund["amount"], refund["currency"])
+    day = _local(refund["created"], zone)
+    lines = [(debit, amount)]
+    books.book(day, refund["currency"].upper(), lines, credit)
+    if refund["status"] == "failed":
+        back = [key[1] for key, _, event in seen if event == "refund.failed"]
+        second = _local(min(back), zone) if back else day
+        _mirror(books, day, second, refund["currency"].upper(), lines, credit)
+
+
+def _payout(books: Books, zone: ZoneInfo, payout: Mapping[str, Any], seen: list[Any]) -> None:
+    if payout["status"] not in {"paid", "failed"}:
+        return
+    debit, credit = books.pairs["payout.paid"]
+    day = datetime.fromtimestamp(payout["arrival_date"], UTC).date()
+    lines = [(debit, _amount(payout["amount"], payout["currency"]))]
+    books.book(day, payout["currency"].upper(), lines, credit)
+    if payout["status"] == "failed":
+        back = [key[1] for key, _, event in seen if event == "payout.failed"]
+        second = _local(min(back), zone) if back else day
+        _mirror(books, day, second, payout["currency"].upper(), lines, credit)
+
+
+def _pair(books: Books, zone: ZoneInfo, event: str, moment: int, thing: Mapping[str, Any], minor: int) -> None:
+    debit, credit = books.pairs[event]
+    day = _local(moment, zone)
+    books.book(day, thing["currency"].upper(), [(debit, _amount(minor, thing["currency"]))], credit)
+
+
+def _local(moment: int, zone: ZoneInfo) -> date:
+    return datetime.fromtimestamp(moment, UTC).astimezone(zone).date()
+
+
+def _scale(currency: str) -> int:
+    code = currency.lower()
+    return 0 if code in ZERO_DECIMAL else 3 if code in THREE_DECIMAL else 2
+
+
+def _amount(minor: int, currency: str) -> Decimal:
+    return Decimal(minor).scaleb(-_scale(currency))
