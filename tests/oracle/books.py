@@ -20,8 +20,8 @@ from zoneinfo import ZoneInfo
 from ruamel.yaml import YAML
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "journal_examples.json"
-ZERO_DECIMAL = set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
-THREE_DECIMAL = set("bhd iqd jod kwd lyd omr tnd".split())
+ZERO_DECIMAL = {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
+THREE_DECIMAL = {"bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"}
 RANK = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
 
 
