@@ -17,7 +17,8 @@ BYTES_MAX: Final = 1_048_576
 DEPTH_MAX: Final = 32
 DIGITS_MAX: Final = 40
 
-_BRACKETS_AND_STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[\]{}]', re.DOTALL)
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
+_NOT_BRACKETS: Final = bytes(value for value in range(256) if value not in b"[]{}")
 _SURROGATE_OR_NUL: Final = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
 _TEXT_SHOWN: Final = 40
 
@@ -70,18 +71,17 @@ def parse_object(
 
 
 def _deeper_than(data: bytes, *, depth_max: int) -> bool:
-    """Whether brackets outside strings nest deeper than `depth_max`; counted first, because counting all is cheap."""
+    """Whether brackets outside strings nest deeper than `depth_max`. Linear in the data, broken strings included."""
     if data.count(b"[") + data.count(b"{") <= depth_max:
         return False
     depth = 0
-    for match in _BRACKETS_AND_STRINGS.finditer(data):
-        first = data[match.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > depth_max:
-                return True
-        elif first in b"]}":
+    for bracket in _STRINGS.sub(b"", data).translate(None, _NOT_BRACKETS):
+        if bracket not in b"[{":
             depth -= 1
+        elif depth == depth_max:
+            return True
+        else:
+            depth += 1
     return False
 
 

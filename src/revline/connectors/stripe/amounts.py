@@ -84,7 +84,9 @@ def shown_price(*, price: Decimal, currency: Currency) -> Decimal:
 
 
 def _invalid(units: str, currency: Currency) -> Problem:
-    return problem("stripe.amount_invalid", f"{units!r} is no amount of {currency.code} as Stripe counts it", field="amount")
+    return problem(
+        "stripe.amount_invalid", f"{units!r} is no amount of {currency.code} as Stripe counts it", field="amount"
+    )
 
 
 define(

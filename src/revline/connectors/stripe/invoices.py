@@ -42,7 +42,13 @@ def read_invoice(*, fields: Fields, message: Message) -> Reading:
     if invoice.status is not InvoiceStatus.DRAFT:
         _refuse_unless_consistent(invoice=invoice, fields=fields)
     root = message.source("invoice", outside_id)
-    times = (invoice.created_at, invoice.finalized_at, invoice.paid_at, invoice.voided_at, invoice.marked_uncollectible_at)
+    times = (
+        invoice.created_at,
+        invoice.finalized_at,
+        invoice.paid_at,
+        invoice.voided_at,
+        invoice.marked_uncollectible_at,
+    )
     return Reading(
         source=root,
         snapshot=invoice,
@@ -284,7 +290,9 @@ def _refuse_unless_consistent(*, invoice: Invoice, fields: Fields) -> None:
     if total == invoice.total:
         return
     reason = "shipping_cost" if fields.has("shipping_cost") else "total"
-    if any(entry.text("type") == "credit_balance_transaction" for entry in fields.children("total_pretax_credit_amounts")):
+    if any(
+        entry.text("type") == "credit_balance_transaction" for entry in fields.children("total_pretax_credit_amounts")
+    ):
         reason = "total_pretax_credit_amounts"
     raise refused(
         code="stripe.invoice_inconsistent",

@@ -83,8 +83,7 @@ MANIFEST: Final = SourceManifest(
         Gotcha(
             title="Shipping, billing credits and older invoice-wide discounts have no line",
             detail=(
-                "An invoice whose lines and taxes don't add up to its total is a case, since no journal could "
-                "balance."
+                "An invoice whose lines and taxes don't add up to its total is a case, since no journal could balance."
             ),
             verified="field list of the official library 16.1.0",
         ),

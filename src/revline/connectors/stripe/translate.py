@@ -5,6 +5,7 @@ Pure. The shape of each object kind is read by the module of its noun; here is w
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -25,7 +26,6 @@ from revline.connectors.stripe.money_movements import (
 from revline.connectors.stripe.reading import Message, Reading, names
 from revline.core.exact_json import parse_object
 from revline.core.facts import Name, TranslatedFact
-from revline.core.hashing import digest_text
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 
 BYTES_MAX: Final = 2_097_152
@@ -101,7 +101,7 @@ def _event_facts(*, event: dict[str, Any], context: SourceContext) -> tuple[Tran
         message=message,
         event_type=event_type,
         source_event=fields.required_identifier("id"),
-        content_digest=digest_text({name: event.get(name) for name in ("type", "created", "data")}),
+        content_digest=_digest({name: event.get(name) for name in ("type", "created", "data")}),
         correlation=_request(fields),
     )
     return _facts(fields=fields.child("data").child("object"), envelope=envelope)
@@ -133,7 +133,7 @@ def _facts(*, fields: Fields, envelope: _Envelope) -> tuple[TranslatedFact, ...]
 
 def _fact(*, reading: Reading, fields: Fields, envelope: _Envelope) -> TranslatedFact:
     occurred_at: datetime = envelope.message.created or reading.latest
-    content_digest = envelope.content_digest or digest_text(fields.values)
+    content_digest = envelope.content_digest or _digest(fields.values)
     source_event = envelope.source_event or f"{reading.source.outside_id}@{content_digest[:DIGEST_LENGTH]}"
     own = (Name(kind="outside_id", value=reading.source.outside_id),)
     return TranslatedFact(
@@ -150,6 +150,11 @@ def _fact(*, reading: Reading, fields: Fields, envelope: _Envelope) -> Translate
     )
 
 
+def _digest(value: Mapping[str, Any]) -> str:
+    """SHA-256 over parsed JSON with sorted keys. It needs no pass that makes values plain: parsed JSON is plain already."""
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
+
+
 def _request(fields: Fields) -> str:
     """The id of the API request that caused the event: an object in present versions, a text in old ones."""
     request = fields.child("request")
@@ -160,7 +165,9 @@ def _refuse_other_mode(*, fields: Fields, context: SourceContext) -> None:
     if fields.has("livemode") and fields.flag("livemode") is context.sandbox:
         side, other = ("live", "sandbox") if context.sandbox else ("test", "live")
         raise RefusedError(
-            problem("stripe.mode_mismatch", f"an object of the {side} side came by a {other} connection", field="livemode")
+            problem(
+                "stripe.mode_mismatch", f"an object of the {side} side came by a {other} connection", field="livemode"
+            )
         )
 
 

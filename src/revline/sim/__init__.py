@@ -1,0 +1,1 @@
+"""Systems that are played, so that a buyer can rehearse and a test can own both sides."""
