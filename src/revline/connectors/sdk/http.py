@@ -1,0 +1,178 @@
+"""One HTTP call to a far system, and what its failure means. Knows no single far system and no document.
+
+The line that matters: an error before the request left is `NotSent`; any error after that is `Uncertain`, because the far side
+may have done what it was asked. Redirects are not followed, no proxy or netrc of the environment is read, every answer has a
+size limit, and whatever is kept as evidence has its secrets masked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+
+from revline.core.farside import NotSent, Uncertain
+from revline.core.problem import Problem, problem
+
+EVIDENCE_MAX: Final = 2_000
+ANSWER_BYTES_MAX: Final = 16_000_000
+RETRY_AFTER_MAX: Final = timedelta(hours=1)
+MASK: Final = "***"
+_NAMED_SECRET: Final = re.compile(
+    r"""(?ix) ( ["']? (?: [a-z_-]* (?: token | password | secret | api[_-]?key ) | authorization ) ["']? \s* [:=] \s*
+    (?: ["']? (?: bearer | basic | session ) \s+ )? ) ( "[^"]*" | '[^']*' | [^\s,;}&"']+ )"""
+)
+
+_BEFORE_SENDING: Final = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+)
+
+
+class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back, whole. headers: names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def evidence(self) -> str:
+        """Status and the beginning of the body, not masked yet."""
+        return f"HTTP {self.status}: {self.body[:EVIDENCE_MAX].decode('utf-8', 'replace')}"
+
+
+def masked(*, text: str, secrets: Sequence[str]) -> str:
+    """The text with every known secret and every value that is called one replaced, cut to EVIDENCE_MAX characters."""
+    for secret in sorted((secret for secret in secrets if len(secret) > 3), key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return _NAMED_SECRET.sub(rf"\1{MASK}", text)[:EVIDENCE_MAX]
+
+
+def checked_base_url(*, url: str) -> str:
+    """The address without a final slash. ValueError unless it is https, or http to the machine's own loopback."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("an address is https://host[:port][/path], without a user, a query or a fragment")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        raise ValueError("an address outside this machine's loopback starts with https://")
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def retry_after(*, headers: Mapping[str, str], now: datetime, default: timedelta) -> timedelta:
+    """How long a far side asks to wait (RFC 9110, 10.2.3: seconds or a date), between nothing and RETRY_AFTER_MAX."""
+    value = headers.get("retry-after", "").strip()
+    wait = default
+    if value.isdecimal() and len(value) < 10:
+        wait = timedelta(seconds=int(value))
+    elif value:
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return default
+        wait = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
+    return min(max(wait, timedelta(0)), RETRY_AFTER_MAX)
+
+
+def failure_problem(failure: NotSent | Uncertain) -> Problem:
+    """A failed call that only asked something, as a problem."""
+    if isinstance(failure, NotSent):
+        return failure.problem
+    return problem("erp.unreachable", f"no usable answer: {failure.evidence[:300]}")
+
+
+class HttpCaller:
+    """A far system's address with the headers and limits of every call.
+
+    transport: None for the network. headers: sent with every call, credentials among them. secrets: what evidence must not
+    show. call_timeout: of one whole call, from its first byte to its last. slots: connections at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        transport: httpx2.AsyncBaseTransport | None,
+        headers: Mapping[str, str],
+        secrets: Sequence[str],
+        call_timeout: timedelta,
+        connect_timeout: timedelta = timedelta(seconds=5),
+        slots: int = 8,
+    ) -> None:
+        self._secrets = tuple(secrets)
+        self._call_seconds = call_timeout.total_seconds()
+        connect = min(connect_timeout, call_timeout).total_seconds()
+        self._client = httpx2.AsyncClient(
+            base_url=checked_base_url(url=base_url),
+            transport=transport,
+            headers={"user-agent": "revline", "accept": "application/json", **headers},
+            timeout=httpx2.Timeout(self._call_seconds, connect=connect, pool=connect),
+            limits=httpx2.Limits(max_connections=slots, max_keepalive_connections=slots, keepalive_expiry=30.0),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def mask(self, text: str) -> str:
+        """`masked` with this caller's secrets."""
+        return masked(text=text, secrets=self._secrets)
+
+    async def send(
+        self,
+        *,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]] = (),
+        content: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer | NotSent | Uncertain:
+        """One call. An answer of whatever status is an answer; only its reader knows whether it is success."""
+        parameters = httpx2.QueryParams(list(query)) if query else None
+        try:
+            request = self._client.build_request(method, path, params=parameters, content=content, headers=headers)
+        except (httpx2.InvalidURL, ValueError, TypeError) as failure:
+            return NotSent(problem=problem("erp.unreachable", self.mask(f"not a request: {failure}")))
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                return await self._exchange(request)
+        except httpx2.PoolTimeout:
+            return NotSent(problem=problem("erp.busy", "all connections of this process to the far side are in use"))
+        except _BEFORE_SENDING as failure:
+            return NotSent(problem=problem("erp.unreachable", self.mask(f"{type(failure).__name__}: {failure}")))
+        except (httpx2.HTTPError, httpx2.StreamError, OSError, TimeoutError) as failure:
+            return Uncertain(evidence=self.mask(f"{method} {path}: {type(failure).__name__}: {failure}"))
+
+    async def _exchange(self, request: httpx2.Request) -> HttpAnswer | Uncertain:
+        response = await self._client.send(request, stream=True)
+        try:
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > ANSWER_BYTES_MAX:
+                    return Uncertain(evidence=f"HTTP {response.status_code} with over {ANSWER_BYTES_MAX} bytes")
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return HttpAnswer(status=response.status_code, headers=headers, body=bytes(body))
+        finally:
+            await response.aclose()
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._client.aclose()

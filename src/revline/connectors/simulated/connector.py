@@ -1,0 +1,264 @@
+"""The connector to the simulated ERP: Revline's far-side port over its API. Judges outcomes; keeps no state but its connections."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+import httpx2
+import msgspec
+
+from revline.connectors.sdk.http import HttpAnswer, HttpCaller, retry_after
+from revline.connectors.simulated import wire
+from revline.connectors.simulated.client import SimulatedErpClient, error_of, problem_of_error
+from revline.connectors.simulated.manifest import COLLECTIONS, CREATE, manifest_of
+from revline.connectors.simulated.translate import (
+    differing_fields,
+    erp_entries,
+    erp_record,
+    expected_fields,
+    item_of,
+    prepare_step,
+    record_difference,
+)
+from revline.connectors.simulated.wire import ItemAnswer, Kind
+from revline.core.clock import Clock
+from revline.core.documents import Document, DocumentKind
+from revline.core.farside import (
+    ChangedPage,
+    ErpPeriod,
+    ErpRecord,
+    Health,
+    Manifest,
+    NotSent,
+    Outcome,
+    PeriodState,
+    Placed,
+    Posted,
+    PrepareContext,
+    PreparedStep,
+    Rejected,
+    Throttled,
+    Uncertain,
+)
+from revline.core.problem import Problem, problem
+from revline.platform.tenancy.kinds import Connection
+
+THROTTLE_DEFAULT: Final = timedelta(seconds=1)
+
+
+class SimulatedConnector:
+    """core.farside.ErpConnector for the simulated ERP."""
+
+    def __init__(
+        self, *, manifest: Manifest, client: SimulatedErpClient, clock: Clock, random_source: random.Random
+    ) -> None:
+        self._manifest = manifest
+        self._client = client
+        self._clock = clock
+        self._random = random_source
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._manifest
+
+    def prepare(self, *, document: Document, step: str, context: PrepareContext) -> PreparedStep | Problem:
+        capability = self._manifest.capability(document.kind)
+        if capability is None or step not in capability.steps:
+            return problem(
+                "erp.kind_unsupported", f"no step {step} of {document.kind.value}", field=document.kind.value
+            )
+        return prepare_step(document=document, step=step, context=context)
+
+    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+        return record_difference(document=document, record=record, context=context)
+
+    async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
+        """At most the manifest's batch_max a call; more are sent in several calls, one after the other."""
+        if len({step.operation for step in steps}) > 1:
+            raise ValueError("steps of one submit share one operation")
+        outcomes: list[Outcome] = []
+        capability = self._manifest.capability(steps[0].kind) if steps else None
+        size = capability.batch_max if capability else 1
+        for start in range(0, len(steps), size):
+            outcomes.extend(await self._send(steps[start : start + size]))
+        return outcomes
+
+    async def lookup(
+        self, *, kind: DocumentKind, references: Sequence[str], company: str
+    ) -> Mapping[str, tuple[ErpRecord, ...]] | Problem:
+        found: dict[str, tuple[ErpRecord, ...]] = dict.fromkeys(references, ())
+        for start in range(0, len(references), wire.LOOKUP_MAX):
+            page = references[start : start + wire.LOOKUP_MAX]
+            answer = await self._client.search(kind=COLLECTIONS[kind], company=company, references=page)
+            if isinstance(answer, Problem):
+                return answer
+            for record in answer.records:
+                if record.external_reference in found:
+                    found[record.external_reference] += (erp_record(record=record),)
+        return found
+
+    async def read(self, *, record: ErpRecord) -> Posted | Placed | Problem:
+        answer = await self._client.read(kind=Kind(record.record_kind), record_id=record.erp_id)
+        if isinstance(answer, Problem):
+            return answer
+        if answer.record is None or answer.record.id != record.erp_id:
+            return problem("erp.unreachable", "the ERP answered with another record than was asked for")
+        return _standing(answer)
+
+    async def list_changed(self, *, record_kind: str, company: str, cursor: str, limit: int) -> ChangedPage | Problem:
+        """A record's `version` is its place in this list, so the last version seen is a cursor for later too."""
+        kind = Kind(record_kind)
+        answer = await self._client.changes(
+            kind=kind, company=company, cursor=cursor, limit=min(max(limit, 1), wire.PAGE_MAX)
+        )
+        if isinstance(answer, Problem):
+            return answer
+        records = tuple(erp_record(record=record) for record in answer.records)
+        return ChangedPage(records=records, next_cursor=answer.next_cursor)
+
+    async def periods(self, *, company: str) -> Sequence[ErpPeriod] | Problem:
+        answer = await self._client.periods(company=company)
+        if isinstance(answer, Problem):
+            return answer
+        known = {state.value: state for state in PeriodState}
+        return tuple(
+            ErpPeriod(
+                company=company,
+                name=period.name,
+                start=period.start,
+                end=period.end,
+                state=known.get(period.state, PeriodState.UNKNOWN),
+            )
+            for period in answer.periods
+        )
+
+    async def health(self) -> Health:
+        answer = await self._client.health()
+        now = self._clock.now()
+        if isinstance(answer, Problem):
+            reachable = answer.code == "erp.credentials_refused"
+            return Health(reachable=reachable, detail=answer.detail, checked_at=now)
+        return Health(reachable=True, version=answer.version, detail=f"{answer.records} records", checked_at=now)
+
+    async def close(self) -> None:
+        await self._client.caller.close()
+
+    async def _send(self, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
+        first = steps[0]
+        answer = await self._client.send_documents(
+            kind=COLLECTIONS[first.kind],
+            step=first.step,
+            bodies=[step.body for step in steps],
+            request_id=f"{first.external_reference}-{self._random.getrandbits(48):012x}",
+        )
+        if isinstance(answer, NotSent | Uncertain):
+            return [answer] * len(steps)
+        if len(steps) == 1 and answer.status in {200, 201, 409}:
+            item = item_of(answer.body)
+            if item is None or item.status != answer.status:
+                return [self._uncertain(answer)]
+            return [self._of_item(first, item, answer)]
+        if answer.status != 200:
+            return [self._refused(answer)] * len(steps)
+        return self._of_batch(steps, answer)
+
+    def _of_batch(self, steps: Sequence[PreparedStep], answer: HttpAnswer) -> Sequence[Outcome]:
+        """Each document's own result; whatever has none, or when there are more results than documents, is uncertain."""
+        try:
+            batch: wire.BatchAnswer = wire.decode(answer.body, wire.BatchAnswer)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return [self._uncertain(answer)] * len(steps)
+        if len(batch.results) > len(steps):
+            return [self._uncertain(answer)] * len(steps)
+        outcomes = [self._of_item(step, item, answer) for step, item in zip(steps, batch.results, strict=False)]
+        missing = Uncertain(evidence=f"the batch of {len(steps)} was answered with {len(batch.results)} results")
+        return outcomes + [missing] * (len(steps) - len(outcomes))
+
+    def _of_item(self, step: PreparedStep, item: ItemAnswer, answer: HttpAnswer) -> Outcome:
+        if item.record is not None and item.status in {200, 201, 409}:
+            shown = item.record.external_reference
+            if item.record.kind is not COLLECTIONS[step.kind] or shown not in {"", step.external_reference}:
+                return Uncertain(evidence=f"asked for {step.external_reference}, answered with {item.record.id}")
+            if item.status == 409:
+                return self._of_existing(step, item)
+            return _standing(item)
+        if item.error is None:
+            return self._uncertain(answer)
+        return self._of_error(item.status, item.error, answer)
+
+    def _of_existing(self, step: PreparedStep, item: ItemAnswer) -> Outcome:
+        """The record that has the reference already: ours when it is what we meant."""
+        found = item.record.fields if item.record else {}
+        names = differing_fields(expected=expected_fields(step=step), found=found) if step.step == CREATE else ()
+        if not names:
+            return _standing(item)
+        detail = f"record {item.record.id if item.record else ''} under {step.external_reference} differs in {len(names)} fields"
+        evidence = "; ".join(f"{name}: {found.get(name, '')}" for name in names)
+        return Rejected(
+            problem=problem("erp.record_differs", detail, field=",".join(names)[:200]),
+            evidence=self._client.caller.mask(evidence),
+        )
+
+    def _refused(self, answer: HttpAnswer) -> Outcome:
+        """What a call came to that was refused as a whole."""
+        if answer.status == 429:
+            return Throttled(
+                retry_after=retry_after(headers=answer.headers, now=self._clock.now(), default=THROTTLE_DEFAULT)
+            )
+        error = error_of(answer)
+        return self._uncertain(answer) if error is None else self._of_error(answer.status, error, answer)
+
+    def _of_error(self, status: int, error: wire.ErrorBody, answer: HttpAnswer) -> Outcome:
+        found = problem_of_error(error)
+        match status:
+            case 401 | 403:
+                return NotSent(problem=problem("erp.credentials_refused", found.detail))
+            case 503 if error.code == "busy":
+                return NotSent(problem=found)
+            case 400 | 404 | 413 | 422:
+                return Rejected(
+                    problem=found, evidence=self._client.caller.mask(f"{status} {error.code}: {error.message}")
+                )
+        return self._uncertain(answer)
+
+    def _uncertain(self, answer: HttpAnswer) -> Uncertain:
+        return Uncertain(evidence=self._client.caller.mask(answer.evidence))
+
+
+def _standing(item: ItemAnswer) -> Posted | Placed:
+    if item.record is None:
+        raise ValueError("an item without a record stands nowhere")
+    record = erp_record(record=item.record)
+    if item.record.state == "draft":
+        return Placed(record=record)
+    return Posted(record=record, entries=None if item.entries is None else erp_entries(entries=item.entries))
+
+
+def build(
+    *,
+    connection: Connection,
+    secrets: Mapping[str, str],
+    transport: httpx2.AsyncBaseTransport | None,
+    clock: Clock,
+    random: random.Random,
+) -> SimulatedConnector:
+    """The connector of one connection. Setting baseUrl, secret token; the other settings as `manifest_of` says.
+
+    ValueError or KeyError names what the connection lacks.
+    """
+    manifest = manifest_of(settings=connection.settings)
+    token = secrets["token"]
+    caller = HttpCaller(
+        base_url=connection.settings["baseUrl"],
+        transport=transport,
+        headers={"authorization": f"Bearer {token}"},
+        secrets=(token,),
+        call_timeout=manifest.call_timeout,
+        slots=manifest.slots,
+    )
+    return SimulatedConnector(
+        manifest=manifest, client=SimulatedErpClient(caller=caller), clock=clock, random_source=random
+    )
