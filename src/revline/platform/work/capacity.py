@@ -156,7 +156,8 @@ def breaker_until(*, failures: int, now: datetime) -> datetime | None:
     beyond = failures - BREAKER_FAILURES_MAX
     if beyond < 0:
         return None
-    return now + min(BREAKER_PAUSE_MAX, BREAKER_PAUSE * 2 ** min(beyond, 10))
+    pause: timedelta = min(BREAKER_PAUSE_MAX, BREAKER_PAUSE * 2 ** min(beyond, 10))
+    return now + pause
 
 
 def tokens_at(

@@ -1,0 +1,194 @@
+"""Reads of causes and cases, counted in records and in money."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, Select, func, select
+
+from revline.core.problem import CATALOGUE
+from revline.platform.cases.tables import case_transition, cause, exception_case
+
+PAGE_MAX: Final = 1_000
+
+
+class AtRisk(msgspec.Struct, frozen=True, kw_only=True):
+    """Money at risk in one currency."""
+
+    currency: str
+    amount: Decimal
+
+
+class CauseSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause with what stands for it. title, remedy, mender: of the code's catalogue entry."""
+
+    cause_id: str
+    code: str
+    title: str
+    remedy: str
+    mender: str
+    connection: str
+    field: str
+    cases: int
+    at_risk: tuple[AtRisk, ...]
+    oldest: datetime
+    example: str
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """A case as it stands."""
+
+    case_id: str
+    cause_id: str
+    code: str
+    connection: str
+    field: str
+    subject_kind: str
+    subject_id: str
+    state: str
+    case_class: str
+    detail: str
+    currency: str
+    amount: Decimal | None
+    openings: int
+    opened_at: datetime
+    closed_at: datetime | None
+    actor: str
+    reason: str
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a case at one moment."""
+
+    state: str
+    detail: str
+    actor: str
+    reason: str
+    at: datetime
+    position: int
+
+
+class CaseCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Open cases of one tenant by class, with the money of one currency."""
+
+    case_class: str
+    currency: str
+    cases: int
+    amount: Decimal
+
+
+def causes(connection: Connection, *, tenant_id: str, limit: int = 100) -> tuple[CauseSummary, ...]:
+    """Causes with open cases, those with the most cases first, at most `limit`."""
+    table = exception_case
+    statement = (
+        select(
+            table.c.cause_id,
+            table.c.currency,
+            func.count().label("cases"),
+            func.coalesce(func.sum(table.c.amount), 0).label("amount"),
+            func.min(table.c.opened_at).label("oldest"),
+            func.min(table.c.detail).label("example"),
+        )
+        .where(table.c.tenant_id == tenant_id, table.c.state == "open")
+        .group_by(table.c.cause_id, table.c.currency)
+        .order_by(table.c.cause_id, table.c.currency)
+    )
+    grouped: dict[str, list[tuple[str, int, Decimal, datetime, str]]] = {}
+    for row in connection.execute(statement):
+        grouped.setdefault(row.cause_id, []).append((row.currency, row.cases, row.amount, row.oldest, row.example))
+    kinds = {row.cause_id: row for row in connection.execute(select(cause).where(cause.c.tenant_id == tenant_id))}
+    found = [
+        CauseSummary(
+            cause_id=identity,
+            code=kinds[identity].code,
+            title=CATALOGUE[kinds[identity].code].title if kinds[identity].code in CATALOGUE else kinds[identity].code,
+            remedy=CATALOGUE[kinds[identity].code].remedy if kinds[identity].code in CATALOGUE else "",
+            mender=CATALOGUE[kinds[identity].code].mender if kinds[identity].code in CATALOGUE else "",
+            connection=kinds[identity].connection,
+            field=kinds[identity].field,
+            cases=sum(part[1] for part in parts),
+            at_risk=tuple(AtRisk(currency=part[0], amount=part[2]) for part in parts if part[0]),
+            oldest=min(part[3] for part in parts),
+            example=parts[0][4],
+        )
+        for identity, parts in grouped.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.cases, one.cause_id))[: min(limit, PAGE_MAX)])
+
+
+def cases(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    cause_id: str = "",
+    state: str = "open",
+    subject_kind: str = "",
+    subject_id: str = "",
+    after: str = "",
+    limit: int = 100,
+) -> tuple[Case, ...]:
+    """Cases by id after the cursor, of one cause or one subject where named, in one state ("" for any)."""
+    table = exception_case
+    statement = _select_case(tenant_id).where(table.c.case_id > after)
+    if cause_id:
+        statement = statement.where(table.c.cause_id == cause_id)
+    if state:
+        statement = statement.where(table.c.state == state)
+    if subject_kind:
+        statement = statement.where(table.c.subject_kind == subject_kind, table.c.subject_id == subject_id)
+    rows = connection.execute(statement.order_by(table.c.case_id).limit(min(limit, PAGE_MAX))).mappings()
+    return tuple(Case(**{str(key): value for key, value in row.items()}) for row in rows)
+
+
+def case(connection: Connection, *, tenant_id: str, case_id: str) -> Case | None:
+    """One case by its id."""
+    statement = _select_case(tenant_id).where(exception_case.c.case_id == case_id)
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else Case(**{str(key): value for key, value in row.items()})
+
+
+def transitions(connection: Connection, *, tenant_id: str, case_id: str) -> tuple[Transition, ...]:
+    """What became of a case, oldest first, at most `PAGE_MAX`."""
+    table = case_transition
+    statement = (
+        select(table.c.state, table.c.detail, table.c.actor, table.c.reason, table.c.at, table.c.position)
+        .where(table.c.tenant_id == tenant_id, table.c.case_id == case_id)
+        .order_by(table.c.position, table.c.ordinal)
+        .limit(PAGE_MAX)
+    )
+    rows = connection.execute(statement).mappings()
+    return tuple(Transition(**{str(key): value for key, value in row.items()}) for row in rows)
+
+
+def counts(connection: Connection, *, tenant_id: str) -> tuple[CaseCount, ...]:
+    """Open cases by class and currency."""
+    table = exception_case
+    statement = (
+        select(
+            table.c.case_class,
+            table.c.currency,
+            func.count().label("cases"),
+            func.coalesce(func.sum(table.c.amount), 0).label("amount"),
+        )
+        .where(table.c.tenant_id == tenant_id, table.c.state == "open")
+        .group_by(table.c.case_class, table.c.currency)
+        .order_by(table.c.case_class, table.c.currency)
+    )
+    rows = connection.execute(statement).mappings()
+    return tuple(CaseCount(**{str(key): value for key, value in row.items()}) for row in rows)
+
+
+def _select_case(tenant_id: str) -> Select[tuple[object, ...]]:
+    table = exception_case
+    joined = table.join(
+        cause, (cause.c.tenant_id == table.c.tenant_id) & (cause.c.cause_id == table.c.cause_id)
+    )
+    chosen = [table.c[name] for name in Case.__struct_fields__ if name not in {"code", "connection", "field"}]
+    return (
+        select(*chosen, cause.c.code, cause.c.connection, cause.c.field)
+        .select_from(joined)
+        .where(table.c.tenant_id == tenant_id)
+    )

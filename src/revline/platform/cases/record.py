@@ -1,0 +1,202 @@
+"""Writes of cases that take an open unit: whatever finds that a record can't go on, or can again, says so with its own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import select, tuple_
+
+from revline.core.ids import derived_id
+from revline.core.problem import Problem
+from revline.platform.cases.tables import case_transition, cause, exception_case
+from revline.platform.store.unit import Unit
+
+DETAIL_LENGTH_MAX: Final = 1_000
+
+
+class CaseState(StrEnum):
+    """Where a case stands."""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+    WAIVED = "waived"
+
+
+class CaseClass(StrEnum):
+    """exception: somebody must act. timing: it passes when its time comes (a closed period), and is no exception meanwhile."""
+
+    EXCEPTION = "exception"
+    TIMING = "timing"
+
+
+class NewCase(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that can't go on.
+
+    subject_kind, subject_id: the record (document, root, fact ...). connection: where the cause lies, "" when nowhere.
+    currency, amount: money at risk, None when there is none or it isn't known.
+    """
+
+    tenant_id: str
+    subject_kind: str
+    subject_id: str
+    problem: Problem
+    connection: str = ""
+    currency: str = ""
+    amount: Decimal | None = None
+    case_class: CaseClass = CaseClass.EXCEPTION
+
+
+def cause_id(*, tenant_id: str, code: str, connection: str, field: str) -> str:
+    """The id that groups cases: same code, connection and field or missing key."""
+    return derived_id("cause", tenant_id, code, connection, field)
+
+
+def case_id(*, tenant_id: str, subject_kind: str, subject_id: str, cause: str) -> str:
+    """The id of the one case of a record and a cause."""
+    return derived_id("case", tenant_id, subject_kind, subject_id, cause)
+
+
+def open_case(unit: Unit, *, case: NewCase) -> str:
+    """Open a case; gives its id. One that is open already stays as it is; one that was closed opens again."""
+    return open_cases(unit, cases=[case])[0]
+
+
+def open_cases(unit: Unit, *, cases: Sequence[NewCase]) -> tuple[str, ...]:
+    """Open many; gives their ids in order."""
+    causes = [
+        cause_id(tenant_id=one.tenant_id, code=one.problem.code, connection=one.connection, field=one.problem.field)
+        for one in cases
+    ]
+    ids = tuple(
+        case_id(tenant_id=one.tenant_id, subject_kind=one.subject_kind, subject_id=one.subject_id, cause=of)
+        for one, of in zip(cases, causes, strict=True)
+    )
+    there = _locked(unit, {(one.tenant_id, identity) for one, identity in zip(cases, ids, strict=True)})
+    done: set[tuple[str, str]] = set()
+    for one, identity, of in zip(cases, ids, causes, strict=True):
+        row = there.get((one.tenant_id, identity))
+        if (row is not None and row["state"] == CaseState.OPEN) or (one.tenant_id, identity) in done:
+            continue
+        done.add((one.tenant_id, identity))
+        _write_open(unit, one, identity, of, openings=(row["openings"] if row else 0) + 1)
+    return ids
+
+
+def resolve_cases(
+    unit: Unit,
+    *,
+    tenant_id: str,
+    subject_kind: str,
+    subject_ids: Collection[str],
+    reason: str = "it went on by itself",
+    keep: Collection[str] = (),
+) -> int:
+    """Close every open case of these records because they went on; gives how many. keep: case ids that stay open."""
+    return _close(
+        unit, tenant_id, subject_kind, subject_ids, state=CaseState.RESOLVED, reason=reason, keep=frozenset(keep)
+    )
+
+
+def waive_cases(unit: Unit, *, tenant_id: str, subject_kind: str, subject_ids: Collection[str], reason: str) -> int:
+    """Close every open case of these records because a person decided that nothing is to be done; gives how many."""
+    return _close(unit, tenant_id, subject_kind, subject_ids, state=CaseState.WAIVED, reason=reason, keep=frozenset())
+
+
+def _write_open(unit: Unit, one: NewCase, identity: str, of: str, *, openings: int) -> None:
+    detail = one.problem.detail[:DETAIL_LENGTH_MAX]
+    unit.project(
+        cause,
+        key=("cause_id",),
+        tenant_id=one.tenant_id,
+        cause_id=of,
+        code=one.problem.code,
+        connection=one.connection,
+        field=one.problem.field,
+    )
+    said = {"detail": detail, "currency": one.currency, "amount": one.amount, "actor": unit.actor, "reason": unit.reason}
+    unit.project(
+        exception_case,
+        key=("case_id",),
+        tenant_id=one.tenant_id,
+        case_id=identity,
+        cause_id=of,
+        subject_kind=one.subject_kind,
+        subject_id=one.subject_id,
+        state=CaseState.OPEN,
+        case_class=one.case_class,
+        openings=openings,
+        opened_at=unit.recorded_at,
+        closed_at=None,
+        **said,
+    )
+    unit.record(
+        case_transition, tenant_id=one.tenant_id, case_id=identity, state=CaseState.OPEN, at=unit.recorded_at, **said
+    )
+
+
+def _close(
+    unit: Unit,
+    tenant_id: str,
+    subject_kind: str,
+    subject_ids: Collection[str],
+    *,
+    state: CaseState,
+    reason: str,
+    keep: frozenset[str],
+) -> int:
+    if not subject_ids:
+        return 0
+    statement = (
+        select(exception_case)
+        .where(
+            exception_case.c.tenant_id == tenant_id,
+            exception_case.c.subject_kind == subject_kind,
+            exception_case.c.subject_id.in_(sorted(subject_ids)),
+            exception_case.c.state == CaseState.OPEN,
+        )
+        .order_by(exception_case.c.case_id)
+        .with_for_update()
+    )
+    rows = [row for row in unit.connection.execute(statement).mappings() if row["case_id"] not in keep]
+    for row in rows:
+        unit.change(
+            exception_case,
+            key=("case_id",),
+            tenant_id=tenant_id,
+            case_id=row["case_id"],
+            state=state,
+            closed_at=unit.recorded_at,
+            actor=unit.actor,
+            reason=reason,
+        )
+        unit.record(
+            case_transition,
+            tenant_id=tenant_id,
+            case_id=row["case_id"],
+            state=state,
+            detail=row["detail"],
+            currency=row["currency"],
+            amount=row["amount"],
+            actor=unit.actor,
+            reason=reason,
+            at=unit.recorded_at,
+        )
+    return len(rows)
+
+
+def _locked(unit: Unit, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    if not keys:
+        return {}
+    table = exception_case
+    statement = (
+        select(table.c.tenant_id, table.c.case_id, table.c.state, table.c.openings)
+        .where(tuple_(table.c.tenant_id, table.c.case_id).in_(sorted(keys)))
+        .order_by(table.c.tenant_id, table.c.case_id)
+        .with_for_update()
+    )
+    rows = unit.connection.execute(statement).mappings()
+    return {(row["tenant_id"], row["case_id"]): {str(key): value for key, value in row.items()} for row in rows}
