@@ -1,4 +1,4 @@
-"""Versions of each tenant's configuration and the documents of each version. Append-only: an activation is a fact with a position."""
+"""Versions of each tenant's configuration with their documents. Append-only: an activation is a fact with a position."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Accounting events, the facts each rests on, journals and their lines. Append-only: a correction is a reversal, never an edit.
 
-Amounts are decimal numbers in the column `currency` (or `functional_currency`) names; `content` is the canonical JSON that replays compare.
+Amounts are decimal numbers in the currency beside them; `content` is the canonical JSON that replays compare.
 """
 
 from __future__ import annotations
