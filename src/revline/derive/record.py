@@ -1,0 +1,181 @@
+"""Writes the plans of one derive run into an open unit: the one place where posting, receivables and delivery meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from sqlalchemy import select
+
+from revline.core.documents import Document
+from revline.core.facts import Name
+from revline.core.ids import SourceObject
+from revline.core.problem import Problem
+from revline.delivery import record as delivery
+from revline.derive.expectation import Need, RootFacts
+from revline.derive.planning import Booking, Disposition, RootPlan
+from revline.derive.ports import DeriveConfiguration
+from revline.derive.tables import derive_run, disposition
+from revline.intake import record as intake
+from revline.intake.values import Awaited
+from revline.platform.cases.record import NewCase, open_cases, resolve_cases
+from revline.platform.lineage.record import add_names
+from revline.platform.store.unit import Unit
+from revline.subledger.posting import record as posting
+from revline.subledger.receivables import record as receivables
+
+ROOT_SUBJECT: Final = "root"
+
+
+def awaited_of(need: Need, root: SourceObject) -> Awaited:
+    """A need as intake keeps it: an object of the root's own connection."""
+    return Awaited(
+        connection=root.connection, object_kind=need.object_kind, name_kind=need.name.kind, name_value=need.name.value
+    )
+
+
+class Writer:
+    """Writes for one tenant in one unit. deadline: until when what is awaited may come. epoch: of the cell."""
+
+    def __init__(self, *, unit: Unit, tenant_id: str, epoch: int, deadline: datetime) -> None:
+        self._unit = unit
+        self._tenant_id = tenant_id
+        self._epoch = epoch
+        self._deadline = deadline
+
+    def write_plans(
+        self, *, plans: Mapping[str, RootPlan], known: Mapping[str, RootFacts], configuration: DeriveConfiguration
+    ) -> None:
+        """Everything the plans say: events, journals, open items, documents, awaited names, dispositions, cases."""
+        documents: list[Document] = []
+        kept_cases: list[str] = []
+        before = self._dispositions(list(plans))
+        for root_id, plan in plans.items():
+            for booking in plan.bookings:
+                self._write_booking(booking, configuration)
+                documents.extend(booking.documents)
+            documents.extend(plan.masters)
+            self._write_awaited(root_id, plan, known[root_id].root)
+            for entry in plan.dispositions:
+                self._write_disposition(root_id, entry, before)
+            kept_cases.extend(self._open(root_id, known[root_id], plan))
+            self._unit.record(
+                derive_run,
+                tenant_id=self._tenant_id,
+                root_id=root_id,
+                read_through=max((fact.position for fact in known[root_id].facts), default=0),
+                configuration_version=configuration.version,
+                booked=len(plan.bookings),
+                reversed=plan.reversed_count,
+            )
+        resolve_cases(
+            self._unit, tenant_id=self._tenant_id, subject_kind=ROOT_SUBJECT, subject_ids=list(plans), keep=kept_cases
+        )
+        delivery.write_documents(
+            self._unit,
+            tenant_id=self._tenant_id,
+            documents=documents,
+            pool_of=lambda document: configuration.pools[document.connection],
+            configuration_version=configuration.version,
+            epoch=self._epoch,
+        )
+
+    def write_refusals(self, *, refused: Mapping[str, Problem], known: Mapping[str, RootFacts]) -> None:
+        """A case for each root that could not be planned at all."""
+        cases = [
+            NewCase(
+                tenant_id=self._tenant_id,
+                subject_kind=ROOT_SUBJECT,
+                subject_id=root_id,
+                problem=refusal,
+                connection=known[root_id].root.connection if root_id in known else "",
+            )
+            for root_id, refusal in refused.items()
+        ]
+        open_cases(self._unit, cases=cases)
+
+    def _write_booking(self, booking: Booking, configuration: DeriveConfiguration) -> None:
+        posting.write_event(
+            self._unit,
+            tenant_id=self._tenant_id,
+            event=booking.event,
+            facts=[(fact.position, fact.ordinal) for fact in booking.facts],
+            configuration_version=configuration.version,
+        )
+        for journal in booking.journals:
+            posting.write_journal(
+                self._unit,
+                tenant_id=self._tenant_id,
+                entry=journal,
+                rule_place=configuration.setup.place_of(journal.rule),
+                configuration_version=configuration.version,
+            )
+            names = [Name(kind="journal_id", value=journal.journal_id)]
+            add_names(
+                self._unit,
+                tenant_id=self._tenant_id,
+                names=names,
+                record_kind="journal",
+                record_id=journal.journal_id,
+            )
+        names = [Name(kind="event_id", value=booking.event.event_id)]
+        add_names(
+            self._unit,
+            tenant_id=self._tenant_id,
+            names=names,
+            record_kind="accounting_event",
+            record_id=booking.event.event_id,
+        )
+        receivables.write_event(self._unit, tenant_id=self._tenant_id, event=booking.event)
+
+    def _write_awaited(self, root_id: str, plan: RootPlan, root: SourceObject) -> None:
+        names = [awaited_of(need, root) for need in plan.awaited]
+        intake.settle_awaited(self._unit, tenant_id=self._tenant_id, root_id=root_id, still=names)
+        intake.add_awaited(self._unit, tenant_id=self._tenant_id, root_id=root_id, names=names, deadline=self._deadline)
+
+    def _open(self, root_id: str, known: RootFacts, plan: RootPlan) -> Sequence[str]:
+        cases = [
+            NewCase(
+                tenant_id=self._tenant_id,
+                subject_kind=ROOT_SUBJECT,
+                subject_id=root_id,
+                problem=entry.problem,
+                connection=known.root.connection,
+                currency=entry.currency,
+                amount=Decimal(entry.amount),
+            )
+            for entry in plan.problems
+        ]
+        return open_cases(self._unit, cases=cases) if cases else ()
+
+    def _dispositions(self, root_ids: Sequence[str]) -> Mapping[tuple[str, int, int], tuple[str, tuple[str, ...], str]]:
+        statement = select(disposition).where(
+            disposition.c.tenant_id == self._tenant_id, disposition.c.root_id.in_(root_ids)
+        )
+        return {
+            (row.root_id, row.fact_position, row.fact_ordinal): (row.verdict, tuple(row.effects), row.rule)
+            for row in self._unit.connection.execute(statement)
+        }
+
+    def _write_disposition(
+        self,
+        root_id: str,
+        entry: Disposition,
+        before: Mapping[tuple[str, int, int], tuple[str, tuple[str, ...], str]],
+    ) -> None:
+        key = (root_id, entry.fact_position, entry.fact_ordinal)
+        if before.get(key) == (entry.verdict, entry.effects, entry.rule):
+            return
+        self._unit.project(
+            disposition,
+            key=("root_id", "fact_position", "fact_ordinal"),
+            tenant_id=self._tenant_id,
+            root_id=root_id,
+            fact_position=entry.fact_position,
+            fact_ordinal=entry.fact_ordinal,
+            verdict=entry.verdict,
+            effects=list(entry.effects),
+            rule=entry.rule,
+        )

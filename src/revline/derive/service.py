@@ -1,0 +1,179 @@
+"""The shell of derive: claim roots, read what is known of them, plan each purely, write all of it in one unit of work.
+
+Many roots of one tenant share a unit, since each unit is one step of the tenant's position counter. A root whose plan fails
+unexpectedly is run alone and then parked, so it can't stop its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+import structlog
+from sqlalchemy import Connection
+
+from revline.core.clock import Clock
+from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.derive import record
+from revline.derive.expectation import RootFacts
+from revline.derive.planning import RootPlan, plan_root
+from revline.derive.ports import Configurations, DeriveConfiguration
+from revline.derive.record import awaited_of
+from revline.derive.roots import rule_of
+from revline.intake import queries as fact_log
+from revline.platform.store.engine import Database
+from revline.platform.work import record as work_record
+from revline.platform.work import service as work
+from revline.platform.work.lanes import ClaimedLane, LaneChange, finished, parked
+from revline.subledger.posting import queries as posting
+
+define(
+    code="derive.configuration_missing",
+    title="Nothing is configured for this record",
+    status=409,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.CONFIGURATION,
+    remedy="Apply a configuration that gives the connection an entity with a book, then retry the cause.",
+)
+
+LANE_KIND: Final = "derive"
+ROOTS_PER_UNIT: Final = 50
+AWAITED_LIMIT: Final = timedelta(days=3)
+"""How long a root waits for a record others refer to before people are told."""
+
+log = structlog.get_logger("revline.derive")
+
+
+class DeriveResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one turn did."""
+
+    roots: int
+    events: int
+
+
+class Derive:
+    """Runs derive lanes. owner: this worker's id; every write is fenced by it."""
+
+    def __init__(
+        self, *, database: Database, configurations: Configurations, clock: Clock, owner: str, epoch: int
+    ) -> None:
+        self._database = database
+        self._configurations = configurations
+        self._clock = clock
+        self._owner = owner
+        self._epoch = epoch
+
+    def turn(self, *, limit: int = 200) -> DeriveResult:
+        """Claim up to `limit` due roots, fairly over tenants, and derive them; zero roots when none is due."""
+        claim = work.claim(
+            self._database, kind=LANE_KIND, owner=self._owner, limit=limit, lanes_per_tenant=ROOTS_PER_UNIT
+        )
+        by_tenant: dict[str, list[ClaimedLane]] = {}
+        for lane in claim.lanes:
+            by_tenant.setdefault(lane.tenant_id, []).append(lane)
+        events = 0
+        for tenant_id, lanes in sorted(by_tenant.items()):
+            for start in range(0, len(lanes), ROOTS_PER_UNIT):
+                events += self._batch(tenant_id, lanes[start : start + ROOTS_PER_UNIT], claim.now)
+        return DeriveResult(roots=len(claim.lanes), events=events)
+
+    def _batch(self, tenant_id: str, lanes: Sequence[ClaimedLane], claimed_at: datetime) -> int:
+        try:
+            return self._unit(tenant_id, lanes, claimed_at)
+        except Exception:
+            if len(lanes) == 1:
+                log.exception("derive_failed", tenant_id=tenant_id, root_id=lanes[0].lane_id)
+                self._give_up(tenant_id, lanes[0], claimed_at)
+                return 0
+        return sum(self._batch(tenant_id, [lane], claimed_at) for lane in lanes)
+
+    def _unit(self, tenant_id: str, lanes: Sequence[ClaimedLane], claimed_at: datetime) -> int:
+        configuration = self._configurations.derive_configuration(tenant_id=tenant_id)
+        with self._database.unit(
+            tenants=[tenant_id],
+            kind="derive",
+            actor=f"worker:{self._owner}",
+            reason="facts arrived",
+            recorded_at=self._clock.now(),
+        ) as unit:
+            held = work_record.hold(unit.connection, owner=self._owner, lanes=lanes)
+            mine = [lane for lane in lanes if lane.key in held]
+            now = self._clock.now()
+            known = _known(unit.connection, tenant_id, mine)
+            plans: dict[str, RootPlan] = {}
+            refused: dict[str, Problem] = {}
+            if isinstance(configuration, Problem):
+                refused = dict.fromkeys(known, configuration)
+            else:
+                plans, refused = _plans(unit.connection, tenant_id, known, configuration)
+            writer = record.Writer(unit=unit, tenant_id=tenant_id, epoch=self._epoch, deadline=now + AWAITED_LIMIT)
+            if not isinstance(configuration, Problem):
+                writer.write_plans(plans=plans, known=known, configuration=configuration)
+            writer.write_refusals(refused=refused, known=known)
+            changes: list[LaneChange] = [finished(lane=lane) for lane in mine]
+            work_record.change(unit.connection, owner=self._owner, changes=changes, now=claimed_at)
+        return sum(len(plan.bookings) for plan in plans.values())
+
+    def _give_up(self, tenant_id: str, lane: ClaimedLane, claimed_at: datetime) -> None:
+        cause = problem("internal.unexpected", "derive failed on this record; the operator's log has the trace")
+        with self._database.unit(
+            tenants=[tenant_id],
+            kind="derive",
+            actor=f"worker:{self._owner}",
+            reason="derive failed",
+            recorded_at=self._clock.now(),
+        ) as unit:
+            held = work_record.hold(unit.connection, owner=self._owner, lanes=[lane])
+            if lane.key in held:
+                known = _known(unit.connection, tenant_id, [lane])
+                writer = record.Writer(unit=unit, tenant_id=tenant_id, epoch=self._epoch, deadline=self._clock.now())
+                writer.write_refusals(refused={lane.lane_id: cause}, known=known)
+                change = parked(lane=lane, code=cause.code)
+                work_record.change(unit.connection, owner=self._owner, changes=[change], now=claimed_at)
+
+
+def _known(connection: Connection, tenant_id: str, lanes: Iterable[ClaimedLane]) -> dict[str, RootFacts]:
+    """Every claimed root with all its facts and the facts that answer its needs, in a few queries for all of them."""
+    root_ids = [lane.lane_id for lane in lanes]
+    sources = fact_log.root_sources(connection, tenant_id=tenant_id, root_ids=root_ids)
+    facts = fact_log.facts_of_roots(connection, tenant_id=tenant_id, root_ids=list(sources))
+    needs = {root_id: rule_of(source.kind).needs(facts[root_id]) for root_id, source in sources.items()}
+    wanted = {root_id: {need: awaited_of(need, sources[root_id]) for need in needs[root_id]} for root_id in sources}
+    found = fact_log.facts_by_names(
+        connection, tenant_id=tenant_id, wanted={one for pairs in wanted.values() for one in pairs.values()}
+    )
+    return {
+        root_id: RootFacts(
+            root=source,
+            facts=facts[root_id],
+            found={need: found[one] for need, one in wanted[root_id].items() if found.get(one)},
+        )
+        for root_id, source in sorted(sources.items())
+    }
+
+
+def _plans(
+    connection: Connection, tenant_id: str, known: Mapping[str, RootFacts], configuration: DeriveConfiguration
+) -> tuple[dict[str, RootPlan], dict[str, Problem]]:
+    """A plan for every root whose connection belongs to an entity with a book; a problem for the others."""
+    booked = posting.events_of_roots(connection, tenant_id=tenant_id, root_ids=list(known))
+    event_ids = [event_id for events in booked.values() for event_id in events]
+    stored = posting.journals_of_events(connection, tenant_id=tenant_id, event_ids=event_ids) if event_ids else {}
+    journals = {(one.entry.event_id, one.entry.book): one.entry for found in stored.values() for one in found}
+    plans: dict[str, RootPlan] = {}
+    refused: dict[str, Problem] = {}
+    for root_id, root in known.items():
+        scope = configuration.scopes.get(root.root.connection)
+        if scope is None or not configuration.setup.books_of(scope.entity):
+            refused[root_id] = problem(
+                "derive.configuration_missing",
+                f"connection {root.root.connection} has no entity with a book in version {configuration.version}",
+                field=root.root.connection,
+            )
+            continue
+        plans[root_id] = plan_root(
+            known=root, scope=scope, setup=configuration.setup, booked=booked.get(root_id, {}), journals=journals
+        )
+    return plans, refused
