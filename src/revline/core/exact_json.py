@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
 from revline.core.problem import Mender, Problem, Retryable, define, problem
@@ -96,7 +96,10 @@ def _decoder(digits_max: int) -> json.JSONDecoder:
     def decimal(text: str) -> Decimal:
         if len(text) > digits_max:
             refuse_number(text)
-        number = Decimal(text)
+        try:
+            number = Decimal(text)
+        except InvalidOperation:  # an exponent beyond what the decimal library can hold
+            refuse_number(text)
         exponent = number.as_tuple().exponent
         if not isinstance(exponent, int) or not -digits_max <= exponent <= digits_max:
             refuse_number(text)

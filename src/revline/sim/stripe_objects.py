@@ -1,6 +1,7 @@
 """Stripe's objects in the shape of the API version 2026-10-28.endive, as a played Stripe sends them.
 
-Field lists only: no story, no rule. Amounts here are Stripe's integers, times are unix seconds; the shapes are from the published API reference.
+Field lists only: no story, no rule. Amounts here are Stripe's integers, times are unix seconds; the shapes are from the
+published API reference.
 """
 
 from __future__ import annotations
@@ -121,23 +122,22 @@ def tax(*, amount: int, taxable: int, rate: str, inclusive: bool) -> Wire:
 
 
 def invoice(
-    *, outside_id: str, customer: Wire, lines: Sequence[Wire], total: int, created: int, subscription: str, memo: str
+    *,
+    outside_id: str,
+    customer: Wire,
+    lines: Sequence[Wire],
+    total: int,
+    created: int,
+    subscription: str,
+    memo: str,
 ) -> Wire:
     """An invoice as a draft; the story moves its status on."""
-    taxes = [entry for line in lines for entry in line["taxes"]]
-    discounts = [entry for line in lines for entry in line["discount_amounts"]]
-    subtotal = sum(line["amount"] for line in lines)
-    tax_total = sum(entry["amount"] for entry in taxes)
     details = {"metadata": {}, "subscription": subscription}
     kind = "subscription_details"
+    moments = ("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at")
     return {
         "id": outside_id,
         "object": "invoice",
-        "amount_due": total,
-        "amount_overpaid": 0,
-        "amount_paid": 0,
-        "amount_remaining": total,
-        "amount_shipping": 0,
         "attempt_count": 0,
         "attempted": False,
         "auto_advance": True,
@@ -153,7 +153,6 @@ def invoice(
         "customer_tax_exempt": "none",
         "customer_tax_ids": [],
         "description": memo or None,
-        "discounts": sorted({entry["discount"] for entry in discounts}),
         "due_date": None,
         "effective_at": None,
         "lines": list_object(url=f"/v1/invoices/{outside_id}/lines", data=lines),
@@ -164,25 +163,36 @@ def invoice(
         "parent": {"quote_details": None, kind: details, "type": kind} if subscription else None,
         "period_end": created,
         "period_start": created,
+        "status": "draft",
+        "status_transitions": dict.fromkeys(moments),
+        "webhooks_delivered_at": None,
+        **_totals(lines=lines, total=total),
+    }
+
+
+def _totals(*, lines: Sequence[Wire], total: int) -> Wire:
+    """The sums of an invoice's lines, and what is paid of it: nothing yet."""
+    taxes = [entry for line in lines for entry in line["taxes"]]
+    discounts = [entry for line in lines for entry in line["discount_amounts"]]
+    subtotal = sum(line["amount"] for line in lines)
+    inclusive = sum(entry["amount"] for entry in taxes if entry["tax_behavior"] == "inclusive")
+    return {
+        "amount_due": total,
+        "amount_overpaid": 0,
+        "amount_paid": 0,
+        "amount_remaining": total,
+        "amount_shipping": 0,
+        "discounts": sorted({entry["discount"] for entry in discounts}),
         "post_payment_credit_notes_amount": 0,
         "pre_payment_credit_notes_amount": 0,
         "starting_balance": 0,
-        "status": "draft",
-        "status_transitions": {
-            "finalized_at": None,
-            "marked_uncollectible_at": None,
-            "paid_at": None,
-            "voided_at": None,
-        },
         "subtotal": subtotal,
-        "subtotal_excluding_tax": subtotal
-        - sum(entry["amount"] for entry in taxes if entry["tax_behavior"] == "inclusive"),
+        "subtotal_excluding_tax": subtotal - inclusive,
         "total": total,
         "total_discount_amounts": discounts,
-        "total_excluding_tax": total - tax_total,
+        "total_excluding_tax": total - sum(entry["amount"] for entry in taxes),
         "total_pretax_credit_amounts": [],
         "total_taxes": taxes,
-        "webhooks_delivered_at": None,
     }
 
 

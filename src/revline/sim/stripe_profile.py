@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-
 INVOICES_MAX: Final = 100_000
 
 

@@ -104,7 +104,8 @@ def _event_facts(*, event: dict[str, Any], context: SourceContext) -> tuple[Tran
         content_digest=_digest({name: event.get(name) for name in ("type", "created", "data")}),
         correlation=_request(fields),
     )
-    return _facts(fields=fields.child("data").child("object"), envelope=envelope)
+    # Places are told from the object, so that a webhook's cause and an import's cause are one.
+    return _facts(fields=Fields(values=fields.child("data").child("object").values), envelope=envelope)
 
 
 def _facts(*, fields: Fields, envelope: _Envelope) -> tuple[TranslatedFact, ...] | Problem:
