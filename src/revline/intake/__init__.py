@@ -1,0 +1,1 @@
+"""How facts come in: contract check, exact dedupe, the immutable fact log. It knows no vendor, no account and no ERP."""

@@ -1,0 +1,360 @@
+"""Writes of the fact log that take an open unit: accepting prepared inputs, awaiting names, settling what was awaited."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from revline.core.facts import Name, TranslatedFact
+from revline.core.hashing import canonical_bytes
+from revline.core.ids import SourceObject, root_id
+from revline.core.problem import Problem, problem
+from revline.intake import tables
+from revline.intake.values import Awaited, Channel, Form, Input, Outcome, Verdict
+from revline.platform.cases.record import NewCase, open_cases, resolve_cases
+from revline.platform.lineage.record import add_names
+from revline.platform.store.unit import Unit
+from revline.platform.work import record as work
+
+DERIVE: Final = "derive"
+KEPT_PREFIX: Final = "kept:"
+SUBJECT_INPUT: Final = "input"
+SUBJECT_AWAITED: Final = "awaited"
+OPEN_STATES: Final = ("waiting", "overdue")
+
+
+class LostRaceError(RuntimeError):
+    """Another unit took one of the same messages in meanwhile; running the unit again sees it."""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """An input with what its translation gave. problem: why there are no facts. keep: then keep the bytes and open a case."""
+
+    taken: Input
+    form: Form
+    facts: tuple[TranslatedFact, ...] = ()
+    problem: Problem | None = None
+    keep: bool = False
+
+    def body_digest(self) -> bytes:
+        """SHA-256 of the raw bytes."""
+        return hashlib.sha256(self.taken.body).digest()
+
+
+class _Seen(msgspec.Struct, frozen=True, kw_only=True):
+    content_digest: bytes
+    subject_id: str
+
+
+class _Batch:
+    """What one unit accepts: verdicts in the order of the inputs, and the rows they need."""
+
+    def __init__(self, unit: Unit, channel: Channel, new_id: Callable[[datetime], str]) -> None:
+        self.unit = unit
+        self.channel = channel
+        self.new_id = new_id
+        self.known: dict[str, _Seen] = {}
+        self.claims: dict[str, _Seen] = {}
+        self.roots: dict[str, SourceObject] = {}
+        self.facts: list[TranslatedFact] = []
+        self.cases: list[NewCase] = []
+
+    def load_known(self, prepared: Sequence[Prepared]) -> None:
+        """What was seen before of the messages in hand."""
+        wanted = {fact.source_event for one in prepared for fact in one.facts}
+        wanted |= {KEPT_PREFIX + one.body_digest().hex() for one in prepared}
+        table = tables.seen_event
+        statement = select(table.c.source_event, table.c.content_digest, table.c.subject_id).where(
+            table.c.tenant_id == self.channel.tenant_id,
+            table.c.connection == self.channel.connection,
+            table.c.source_event.in_(sorted(wanted)),
+        )
+        for row in self.unit.connection.execute(statement):
+            self.known[row.source_event] = _Seen(content_digest=bytes(row.content_digest), subject_id=row.subject_id)
+
+    def take(self, one: Prepared) -> Verdict:
+        """Decide one input and buffer its rows. All its facts or none."""
+        if one.problem is not None:
+            if one.keep:
+                self._keep(one, one.problem)
+            return Verdict(outcome=Outcome.KEPT if one.keep else Outcome.INVALID, problem=one.problem)
+        message = one.facts[0].source_event if one.facts else ""
+        fresh: dict[str, TranslatedFact] = {}
+        for fact in one.facts:
+            before = self.known.get(fact.source_event)
+            twin = fresh.get(fact.source_event)
+            digest = before.content_digest.hex() if before else twin.content_digest if twin else fact.content_digest
+            if digest != fact.content_digest:
+                return self._conflict(one, fact)
+            if before is None:
+                fresh[fact.source_event] = fact
+        if not fresh:
+            return Verdict(outcome=Outcome.DUPLICATE, source_event=message)
+        ids = tuple(self._accept(one, fact) for fact in fresh.values())
+        self._body(one)
+        return Verdict(outcome=Outcome.ACCEPTED, source_event=message, fact_ids=ids)
+
+    def _accept(self, one: Prepared, fact: TranslatedFact) -> str:
+        fact_id = self.new_id(one.taken.received_at)
+        self._claim(fact.source_event, _Seen(content_digest=bytes.fromhex(fact.content_digest), subject_id=fact_id))
+        ordinal = self.unit.record(
+            tables.fact,
+            tenant_id=self.channel.tenant_id,
+            fact_id=fact_id,
+            connection=self.channel.connection,
+            object_kind=fact.source.kind,
+            outside_id=fact.source.outside_id,
+            source_event=fact.source_event,
+            event_type=fact.event_type,
+            occurred_at=fact.occurred_at,
+            received_at=one.taken.received_at,
+            content_digest=bytes.fromhex(fact.content_digest),
+            order_key=[str(part) for part in fact.order_key],
+            translator=self.channel.translator,
+            body_digest=one.body_digest(),
+            content=canonical_bytes(fact).decode(),
+        )
+        for source in set(fact.roots):
+            identity = root_id(tenant=self.channel.tenant_id, source=source)
+            self.roots[identity] = source
+            self.unit.project(
+                tables.fact_root,
+                key=("root_id", "position", "ordinal"),
+                tenant_id=self.channel.tenant_id,
+                root_id=identity,
+                position=self.unit.this_position,
+                ordinal=ordinal,
+            )
+        add_names(
+            self.unit, tenant_id=self.channel.tenant_id, names=names_of(fact), record_kind="fact", record_id=fact_id
+        )
+        self.facts.append(fact)
+        return fact_id
+
+    def _conflict(self, one: Prepared, fact: TranslatedFact) -> Verdict:
+        detail = f"message {fact.source_event[:120]!r} came before with other content; what came first stands"
+        differs = problem("intake.conflict", detail)
+        self._keep(one, differs)
+        return Verdict(outcome=Outcome.CONFLICT, source_event=fact.source_event, problem=differs)
+
+    def _keep(self, one: Prepared, why: Problem) -> None:
+        digest = one.body_digest()
+        mark = KEPT_PREFIX + digest.hex()
+        if mark in self.known:
+            return
+        identity = self.new_id(one.taken.received_at)
+        self._claim(mark, _Seen(content_digest=digest, subject_id=identity))
+        self._body(one)
+        self.unit.record(
+            tables.untranslated,
+            tenant_id=self.channel.tenant_id,
+            untranslated_id=identity,
+            connection=self.channel.connection,
+            form=one.form,
+            body_digest=digest,
+            received_at=one.taken.received_at,
+            code=why.code,
+            content=canonical_bytes(why).decode(),
+        )
+        self.cases.append(
+            NewCase(
+                tenant_id=self.channel.tenant_id,
+                subject_kind=SUBJECT_INPUT,
+                subject_id=identity,
+                problem=why,
+                connection=self.channel.connection,
+            )
+        )
+
+    def _claim(self, source_event: str, seen: _Seen) -> None:
+        self.known[source_event] = seen
+        self.claims[source_event] = seen
+
+    def _body(self, one: Prepared) -> None:
+        self.unit.project(
+            tables.body,
+            key=("digest",),
+            tenant_id=self.channel.tenant_id,
+            digest=one.body_digest(),
+            bytes=one.taken.body,
+            content_type=one.taken.content_type,
+        )
+
+    def write(self) -> None:
+        """Claims in one order, roots, the roots that waited, cases, and the derive lanes of all of them."""
+        self._write_claims()
+        self._write_roots()
+        waiting = arrived(self.unit, tenant_id=self.channel.tenant_id, facts=self.facts)
+        if self.cases:
+            open_cases(self.unit, cases=self.cases)
+        work.request(self.unit, tenant_id=self.channel.tenant_id, kind=DERIVE, lane_ids=sorted({*self.roots, *waiting}))
+
+    def _write_claims(self) -> None:
+        if not self.claims:
+            return
+        rows = [
+            {
+                "tenant_id": self.channel.tenant_id,
+                "connection": self.channel.connection,
+                "source_event": source_event,
+                "content_digest": seen.content_digest,
+                "subject_id": seen.subject_id,
+            }
+            for source_event, seen in sorted(self.claims.items())
+        ]
+        statement = insert(tables.seen_event).values(rows).on_conflict_do_nothing()
+        taken = self.unit.connection.execute(statement.returning(tables.seen_event.c.source_event)).all()
+        if len(taken) != len(rows):
+            raise LostRaceError(f"{len(rows) - len(taken)} messages were taken in by another unit")
+
+    def _write_roots(self) -> None:
+        if not self.roots:
+            return
+        rows = [
+            {
+                "tenant_id": self.channel.tenant_id,
+                "root_id": identity,
+                "connection": source.connection,
+                "kind": source.kind,
+                "outside_id": source.outside_id,
+            }
+            for identity, source in sorted(self.roots.items())
+        ]
+        self.unit.connection.execute(insert(tables.root).values(rows).on_conflict_do_nothing())
+
+
+def accept(
+    unit: Unit, *, channel: Channel, prepared: Sequence[Prepared], new_id: Callable[[datetime], str]
+) -> tuple[Verdict, ...]:
+    """Take prepared inputs into the log: facts, bodies, names, roots, awaited roots, cases, derive requests.
+
+    new_id: an id for something received at a moment (UUIDv7). Raises LostRaceError when another unit took one of the messages
+    at the same time; nothing of this unit stands then, and it can be run again.
+    """
+    batch = _Batch(unit, channel, new_id)
+    batch.load_known(prepared)
+    verdicts = tuple(batch.take(one) for one in prepared)
+    batch.write()
+    return verdicts
+
+
+def names_of(fact: TranslatedFact) -> tuple[Name, ...]:
+    """Everything a fact can be found by, its object's id and its message's id among them."""
+    own = (
+        Name(kind="outside_id", value=fact.source.outside_id),
+        Name(kind="source_event", value=fact.source_event),
+    )
+    return tuple(sorted({*fact.names, *own}))
+
+
+def arrived(unit: Unit, *, tenant_id: str, facts: Sequence[TranslatedFact]) -> tuple[str, ...]:
+    """Roots that waited for one of these facts, now marked as arrived; the caller requests their lanes."""
+    brought = {
+        Awaited(
+            connection=fact.source.connection, object_kind=fact.source.kind, name_kind=name.kind, name_value=name.value
+        )
+        for fact in facts
+        for name in names_of(fact)
+    }
+    if not brought:
+        return ()
+    table = tables.awaited
+    statement = select(table).where(
+        table.c.tenant_id == tenant_id,
+        table.c.name_value.in_(sorted({one.name_value for one in brought})),
+        table.c.state.in_(OPEN_STATES),
+    )
+    found = []
+    for row in unit.connection.execute(statement):
+        one = Awaited(
+            connection=row.connection, object_kind=row.object_kind, name_kind=row.name_kind, name_value=row.name_value
+        )
+        if one in brought:
+            _set_state(unit, tenant_id=tenant_id, identity=row.root_id, one=one, deadline=row.deadline, state="arrived")
+            found.append((row.root_id, row.state))
+    late = sorted({identity for identity, state in found if state == "overdue"})
+    resolve_cases(unit, tenant_id=tenant_id, subject_kind=SUBJECT_AWAITED, subject_ids=late, reason="it arrived")
+    return tuple(sorted({identity for identity, _ in found}))
+
+
+def add_awaited(unit: Unit, *, tenant_id: str, root_id: str, names: Iterable[Awaited], deadline: datetime) -> None:
+    """A root waits for these until `deadline`. One it waits for already keeps the deadline and state it has."""
+    wanted = sorted(set(names))
+    if not wanted:
+        return
+    there = {one: state for one, state, _ in _of_root(unit, tenant_id=tenant_id, identity=root_id)}
+    for one in wanted:
+        if there.get(one) not in OPEN_STATES:
+            _set_state(unit, tenant_id=tenant_id, identity=root_id, one=one, deadline=deadline, state="waiting")
+
+
+def settle_awaited(unit: Unit, *, tenant_id: str, root_id: str, still: Iterable[Awaited] = ()) -> int:
+    """The root waits for nothing but `still` any more; gives how many ended. Its overdue case closes when none is left."""
+    kept = set(still)
+    found = _of_root(unit, tenant_id=tenant_id, identity=root_id)
+    ended = [(one, deadline) for one, state, deadline in found if state in OPEN_STATES and one not in kept]
+    for one, deadline in ended:
+        _set_state(unit, tenant_id=tenant_id, identity=root_id, one=one, deadline=deadline, state="arrived")
+    overdue = any(state == "overdue" for _, state, _ in found)
+    if overdue and not any(state == "overdue" and one in kept for one, state, _ in found):
+        resolve_cases(
+            unit, tenant_id=tenant_id, subject_kind=SUBJECT_AWAITED, subject_ids=[root_id], reason="it arrived"
+        )
+    return len(ended)
+
+
+def mark_overdue(unit: Unit, *, tenant_id: str, root_id: str, one: Awaited, deadline: datetime) -> None:
+    """The deadline passed: a case says so. The name still ends the wait whenever it comes."""
+    _set_state(unit, tenant_id=tenant_id, identity=root_id, one=one, deadline=deadline, state="overdue")
+    missing = problem(
+        "intake.awaited_overdue",
+        f"no {one.object_kind} known by {one.name_kind} {one.name_value[:120]!r} came by {deadline:%Y-%m-%d %H:%M} UTC",
+        field=one.object_kind,
+    )
+    case = NewCase(
+        tenant_id=tenant_id,
+        subject_kind=SUBJECT_AWAITED,
+        subject_id=root_id,
+        problem=missing,
+        connection=one.connection,
+    )
+    open_cases(unit, cases=[case])
+
+
+def _of_root(unit: Unit, *, tenant_id: str, identity: str) -> list[tuple[Awaited, str, datetime]]:
+    table = tables.awaited
+    statement = select(table).where(table.c.tenant_id == tenant_id, table.c.root_id == identity)
+    return [
+        (
+            Awaited(
+                connection=row.connection,
+                object_kind=row.object_kind,
+                name_kind=row.name_kind,
+                name_value=row.name_value,
+            ),
+            row.state,
+            row.deadline,
+        )
+        for row in unit.connection.execute(statement)
+    ]
+
+
+def _set_state(unit: Unit, *, tenant_id: str, identity: str, one: Awaited, deadline: datetime, state: str) -> None:
+    unit.project(
+        tables.awaited,
+        key=("root_id", "connection", "object_kind", "name_kind", "name_value"),
+        tenant_id=tenant_id,
+        root_id=identity,
+        connection=one.connection,
+        object_kind=one.object_kind,
+        name_kind=one.name_kind,
+        name_value=one.name_value,
+        deadline=deadline,
+        state=state,
+    )

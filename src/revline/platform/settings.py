@@ -1,0 +1,287 @@
+"""Settings of a Revline process: read once from the environment and, if named, a TOML file; frozen afterwards.
+
+A setting is `REVLINE_<NAME>` in the environment or `<name>` in the file that `REVLINE_SETTINGS` names; the environment
+wins. Every limit that bites is here, with its default. This module must not know what the settings are used for.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+import msgspec
+
+from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
+
+PREFIX: Final = "REVLINE_"
+FILE_VARIABLE: Final = "REVLINE_SETTINGS"
+SECRET_PREFIX: Final = "REVLINE_SECRET_"  # noqa: S105 - the name of variables, not a secret
+SETTINGS_FILE_BYTES_MAX: Final = 256 * 1024
+KIBIBYTE: Final = 1024
+
+define(
+    code="settings.invalid",
+    title="A setting can't be used",
+    status=500,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.OPERATOR,
+    remedy="Correct the named variables or the settings file and start again.",
+)
+
+
+class Secret:
+    """A value that shows itself only when asked to: `reveal()`. Printing, formatting and logging show `***`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself; hand it to the library that needs it and to nothing else."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, _specification: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError("a secret is not serialised")
+
+
+def masked_dsn(dsn: str) -> str:
+    """A DSN without its password, fit to be shown."""
+    if "://" not in dsn:
+        return "***"
+    try:
+        parts = urlsplit(dsn)
+        host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    except ValueError:
+        return "***"
+    user = f"{parts.username}:***@" if parts.password else (f"{parts.username}@" if parts.username else "")
+    query = "&".join(key for key, _ in parse_qsl(parts.query))
+    return urlunsplit((parts.scheme, user + host, parts.path, query, ""))
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One process's settings.
+
+    dsn: the database as role revline_app; control_dsn: as revline_control; owner_dsn: as revline_owner, for migrations.
+    Empty DSNs mean the embedded server in `data_folder`. cursor_key: signs page cursors; empty: the app derives one.
+    problem_base: where the error catalogue is published; problem type URIs start with it.
+    production: refuses the embedded server and allows a host that is not loopback.
+    """
+
+    dsn: Secret = Secret("")
+    control_dsn: Secret = Secret("")
+    owner_dsn: Secret = Secret("")
+    cursor_key: Secret = Secret("")
+    production: bool = False
+    data_folder: Path = Path(".revline")
+    configuration_folder: Path = Path("revline.d")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    pool_size: int = 8
+    log_level: str = "info"
+    problem_base: str = "urn:revline:problem:"
+    body_bytes_max: int = 1024 * KIBIBYTE
+    json_depth_max: int = 64
+    events_per_request_max: int = 500
+    import_line_bytes_max: int = 1024 * KIBIBYTE
+    import_batch: int = 200
+    page_max: int = 1000
+    future_tolerance_hours: int = 24
+    drain_seconds: int = 20
+    unrecognised: tuple[str, ...] = ()
+
+    def shown(self) -> dict[str, str]:
+        """The settings fit for a person's eyes: secrets masked, DSNs without passwords."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__ if name != "unrecognised"}
+        return {
+            name: masked_dsn(value.reveal()) if name.endswith("dsn") and value else str(value)
+            for name, value in values.items()
+        }
+
+
+class _RefusedError(ValueError):
+    def __init__(self, detail: str, instead: str) -> None:
+        super().__init__(detail)
+        self.detail, self.instead = detail, instead
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or len(text) > 12 or not low <= int(text) <= high:
+            raise _RefusedError(f"is not a whole number from {low} to {high}", f"a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _truth(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise _RefusedError("is neither true nor false", "true or false")
+    return text == "true"
+
+
+def _level(text: str) -> str:
+    if text not in {"debug", "info", "warning", "error"}:
+        raise _RefusedError("is not a log level", "debug, info, warning or error")
+    return text
+
+
+def _dsn(text: str) -> Secret:
+    if text and not text.startswith(("postgresql://", "postgresql+psycopg://")):
+        raise _RefusedError("is not a PostgreSQL address", "postgresql://user:password@host:5432/database")
+    return Secret(text)
+
+
+def _key(text: str) -> Secret:
+    if text and len(text.encode()) < 32:
+        raise _RefusedError(
+            "is shorter than 32 bytes", "at least 32 random bytes, for example from `openssl rand -hex 32`"
+        )
+    return Secret(text)
+
+
+def _folder(text: str) -> Path:
+    if not text or "\0" in text:
+        raise _RefusedError("is not a path", "a folder's path")
+    return Path(text).expanduser()
+
+
+def _host(text: str) -> str:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise _RefusedError(
+            "is not an IP address", "127.0.0.1, or with REVLINE_PRODUCTION=true another address"
+        ) from None
+    return text
+
+
+def _base(text: str) -> str:
+    if not text.startswith(("https://", "urn:")):
+        raise _RefusedError("is not a URI base", "an https:// address that ends in / or a urn: that ends in :")
+    return text
+
+
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "dsn": _dsn,
+    "control_dsn": _dsn,
+    "owner_dsn": _dsn,
+    "cursor_key": _key,
+    "production": _truth,
+    "data_folder": _folder,
+    "configuration_folder": _folder,
+    "host": _host,
+    "port": _whole(0, 65_535),
+    "pool_size": _whole(1, 200),
+    "log_level": _level,
+    "problem_base": _base,
+    "body_bytes_max": _whole(KIBIBYTE, 64 * 1024 * KIBIBYTE),
+    "json_depth_max": _whole(8, 256),
+    "events_per_request_max": _whole(1, 500),
+    "import_line_bytes_max": _whole(KIBIBYTE, 64 * 1024 * KIBIBYTE),
+    "import_batch": _whole(1, 500),
+    "page_max": _whole(1, 1000),
+    "future_tolerance_hours": _whole(0, 8760),
+    "drain_seconds": _whole(1, 600),
+}
+
+
+def load(*, environment: Mapping[str, str], file: Path | None = None) -> Settings | Problem:
+    """The settings of `environment` over those of `file` (default: what REVLINE_SETTINGS names), or `settings.invalid`.
+
+    Problems name the variable and what to write; a value is never repeated, since it may be a secret.
+    """
+    named = environment.get(FILE_VARIABLE, "")
+    path = file or (Path(named) if named else None)
+    errors: list[FieldError] = []
+    given: dict[str, tuple[str, str]] = {}
+    if path is not None:
+        _read_file(path=path, given=given, errors=errors)
+    unrecognised = []
+    for variable, text in environment.items():
+        name = variable.removeprefix(PREFIX).lower()
+        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE or variable.startswith(SECRET_PREFIX):
+            continue
+        if name in _READERS and variable == PREFIX + name.upper():
+            given[name] = (variable, text)
+        else:
+            unrecognised.append(variable)
+    values: dict[str, Any] = {}
+    for name, (pointer, text) in given.items():
+        try:
+            values[name] = _READERS[name](text)
+        except _RefusedError as refused:
+            errors.append(FieldError(pointer=pointer, detail=refused.detail, instead=refused.instead))
+    if not errors:
+        settings = Settings(**values, unrecognised=tuple(sorted(unrecognised)))
+        errors = _across(settings)
+        if not errors:
+            return settings
+    wrong = ", ".join(error.pointer for error in errors)
+    return problem("settings.invalid", f"can't use {wrong}", field=errors[0].pointer, errors=tuple(errors))
+
+
+def _read_file(*, path: Path, given: dict[str, tuple[str, str]], errors: list[FieldError]) -> None:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(SETTINGS_FILE_BYTES_MAX + 1)
+        if len(data) > SETTINGS_FILE_BYTES_MAX:
+            raise ValueError("the file is too large")
+        table = tomllib.loads(data.decode())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not TOML in UTF-8 of at most 256 KiB"
+        errors.append(FieldError(pointer=str(path), detail=f"can't be read: {reason}", instead="a TOML file"))
+        return
+    for name, value in table.items():
+        pointer = f"{path}:{name}"
+        if name not in _READERS:
+            known = ", ".join(sorted(_READERS))
+            errors.append(FieldError(pointer=pointer, detail="is no setting", instead=f"one of {known}"))
+        elif isinstance(value, bool):
+            given[name] = (pointer, "true" if value else "false")
+        elif isinstance(value, (str, int)):
+            given[name] = (pointer, str(value))
+        else:
+            errors.append(FieldError(pointer=pointer, detail="is no plain value", instead="a text, number or truth"))
+
+
+def _across(settings: Settings) -> list[FieldError]:
+    errors = []
+    if not settings.production and not ipaddress.ip_address(settings.host).is_loopback:
+        errors.append(
+            FieldError(
+                pointer="REVLINE_HOST",
+                detail="is not a loopback address",
+                instead="127.0.0.1, or set REVLINE_PRODUCTION=true behind a proxy that speaks TLS",
+            )
+        )
+    if settings.production and not settings.dsn:
+        errors.append(
+            FieldError(
+                pointer="REVLINE_DSN",
+                detail="is missing, and the embedded server is not for production",
+                instead="postgresql://revline_app:password@host:5432/revline",
+            )
+        )
+    return errors
