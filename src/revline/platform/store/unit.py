@@ -187,7 +187,7 @@ def run_unit(
         raise UnitError("recorded_at has no time zone")
     one = Unit(
         connection=connection,
-        tenants=frozenset(setting.split(",")),
+        tenants=frozenset(setting.strip(",").split(",")),
         kind=kind,
         actor=actor,
         reason=reason,
