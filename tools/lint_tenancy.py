@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 STATEMENTS: Final = {"select", "update", "delete", "exists"}
+NESTING: Final = {"where", "union", "union_all", "in_", "exists"}
 DECIDING: Final = {
     "now", "random", "gen_random_uuid", "uuidv4", "uuidv7", "transaction_timestamp", "statement_timestamp", "clock_timestamp",
     "timeofday", "current_timestamp", "current_date", "current_time", "localtimestamp", "localtime",
@@ -113,6 +114,8 @@ class _Module:
         self.tree = ast.parse(source)
         self.parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
         self.aliases = self._aliases()
+        self.columns: dict[str, set[str]] = {}
+        self.columns = self._columns()
 
     def findings(self) -> Iterator[Finding]:
         seen: set[ast.AST] = set()
@@ -164,27 +167,14 @@ class _Module:
         return self._table_of(call.func.value) is not None or _last_name(call.func.value) in {"sa", "sqlalchemy"}
 
     def _whole(self, node: ast.AST) -> ast.AST:
-        """The whole expression a statement is part of, up to the call that takes it as an argument of its own."""
+        """The whole expression a statement is part of: the calls chained to it, and the statement it is nested in."""
         while True:
             parent = self.parents.get(node)
-            if (
-                isinstance(parent, ast.Attribute)
-                or (isinstance(parent, ast.Call) and parent.func is node)
-                or (
-                    isinstance(parent, ast.Call)
-                    and _last_name(parent.func)
-                    in {
-                        "where",
-                        "union",
-                        "union_all",
-                        "in_",
-                        "exists",
-                    }
-                )
-            ):
-                node = parent
-            else:
+            is_chained = isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node)
+            is_nested = isinstance(parent, ast.Call) and _last_name(parent.func) in NESTING
+            if parent is None or not (is_chained or is_nested):
                 return node
+            node = parent
 
     def _tables_in(self, whole: ast.AST) -> list[str]:
         found: dict[str, None] = {}
@@ -217,22 +207,32 @@ class _Module:
         return any(self._mentions(table, part) for part in parts)
 
     def _mentions(self, table: str, within: ast.AST) -> bool:
-        """True where `table.c.tenant_id` (or `table.c["tenant_id"]`) stands."""
+        """True where `table.c.tenant_id` (or `table.c["tenant_id"]`, or a name given to `table.c`) stands."""
         for node in ast.walk(within):
             owner: ast.AST | None = None
-            if (isinstance(node, ast.Attribute) and node.attr == "tenant_id") or (
-                isinstance(node, ast.Subscript)
-                and isinstance(node.slice, ast.Constant)
-                and node.slice.value == "tenant_id"
-            ):
+            if isinstance(node, ast.Attribute) and node.attr == "tenant_id":
                 owner = node.value
-            if (
-                isinstance(owner, ast.Attribute)
-                and owner.attr in {"c", "columns"}
-                and self._table_of(owner.value) == table
-            ):
+            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+                owner = node.value if node.slice.value == "tenant_id" else None
+            if owner is not None and table in self._tables_of_columns(owner):
                 return True
         return False
+
+    def _tables_of_columns(self, node: ast.AST) -> set[str]:
+        """The tables whose columns `node` stands for: `fact.c`, or a name it was given to."""
+        if isinstance(node, ast.Attribute) and node.attr in {"c", "columns"}:
+            found = self._table_of(node.value)
+            return {found} if found else set()
+        return self.columns.get(node.id, set()) if isinstance(node, ast.Name) else set()
+
+    def _columns(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for node in ast.walk(self.tree):
+            target, value = _assignment(node)
+            if target and isinstance(value, ast.Attribute):
+                for table in self._tables_of_columns(value):
+                    found.setdefault(target, set()).add(table)
+        return found
 
     def _aliases(self) -> dict[str, str]:
         """Names of this module that stand for tenant tables: imported, declared, or assigned from one (`.alias()` too)."""
