@@ -349,3 +349,35 @@ def address_of(connection: Connection, *, address_digest: bytes) -> tuple[str, s
     )
     row = connection.execute(statement).one_or_none()
     return (row.tenant_id, row.connection) if row is not None else None
+
+
+def fact_ids_at(connection: Connection, *, tenant_id: str, places: Collection[tuple[int, int]]) -> tuple[str, ...]:
+    """Ids of the facts at these (position, ordinal), oldest first; at most PAGE_MAX places."""
+    wanted = sorted(set(places))[:PAGE_MAX]
+    if not wanted:
+        return ()
+    statement = (
+        select(fact.c.fact_id)
+        .where(fact.c.tenant_id == tenant_id, tuple_(fact.c.position, fact.c.ordinal).in_(wanted))
+        .order_by(fact.c.position, fact.c.ordinal)
+    )
+    return tuple(connection.execute(statement).scalars())
+
+
+def fact_ids_of_root(connection: Connection, *, tenant_id: str, root_id: str, limit: int = PAGE_MAX) -> tuple[str, ...]:
+    """Ids of the facts that touch a root, oldest first."""
+    statement = (
+        select(fact.c.fact_id)
+        .join(
+            fact_root,
+            and_(
+                fact_root.c.tenant_id == fact.c.tenant_id,
+                fact_root.c.position == fact.c.position,
+                fact_root.c.ordinal == fact.c.ordinal,
+            ),
+        )
+        .where(fact.c.tenant_id == tenant_id, fact_root.c.tenant_id == tenant_id, fact_root.c.root_id == root_id)
+        .order_by(fact.c.position, fact.c.ordinal)
+        .limit(limit)
+    )
+    return tuple(connection.execute(statement).scalars())

@@ -1,0 +1,31 @@
+"""Every configuration kind there is, with the room that owns its type."""
+
+from __future__ import annotations
+
+from revline.delivery.kinds import Mapping, check_mapping
+from revline.platform.config.registry import KindType, Registry
+from revline.platform.tenancy.kinds import (
+    Connection,
+    LegalEntity,
+    Tenant,
+    check_connection,
+    check_entity,
+    check_tenant,
+)
+from revline.subledger.posting.checks import check_book, check_period_policy, check_rates
+from revline.subledger.posting.kinds import Book, PeriodPolicy, PostingRule, RateTable
+from revline.subledger.posting.rulechecks import check_rule
+
+
+def registry() -> Registry:
+    """The closed list of kinds a configuration folder may hold."""
+    kinds = Registry()
+    kinds.register(KindType(name="Tenant", spec_type=Tenant, tenant_scoped=False, check=check_tenant))
+    kinds.register(KindType(name="LegalEntity", spec_type=LegalEntity, check=check_entity))
+    kinds.register(KindType(name="Connection", spec_type=Connection, check=check_connection))
+    kinds.register(KindType(name="Book", spec_type=Book, check=check_book))
+    kinds.register(KindType(name="PostingRule", spec_type=PostingRule, check=check_rule))
+    kinds.register(KindType(name="RateTable", spec_type=RateTable, check=check_rates))
+    kinds.register(KindType(name="PeriodPolicy", spec_type=PeriodPolicy, check=check_period_policy))
+    kinds.register(KindType(name="Mapping", spec_type=Mapping, check=check_mapping))
+    return kinds
