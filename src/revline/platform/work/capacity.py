@@ -28,14 +28,30 @@ class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
     bucket_burst: int
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker wants of a pool. slots: to be opened beside those it holds. calls: to be made on both."""
+
+    slots: int
+    calls: int
+
+
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
+    """What it gets."""
+
+    slots: int
+    calls: int
+
+
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool now. free: calls that may start (0 while blocked or while the breaker is open). in_use: calls under way."""
+    """A pool now. free: slots that may be opened (one while a breaker tries again). in_use: slots with a call under way.
+    open: neither blocked by a person nor by its breaker."""
 
     pool_id: str
     slots: int
     in_use: int
     tokens: Decimal
     free: int
+    open: bool
     blocked: bool
     breaker_failures: int
     breaker_until: datetime | None
@@ -107,25 +123,31 @@ def states(connection: Connection, *, pools: Sequence[str], now: datetime) -> Ma
     return {row["pool_id"]: _state({str(key): value for key, value in row.items()}, now) for row in rows}
 
 
-def take(connection: Connection, *, wanted: Mapping[str, int], now: datetime) -> Mapping[str, int]:
-    """Lock the pools and give the number of calls that may start in each, at most what is wanted; tokens are spent.
+def take(connection: Connection, *, wanted: Mapping[str, Wanted], now: datetime) -> Mapping[str, Granted]:
+    """Lock the pools and give what may start in each, at most what is wanted; a token is spent for each call.
 
-    The caller marks its lanes with the call (`lanes.called`) before it commits: the lock keeps two workers from counting the
-    same free slot.
+    The caller marks its lanes with their slot (`lanes.called`) before it commits: the lock keeps two workers from counting the
+    same free slot. A pool that is blocked or whose breaker is open gives nothing.
     """
-    pools = sorted(pool for pool, count in wanted.items() if count > 0)
+    pools = sorted(wanted)
     if not pools:
         return {}
     connection.execute(_LOCK, {"pools": pools})
     found = states(connection, pools=pools, now=now)
-    granted = {pool: min(wanted[pool], found[pool].free) if pool in found else 0 for pool in pools}
+    granted = {pool: _grant(wanted[pool], found.get(pool)) for pool in pools}
     parameters = {
         "pools": list(found),
-        "tokens": [found[pool].tokens - granted[pool] for pool in found],
+        "tokens": [found[pool].tokens - granted[pool].calls for pool in found],
         "now": now,
     }
     connection.execute(_TAKE, parameters)
     return granted
+
+
+def _grant(wanted: Wanted, state: PoolState | None) -> Granted:
+    if state is None or not state.open:
+        return Granted(slots=0, calls=0)
+    return Granted(slots=min(wanted.slots, state.free), calls=min(wanted.calls, int(state.tokens)))
 
 
 def report(connection: Connection, *, answered: Sequence[str], failed: Sequence[str], now: datetime) -> None:
@@ -179,13 +201,14 @@ def _state(row: Mapping[str, Any], now: datetime) -> PoolState:
     )
     opened = row["breaker_until"] is not None and row["breaker_until"] > now
     slots = 1 if row["breaker_until"] is not None else row["slots"]
-    free = 0 if row["blocked"] or opened else max(0, min(slots - row["in_use"], int(tokens)))
+    closed = row["blocked"] or opened
     return PoolState(
         pool_id=row["pool_id"],
         slots=row["slots"],
         in_use=row["in_use"],
         tokens=tokens,
-        free=free,
+        free=0 if closed else max(0, slots - row["in_use"]),
+        open=not closed,
         blocked=row["blocked"],
         breaker_failures=row["breaker_failures"],
         breaker_until=row["breaker_until"],

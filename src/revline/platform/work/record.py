@@ -56,6 +56,14 @@ _ENQUEUE: Final = text(
     )
 )
 
+_LOCK: Final = text(
+    _INSERT.format(
+        columns="'', CAST(:priority AS smallint), 0, 0, 0",
+        given="unnest(CAST(:lanes AS text[])) AS given(lane_id)",
+        changes="kind = lane.kind",
+    )
+)
+
 _ITEMS: Final = text(
     """
     INSERT INTO lane_item (tenant_id, lane_id, sequence, subject, archived)
@@ -218,6 +226,19 @@ def enqueue(
     unit.connection.execute(_ITEMS, item_values)
     _join_ring(unit.connection, tenant_id=tenant_id, kind=kind, pools=sorted({item.pool_id for item in items}))
     return sequences
+
+
+def lock_lanes(unit: Unit, *, tenant_id: str, kind: str, lane_ids: Iterable[str]) -> None:
+    """Lock lanes until the transaction ends, making those that aren't there: whoever else wants to write to them waits."""
+    lanes = sorted(set(lane_ids))
+    parameters = {
+        "tenant": tenant_id,
+        "kind": kind,
+        "lanes": lanes,
+        "priority": PRIORITY_NORMAL,
+        "now": unit.recorded_at,
+    }
+    unit.connection.execute(_LOCK, parameters)
 
 
 def hold(connection: Connection, *, owner: str, lanes: Iterable[ClaimedLane]) -> frozenset[LaneKey]:

@@ -1,0 +1,114 @@
+"""What to do with the document at the head of a lane. Pure: the same head, moment and epoch give the same decision."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from revline.core.documents import FINISHED_STATES, DocumentState
+from revline.core.farside import Idempotency, KindCapability, Manifest
+from revline.core.problem import Problem, problem
+from revline.delivery.values import (
+    Decision,
+    Done,
+    Head,
+    Hold,
+    Later,
+    LookUp,
+    Refuse,
+    Send,
+    Standing,
+    WaitFor,
+)
+
+UNRESOLVED: Final = frozenset({DocumentState.SENDING, DocumentState.UNCERTAIN})
+"""A request was made and its answer isn't known. A claimed lane's head that is still `sending` lost its sender."""
+RESENDABLE: Final = frozenset({Idempotency.KEY, Idempotency.UNIQUE_REFERENCE})
+BEGUN: Final = frozenset({DocumentState.PLACED, DocumentState.ACCEPTED})
+
+
+def decide(*, head: Head, now: datetime, epoch: int, policy: Problem | None) -> Decision:
+    """The next thing for this document.
+
+    now: database time. epoch: the cell's. policy: why our own period policy holds it, None when it doesn't.
+    """
+    standing = head.loaded.standing
+    manifest = head.far.connector.manifest
+    if standing.state in FINISHED_STATES:
+        return Done()
+    if standing.state is DocumentState.REJECTED:
+        return Refuse(problem=problem(standing.problem_code, "it was refused and not resent"), state=standing.state)
+    capability = manifest.capability(standing.kind)
+    if capability is None:
+        return Refuse(
+            problem=problem(
+                "erp.kind_unsupported", f"{manifest.title} takes no {standing.kind}", field=str(standing.kind)
+            ),
+            state=DocumentState.REJECTED,
+        )
+    if standing.state in UNRESOLVED or standing.epoch < epoch:
+        return _resolve(standing, capability, manifest, now=now, epoch=epoch)
+    if standing.state is DocumentState.ACCEPTED:
+        return LookUp()
+    waiting = _unfinished(head)
+    if waiting is not None:
+        return waiting
+    if standing.state not in BEGUN:
+        held = _held(head, policy)
+        if held is not None:
+            return held
+    return Send(step=standing.step or capability.steps[0])
+
+
+def next_step(*, capability: KindCapability, after: str) -> str:
+    """The step after one that is done; the last one again when there is none. Unknown steps count as the first."""
+    steps = capability.steps
+    number = steps.index(after) if after in steps else 0
+    return steps[min(number + 1, len(steps) - 1)]
+
+
+def step_of_draft(*, capability: KindCapability, tried: str) -> str:
+    """The step to do when a draft was found: never the first again, since the record is there."""
+    steps = capability.steps
+    number = steps.index(tried) if tried in steps else 0
+    return steps[min(max(1, number), len(steps) - 1)]
+
+
+def effect_window(manifest: Manifest) -> timedelta:
+    """How long after a request was given up a look-up can miss its effect."""
+    return manifest.effect_bound + manifest.lookup_lag
+
+
+def _resolve(
+    standing: Standing, capability: KindCapability, manifest: Manifest, *, now: datetime, epoch: int
+) -> Decision:
+    """An unanswered request, or a document an older epoch may have sent."""
+    if capability.idempotency is Idempotency.NEITHER:
+        detail = f"a {standing.kind} was sent and not answered, and {manifest.title} offers no look-up for it"
+        return Refuse(problem=problem("erp.effect_unknown", detail), state=DocumentState.UNCERTAIN)
+    if standing.epoch >= epoch and capability.idempotency in RESENDABLE:
+        return Send(step=standing.step or capability.steps[0])
+    if standing.state is DocumentState.SENDING:
+        return Later(due_at=now + effect_window(manifest), uncertain=True)
+    if standing.uncertain_since is not None:
+        ready_at = standing.uncertain_since + effect_window(manifest)
+        if now < ready_at:
+            return Later(due_at=ready_at)
+    return LookUp()
+
+
+def _unfinished(head: Head) -> WaitFor | None:
+    states = head.loaded.predecessors
+    waiting = tuple(sorted(name for name, state in states.items() if state not in FINISHED_STATES))
+    if not waiting:
+        return None
+    return WaitFor(predecessors=waiting, missing=any(states[name] is None for name in waiting))
+
+
+def _held(head: Head, policy: Problem | None) -> Hold | None:
+    if policy is not None:
+        return Hold(problem=policy)
+    if head.loaded.closed:
+        detail = f"period {head.loaded.closed} is closed in {head.loaded.standing.connection}"
+        return Hold(problem=problem("erp.period_closed", detail, field=head.loaded.closed))
+    return None

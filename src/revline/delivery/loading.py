@@ -1,0 +1,208 @@
+"""Reads what a decision needs for the heads of claimed lanes: document, state, predecessors, far-side records, periods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from revline.core.documents import Document, DocumentKind, DocumentState, JournalContent, Rank, decode_document
+from revline.core.farside import ErpRecord
+from revline.core.journal import JournalLine
+from revline.delivery.ports import Journals
+from revline.delivery.values import Loaded, Standing
+from revline.platform.work import queries as work_queries
+from revline.platform.work.lanes import ClaimedLane
+
+_GIVEN: Final = "unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS given(tenant_id, document_id)"
+
+_DOCUMENTS: Final = text(
+    f"""
+    SELECT state.*, revision.content
+    FROM {_GIVEN}
+    JOIN document_state AS state USING (tenant_id, document_id)
+    JOIN document_revision AS revision
+      ON revision.tenant_id = state.tenant_id AND revision.document_id = state.document_id
+     AND revision.revision = state.revision
+    """
+)
+
+_PREDECESSORS: Final = text(
+    f"""
+    SELECT before.tenant_id, before.document_id, before.predecessor_id, state.state
+    FROM {_GIVEN}
+    JOIN document_predecessor AS before USING (tenant_id, document_id)
+    LEFT JOIN document_state AS state
+      ON state.tenant_id = before.tenant_id AND state.document_id = before.predecessor_id
+    """
+)
+
+_RECORDS: Final = text(
+    f"""
+    SELECT record.* FROM {_GIVEN}
+    JOIN erp_record AS record USING (tenant_id, document_id)
+    ORDER BY record.tenant_id, record.document_id, record.position
+    """
+)
+
+_CLOSED: Final = text(
+    """
+    SELECT period.tenant_id, period.connection, period.company, period.name, period.start_day, period.end_day
+    FROM erp_period AS period
+    WHERE period.tenant_id = ANY(CAST(:tenants AS text[])) AND period.state = 'closed'
+    """
+)
+
+
+class DocumentKey(NamedTuple):
+    """A document's name. Rows of documents are locked in this order."""
+
+    tenant_id: str
+    document_id: str
+
+
+class ClosedPeriod(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed period of one company in one far system: half-open days."""
+
+    tenant_id: str
+    connection: str
+    company: str
+    name: str
+    start_day: date
+    end_day: date
+
+
+class LoadedHeads(msgspec.Struct, frozen=True, kw_only=True):
+    """Heads that could be read, closed periods of their tenants, and lanes whose head has no document (a programming error)."""
+
+    heads: tuple[Loaded, ...]
+    closed: tuple[ClosedPeriod, ...]
+    strays: tuple[ClaimedLane, ...]
+
+
+def load(connection: Connection, *, lanes: Sequence[ClaimedLane], journals: Journals) -> LoadedHeads:
+    """The heads of these lanes. The connection names their tenants and sees one moment."""
+    items = work_queries.heads(connection, lanes=lanes, depth=1)
+    wanted = {lane.key: (lane, items[lane.key][0]) for lane in lanes if lane.key in items}
+    keys = [DocumentKey(lane.tenant_id, item.subject) for lane, item in wanted.values()]
+    rows = {DocumentKey(row["tenant_id"], row["document_id"]): row for row in _rows(connection, _DOCUMENTS, keys)}
+    documents = {key: decode_document(row["content"]) for key, row in rows.items()}
+    predecessors: dict[DocumentKey, dict[str, DocumentState | None]] = {}
+    for row in _rows(connection, _PREDECESSORS, keys):
+        states = predecessors.setdefault(DocumentKey(row["tenant_id"], row["document_id"]), {})
+        states[row["predecessor_id"]] = DocumentState(row["state"]) if row["state"] is not None else None
+    records = _records(connection, documents, predecessors)
+    lines = _expected(connection, documents, journals)
+    heads = tuple(
+        Loaded(
+            lane=lane,
+            sequence=item.sequence,
+            standing=standing_of(rows[key]),
+            document=documents[key],
+            predecessors=predecessors.get(key, {}),
+            records={
+                name: records[key.tenant_id, name]
+                for name in {key.document_id, *predecessors.get(key, {}), *referenced(documents[key])}
+                if (key.tenant_id, name) in records
+            },
+            expected=lines.get(key, ()),
+            closed="",
+        )
+        for lane, item in wanted.values()
+        if (key := DocumentKey(lane.tenant_id, item.subject)) in rows
+    )
+    found = {head.lane.key for head in heads}
+    return LoadedHeads(
+        heads=heads,
+        closed=closed_periods(connection, tenants=sorted({lane.tenant_id for lane in lanes})),
+        strays=tuple(lane for lane in lanes if lane.key not in found),
+    )
+
+
+def referenced(document: Document) -> tuple[str, ...]:
+    """Documents whose far-side records this one's content names."""
+    content = document.content
+    names = [
+        getattr(content, field, "") for field in ("customer_document", "invoice_document", "payment_document")
+    ]
+    if isinstance(content, JournalContent):
+        names += [name for _, name in content.customer_documents]
+    return tuple(name for name in {*names, document.reverses} if name)
+
+
+def standing_of(row: Mapping[str, Any]) -> Standing:
+    """A row of document_state as a value."""
+    values = {name: row[name] for name in Standing.__struct_fields__}
+    values |= {
+        "state": DocumentState(row["state"]),
+        "kind": DocumentKind(row["kind"]),
+        "rank": Rank(row["rank"]),
+    }
+    return Standing(**values)
+
+
+def record_of(row: Mapping[str, Any]) -> ErpRecord:
+    """A row of erp_record as a value."""
+    return ErpRecord(
+        record_kind=row["record_kind"],
+        erp_id=row["erp_id"],
+        number=row["number"],
+        state=row["state"],
+        version=row["version"],
+        external_reference=row["external_reference"],
+        currency=row["currency"],
+        amount=row["amount"],
+        accounting_date=row["accounting_date"],
+        content=msgspec.json.decode(row["content"], type=tuple[tuple[str, str], ...]),
+    )
+
+
+def closed_periods(connection: Connection, *, tenants: Sequence[str]) -> tuple[ClosedPeriod, ...]:
+    """Closed periods of these tenants, as last read."""
+    rows = connection.execute(_CLOSED, {"tenants": list(tenants)}).mappings()
+    return tuple(ClosedPeriod(**{str(name): value for name, value in row.items()}) for row in rows)
+
+
+def _records(
+    connection: Connection,
+    documents: Mapping[DocumentKey, Document],
+    predecessors: Mapping[DocumentKey, Mapping[str, object]],
+) -> Mapping[tuple[str, str], ErpRecord]:
+    wanted = {
+        DocumentKey(key.tenant_id, name)
+        for key, document in documents.items()
+        for name in (key.document_id, *predecessors.get(key, {}), *referenced(document))
+    }
+    rows = _rows(connection, _RECORDS, sorted(wanted))
+    return {(row["tenant_id"], row["document_id"]): record_of(row) for row in rows}
+
+
+def _expected(
+    connection: Connection, documents: Mapping[DocumentKey, Document], journals: Journals
+) -> Mapping[DocumentKey, tuple[JournalLine, ...]]:
+    lines: dict[DocumentKey, tuple[JournalLine, ...]] = {}
+    asked: dict[str, dict[str, DocumentKey]] = {}
+    for key, document in documents.items():
+        if isinstance(document.content, JournalContent):
+            lines[key] = document.content.lines
+        elif document.journal_id:
+            asked.setdefault(key.tenant_id, {})[document.journal_id] = key
+    for tenant_id, keys in sorted(asked.items()):
+        for journal_id, entry in journals(connection, tenant_id=tenant_id, journal_ids=sorted(keys)).items():
+            lines[keys[journal_id]] = entry.lines
+    return lines
+
+
+def _rows(connection: Connection, statement: Any, keys: Iterable[DocumentKey]) -> Sequence[Mapping[str, Any]]:
+    ordered = list(keys)
+    if not ordered:
+        return ()
+    parameters = {
+        "tenants": [key.tenant_id for key in ordered],
+        "documents": [key.document_id for key in ordered],
+    }
+    rows: Sequence[Mapping[str, Any]] = connection.execute(statement, parameters).mappings().all()  # type: ignore[assignment]
+    return rows

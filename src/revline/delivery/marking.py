@@ -1,0 +1,184 @@
+"""Marks steps before they are sent: the document is `sending`, with an attempt and the digest of the exact bytes, committed
+before the call. A crash leaves at most the marked ones uncertain. Capacity is taken in the same transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from revline.core.farside import PreparedStep
+from revline.delivery.loading import DocumentKey
+from revline.delivery.record import lock_states
+from revline.delivery.values import Head, LookUp, Send
+from revline.platform.store.engine import Database
+from revline.platform.work import capacity
+from revline.platform.work import record as work_record
+from revline.platform.work.capacity import Wanted
+from revline.platform.work.lanes import ClaimedLane, called
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """A head that needs a call: a prepared step to send, or a look-up (`prepared` None)."""
+
+    head: Head
+    decision: Send | LookUp
+    prepared: PreparedStep | None = None
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One far-side call to be made: all of one connection and operation. slot: the capacity slot it runs on."""
+
+    pool_id: str
+    slot: str
+    members: tuple[Ready, ...]
+    attempts: tuple[int, ...] = ()
+
+
+class Marked(msgspec.Struct, frozen=True, kw_only=True):
+    """calls: to be made now. unmarked: their lanes are still ours, capacity was short. lost: taken over or changed meanwhile."""
+
+    calls: tuple[Call, ...]
+    unmarked: tuple[Ready, ...]
+    lost: tuple[ClaimedLane, ...]
+
+
+_SENDING: Final = text(
+    """
+    UPDATE document_state SET state = 'sending', step = given.step, attempts = given.attempt, epoch = :epoch,
+                              marked_at = :now, uncertain_since = NULL, due_at = NULL
+    FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:steps AS text[]),
+                CAST(:attempts AS integer[])) AS given(tenant_id, document_id, step, attempt)
+    WHERE document_state.tenant_id = given.tenant_id AND document_state.document_id = given.document_id
+    """
+)
+
+_ATTEMPTS: Final = text(
+    """
+    INSERT INTO attempt (tenant_id, document_id, attempt, revision, step, operation, state, digest, idempotency_key,
+                         configuration_version, epoch, call_id, marked_at, problem_code, evidence, archived)
+    SELECT given.tenant_id, given.document_id, given.attempt, given.revision, given.step, given.operation, 'sending',
+           given.digest, given.idempotency_key, given.configuration_version, :epoch, given.call_id, :now, '', '', false
+    FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:attempts AS integer[]),
+                CAST(:revisions AS integer[]), CAST(:steps AS text[]), CAST(:operations AS text[]),
+                CAST(:digests AS bytea[]), CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:slots AS text[]))
+         AS given(tenant_id, document_id, attempt, revision, step, operation, digest, idempotency_key,
+                  configuration_version, call_id)
+    """
+)
+
+
+def mark(
+    database: Database,
+    *,
+    owner: str,
+    epoch: int,
+    calls: Sequence[Call],
+    new_slots: Mapping[str, Sequence[str]],
+    now: datetime,
+    recorded_at: datetime,
+) -> Marked:
+    """Mark what these calls will send, as far as capacity goes.
+
+    new_slots: per pool, the slots that must be opened for some of the calls; the others run on slots this process holds. Calls
+    without a slot or a token come back unmarked; lanes that were taken over and documents that changed come back as lost.
+    """
+    tenants = sorted({ready.head.loaded.lane.tenant_id for call in calls for ready in call.members})
+    lanes = [ready.head.loaded.lane for call in calls for ready in call.members]
+    with database.unit(
+        tenants=tenants, kind="mark", actor=owner, reason="documents are due", recorded_at=recorded_at
+    ) as unit:
+        connection = unit.connection
+        held = work_record.hold(connection, owner=owner, lanes=lanes)
+        states = lock_states(connection, keys=[_key(ready) for call in calls for ready in call.members])
+        kept, lost = [], []
+        for call in calls:
+            members = tuple(
+                ready
+                for ready in call.members
+                if ready.head.loaded.lane.key in held and states.get(_key(ready)) == ready.head.loaded.standing
+            )
+            lost += [ready.head.loaded.lane for ready in call.members if ready not in members]
+            if members:
+                kept.append(msgspec.structs.replace(call, members=members))
+        granted, short = _with_capacity(connection, kept, new_slots, now)
+        numbered = [
+            msgspec.structs.replace(
+                call, attempts=tuple(states[_key(ready)].attempts + 1 for ready in call.members)
+            )
+            for call in granted
+        ]
+        _write(connection, numbered, owner=owner, epoch=epoch, now=now)
+    return Marked(
+        calls=tuple(numbered),
+        unmarked=tuple(ready for call in short for ready in call.members),
+        lost=tuple(lost),
+    )
+
+
+def _with_capacity(
+    connection: Connection, calls: Sequence[Call], new_slots: Mapping[str, Sequence[str]], now: datetime
+) -> tuple[list[Call], list[Call]]:
+    wanted: dict[str, Wanted] = {}
+    for call in calls:
+        opened = set(new_slots.get(call.pool_id, ()))
+        now_wanted = wanted.get(call.pool_id, Wanted(slots=0, calls=0))
+        fresh = {other.slot for other in calls if other.pool_id == call.pool_id} & opened
+        wanted[call.pool_id] = Wanted(slots=len(fresh), calls=now_wanted.calls + 1)
+    grants = capacity.take(connection, wanted=wanted, now=now)
+    tokens = {pool: grant.calls for pool, grant in grants.items()}
+    slots = {pool: set(sorted(new_slots.get(pool, ()))[: grant.slots]) for pool, grant in grants.items()}
+    granted, short = [], []
+    for call in calls:
+        fits = call.slot not in set(new_slots.get(call.pool_id, ())) or call.slot in slots[call.pool_id]
+        if fits and tokens[call.pool_id] > 0:
+            tokens[call.pool_id] -= 1
+            granted.append(call)
+        else:
+            short.append(call)
+    return granted, short
+
+
+def _write(connection: Connection, calls: Sequence[Call], *, owner: str, epoch: int, now: datetime) -> None:
+    changes = [called(lane=ready.head.loaded.lane, call_id=call.slot) for call in calls for ready in call.members]
+    work_record.change(connection, owner=owner, changes=changes, now=now)
+    sends = [
+        (call, ready, number)
+        for call in calls
+        for ready, number in zip(call.members, call.attempts, strict=True)
+        if ready.prepared is not None
+    ]
+    if not sends:
+        return
+    shared: dict[str, Any] = {
+        "tenants": [ready.head.loaded.lane.tenant_id for _, ready, _ in sends],
+        "documents": [ready.head.loaded.standing.document_id for _, ready, _ in sends],
+        "steps": [ready.prepared.step for _, ready, _ in sends if ready.prepared],
+        "attempts": [number for _, _, number in sends],
+        "epoch": epoch,
+        "now": now,
+    }
+    connection.execute(_SENDING, shared)
+    prepared = [ready.prepared for _, ready, _ in sends if ready.prepared]
+    connection.execute(
+        _ATTEMPTS,
+        shared
+        | {
+            "revisions": [ready.head.loaded.standing.revision for _, ready, _ in sends],
+            "operations": [step.operation for step in prepared],
+            "digests": [hashlib.sha256(step.body).digest() for step in prepared],
+            "keys": [step.idempotency_key for step in prepared],
+            "versions": [ready.head.far.configuration_version for _, ready, _ in sends],
+            "slots": [call.slot for call, _, _ in sends],
+        },
+    )
+
+
+def _key(ready: Ready) -> DocumentKey:
+    return DocumentKey(ready.head.loaded.lane.tenant_id, ready.head.loaded.standing.document_id)
+
+

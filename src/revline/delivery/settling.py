@@ -1,0 +1,282 @@
+"""Writes what came of steps and look-ups, for many documents and tenants in one unit of work.
+
+Order of locks: the lanes that are still ours, then the documents, then cases and pools, then (at the unit's end) counters. What
+belongs to a lane that was taken over is not written: its new owner finds the document `sending` and finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from sqlalchemy import text
+
+from revline.core.clock import period_name
+from revline.core.documents import FINISHED_STATES, DocumentState
+from revline.core.facts import Name
+from revline.core.farside import ErpRecord
+from revline.core.hashing import canonical_bytes
+from revline.core.problem import Problem
+from revline.delivery.loading import DocumentKey
+from revline.delivery.outcome import Settlement
+from revline.delivery.record import lock_states, record_transition
+from revline.delivery.tables import document_state, erp_entry, erp_record
+from revline.delivery.values import SUBJECT_KIND, Standing
+from revline.platform.cases.record import NewCase, open_cases, resolve_cases
+from revline.platform.lineage.record import add_names
+from revline.platform.store.engine import Database
+from revline.platform.store.unit import Unit
+from revline.platform.work import capacity
+from revline.platform.work import record as work_record
+from revline.platform.work.lanes import LaneChange, LaneKey
+
+PROBLEM_LENGTH_MAX: Final = 1_000
+
+_ATTEMPTS: Final = text(
+    """
+    UPDATE attempt SET state = coalesce(nullif(given.state, ''), attempt.state), settled_at = :now,
+                       problem_code = given.problem_code,
+                       evidence = concat_ws(E'\\n', nullif(attempt.evidence, ''), nullif(given.evidence, '')),
+                       archived = given.archived
+    FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:attempts AS integer[]),
+                CAST(:states AS text[]), CAST(:problems AS text[]), CAST(:evidence AS text[]),
+                CAST(:archived AS boolean[]))
+         AS given(tenant_id, document_id, attempt, state, problem_code, evidence, archived)
+    WHERE attempt.tenant_id = given.tenant_id AND attempt.document_id = given.document_id
+      AND attempt.attempt = given.attempt AND NOT attempt.archived
+    """
+)
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """finished: documents that need no more work; whatever waits for them can be woken. lost: lanes that were not ours."""
+
+    finished: tuple[DocumentKey, ...]
+    lost: tuple[LaneKey, ...]
+    posted: int
+    refused: int
+
+
+def write(
+    database: Database,
+    *,
+    owner: str,
+    epoch: int,
+    settlements: Sequence[Settlement],
+    now: datetime,
+    recorded_at: datetime,
+) -> Settled:
+    """Write settlements of at most as many tenants as one unit may name."""
+    tenants = sorted({one.head.loaded.lane.tenant_id for one in settlements})
+    with database.unit(
+        tenants=tenants, kind="deliver", actor=owner, reason="what came of it", recorded_at=recorded_at
+    ) as unit:
+        held = work_record.hold(
+            unit.connection, owner=owner, lanes=[one.head.loaded.lane for one in settlements]
+        )
+        kept = [one for one in settlements if one.head.loaded.lane.key in held]
+        states = lock_states(unit.connection, keys=[_key(one) for one in kept])
+        for one in kept:
+            _write_one(unit, one, states[_key(one)], epoch)
+        _write_cases(unit, kept)
+        _write_attempts(unit, kept, now)
+        _write_lanes(unit, kept, owner, now)
+        _tell_pools(unit, kept, now)
+    return Settled(
+        finished=tuple(_key(one) for one in kept if one.done),
+        lost=tuple(one.head.loaded.lane.key for one in settlements if one.head.loaded.lane.key not in held),
+        posted=sum(one.state is DocumentState.POSTED and not _was_finished(one) for one in kept),
+        refused=sum(one.state is DocumentState.REJECTED for one in kept),
+    )
+
+
+def _write_one(unit: Unit, one: Settlement, present: Standing, epoch: int) -> None:
+    if _was_finished(one):
+        return
+    why = one.problem
+    failures = present.failures + 1 if one.failed else 0
+    unit.change(
+        document_state,
+        key=("document_id",),
+        tenant_id=present.tenant_id,
+        document_id=present.document_id,
+        state=one.state,
+        step=one.step,
+        epoch=epoch if one.looked else present.epoch,
+        failures=failures,
+        uncertain_since=one.uncertain_since,
+        due_at=one.due_at,
+        handle=one.handle,
+        problem_code=why.code if why else "",
+        problem_field=why.field[:PROBLEM_LENGTH_MAX] if why else "",
+        problem_detail=why.detail[:PROBLEM_LENGTH_MAX] if why else "",
+        changed_at=unit.recorded_at,
+    )
+    if present.state is not one.state or one.record is not None:
+        record_transition(unit, standing=present, to_state=one.state, attempt=one.attempt, step=one.step, why=why)
+    if one.record is not None:
+        _write_record(unit, one, one.record)
+
+
+def _write_record(unit: Unit, one: Settlement, found: ErpRecord) -> None:
+    standing = one.head.loaded.standing
+    store_record(
+        unit,
+        tenant_id=standing.tenant_id,
+        connection=standing.connection,
+        found=found,
+        document_id=standing.document_id,
+    )
+    for entry in one.entries:
+        unit.record(
+            erp_entry,
+            tenant_id=standing.tenant_id,
+            document_id=standing.document_id,
+            line=entry.line,
+            connection=standing.connection,
+            company=one.head.far.mapping.company,
+            entity=standing.entity,
+            book=standing.book,
+            account=entry.account,
+            debit=entry.debit,
+            credit=entry.credit,
+            currency=entry.currency,
+            currency_amount=entry.currency_amount,
+            day=entry.day,
+            period=period_name(day=entry.day),
+            party_reference=entry.party_reference,
+        )
+    names = [Name(kind="erp_number", value=found.number), Name(kind="erp_id", value=found.erp_id)]
+    add_names(
+        unit,
+        tenant_id=standing.tenant_id,
+        names=names,
+        record_kind=SUBJECT_KIND,
+        record_id=standing.document_id,
+    )
+
+
+def store_record(
+    unit: Unit, *, tenant_id: str, connection: str, found: ErpRecord, document_id: str | None = None
+) -> None:
+    """Keep what a far system holds as last seen. document_id None: Revline did not make it, or it isn't known here."""
+    values = {} if document_id is None else {"document_id": document_id}
+    unit.project(
+        erp_record,
+        key=("connection", "record_kind", "erp_id"),
+        tenant_id=tenant_id,
+        connection=connection,
+        record_kind=found.record_kind,
+        erp_id=found.erp_id,
+        number=found.number,
+        state=found.state,
+        version=found.version,
+        external_reference=found.external_reference,
+        currency=found.currency,
+        amount=found.amount,
+        accounting_date=found.accounting_date,
+        content=canonical_bytes(found.content).decode(),
+        seen_at=unit.recorded_at,
+        **values,
+    )
+
+
+def _write_cases(unit: Unit, kept: Sequence[Settlement]) -> None:
+    """Closes what no longer holds, then opens what does; a case that holds still stays open."""
+    cases = [_case(one, why) for one in kept for why in _problems(one)]
+    cases_ids = open_cases(unit, cases=cases)
+    still: dict[str, set[str]] = {}
+    for case, identity in zip(cases, cases_ids, strict=True):
+        still.setdefault(case.tenant_id, set()).add(identity)
+    went_on: dict[str, set[str]] = {}
+    for one in kept:
+        standing = one.head.loaded.standing
+        if not _was_finished(one) and (one.state in {DocumentState.POSTED, DocumentState.PLACED} or one.opens_case):
+            went_on.setdefault(standing.tenant_id, set()).add(standing.document_id)
+    for tenant_id, documents in sorted(went_on.items()):
+        resolve_cases(
+            unit,
+            tenant_id=tenant_id,
+            subject_kind=SUBJECT_KIND,
+            subject_ids=documents,
+            reason="the document went on",
+            keep=still.get(tenant_id, set()),
+        )
+
+
+def _problems(one: Settlement) -> list[Problem]:
+    found = [one.problem] if one.problem is not None and one.opens_case else []
+    return [*found, one.extra] if one.extra is not None else found
+
+
+def _case(one: Settlement, why: Problem) -> NewCase:
+    standing, document = one.head.loaded.standing, one.head.loaded.document
+    return NewCase(
+        tenant_id=standing.tenant_id,
+        subject_kind=SUBJECT_KIND,
+        subject_id=standing.document_id,
+        problem=why,
+        connection=standing.connection,
+        currency=document.currency,
+        amount=document.amount,
+        case_class=one.case_class,
+    )
+
+
+def _write_attempts(unit: Unit, kept: Sequence[Settlement], now: datetime) -> None:
+    settled = [one for one in kept if one.attempt and (one.attempt_state or one.evidence)]
+    if not settled:
+        return
+    parameters = {
+        "tenants": [one.head.loaded.standing.tenant_id for one in settled],
+        "documents": [one.head.loaded.standing.document_id for one in settled],
+        "attempts": [one.attempt for one in settled],
+        "states": [one.attempt_state for one in settled],
+        "problems": [one.problem.code if one.problem else "" for one in settled],
+        "evidence": [one.evidence for one in settled],
+        "archived": [one.state in FINISHED_STATES for one in settled],
+        "now": now,
+    }
+    unit.connection.execute(_ATTEMPTS, parameters)
+
+
+def _write_lanes(unit: Unit, kept: Sequence[Settlement], owner: str, now: datetime) -> None:
+    finished = [(one.head.loaded.lane.key, one.head.loaded.sequence) for one in kept if one.done]
+    work_record.finish_items(unit.connection, items=finished)
+    changes = [
+        LaneChange(
+            lane=one.head.loaded.lane,
+            done=1 if one.done else 0,
+            due_at=one.due_at,
+            failed=one.failed,
+            succeeded=not one.failed,
+            parked_code=(one.problem.code if one.problem else "document.refused") if one.parked else "",
+        )
+        for one in kept
+    ]
+    work_record.change(unit.connection, owner=owner, changes=changes, now=now)
+
+
+def _tell_pools(unit: Unit, kept: Sequence[Settlement], now: datetime) -> None:
+    reached: dict[str, bool] = {}
+    for one in kept:
+        if one.reached is not None:
+            pool = one.head.far.pool_id
+            reached[pool] = reached.get(pool, False) or one.reached
+    capacity.report(
+        unit.connection,
+        answered=[pool for pool, answered in reached.items() if answered],
+        failed=[pool for pool, answered in reached.items() if not answered],
+        now=now,
+    )
+
+
+def _was_finished(one: Settlement) -> bool:
+    return one.head.loaded.standing.state in FINISHED_STATES
+
+
+def _key(one: Settlement) -> DocumentKey:
+    standing = one.head.loaded.standing
+    return DocumentKey(standing.tenant_id, standing.document_id)

@@ -1,0 +1,224 @@
+"""Tables of documents and what became of them, and of what far systems hold."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from revline.core.documents import FINISHED_STATES, DocumentState
+from revline.platform.store.walls import tenant_table
+
+_STATES: Final = ", ".join(f"'{state}'" for state in DocumentState)
+FINISHED_SQL: Final = ", ".join(sorted(f"'{state}'" for state in FINISHED_STATES))
+
+document: Final[Table] = tenant_table(
+    "document",
+    Column("document_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("book", Text, nullable=False),
+    Column("external_reference", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("journal_id", Text, nullable=False),
+    Column("lane_id", Text, nullable=False),
+    Column("lane_key", Text, nullable=False),
+    Column("rank", SmallInteger, nullable=False),
+    Column("reverses", Text, nullable=False),
+    Index("ix_document_event", "tenant_id", "event_id"),
+    Index("ix_document_journal", "tenant_id", "journal_id"),
+    Index("ix_document_reference", "tenant_id", "connection", "external_reference"),
+    recorded=True,
+)
+"""An intent: one effect wanted in one far system. Its identity and order; what it says is in its revisions."""
+
+document_revision: Final[Table] = tenant_table(
+    "document_revision",
+    Column("document_id", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", Numeric(38, 12), nullable=False),
+    Column("accounting_date", Date),
+    Column("configuration_version", BigInteger, nullable=False),
+    Column("content_digest", LargeBinary, nullable=False),
+    Column("content", Text, nullable=False),
+    recorded=True,
+)
+"""What a document says: canonical JSON of `core.documents.Document`. The first is 1; a later one never edits an earlier one."""
+
+document_predecessor: Final[Table] = tenant_table(
+    "document_predecessor",
+    Column("document_id", Text, primary_key=True),
+    Column("predecessor_id", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Index("ix_document_predecessor_predecessor", "tenant_id", "predecessor_id"),
+)
+"""Documents that must be finished before another is sent."""
+
+document_state: Final[Table] = tenant_table(
+    "document_state",
+    Column("document_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("book", Text, nullable=False),
+    Column("lane_id", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("rank", SmallInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", Numeric(38, 12), nullable=False),
+    Column("accounting_date", Date),
+    Column("epoch", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("marked_at", DateTime(timezone=True)),
+    Column("uncertain_since", DateTime(timezone=True)),
+    Column("due_at", DateTime(timezone=True)),
+    Column("handle", Text, nullable=False),
+    Column("problem_code", Text, nullable=False),
+    Column("problem_field", Text, nullable=False),
+    Column("problem_detail", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    CheckConstraint(f"state IN ({_STATES})", name="state"),
+    Index("ix_document_state_state", "tenant_id", "connection", "state", "document_id"),
+    Index(
+        "ix_document_state_finished",
+        "tenant_id",
+        "changed_at",
+        postgresql_where=text(f"state IN ({FINISHED_SQL}) AND NOT archived"),
+    ),
+    archivable=True,
+)
+"""Where a document stands. `step` is the next far-side step ("" for the first); `uncertain_since`: when the last request was
+given up without an answer; `epoch`: of the cell when it was last known not to be in the far system unseen."""
+
+document_transition: Final[Table] = tenant_table(
+    "document_transition",
+    Column("document_id", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("from_state", Text, nullable=False),
+    Column("to_state", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("problem_code", Text, nullable=False),
+    Column("problem_detail", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("ix_document_transition_document", "tenant_id", "document_id"),
+    recorded=True,
+)
+"""Every change of state, append-only; who and why is the unit's actor and reason."""
+
+wait: Final[Table] = tenant_table(
+    "wait",
+    Column("document_id", Text, primary_key=True),
+    Column("predecessor_id", Text, primary_key=True),
+    Column("lane_id", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Index("ix_wait_predecessor", "tenant_id", "predecessor_id"),
+)
+"""What documents at the head of a lane wait for now."""
+
+attempt: Final[Table] = tenant_table(
+    "attempt",
+    Column("document_id", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Integer, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("configuration_version", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("marked_at", DateTime(timezone=True), nullable=False),
+    Column("settled_at", DateTime(timezone=True)),
+    Column("problem_code", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("position", BigInteger),
+    CheckConstraint(
+        "state IN ('sending', 'posted', 'placed', 'accepted', 'rejected', 'not_sent', 'throttled', 'uncertain')",
+        name="state",
+    ),
+    archivable=True,
+)
+"""One far-side step sent once: marked with the digest of its exact bytes before the call, and what came of it."""
+
+erp_record: Final[Table] = tenant_table(
+    "erp_record",
+    Column("connection", Text, primary_key=True),
+    Column("record_kind", Text, primary_key=True),
+    Column("erp_id", Text, primary_key=True),
+    Column("document_id", Text),
+    Column("number", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("external_reference", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", Numeric(38, 12)),
+    Column("accounting_date", Date),
+    Column("content", Text, nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Index("ix_erp_record_document", "tenant_id", "document_id"),
+    Index("ix_erp_record_number", "tenant_id", "connection", "number"),
+)
+"""What a far system holds, as last seen; without a document when Revline did not make it."""
+
+erp_entry: Final[Table] = tenant_table(
+    "erp_entry",
+    Column("document_id", Text, nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("company", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("book", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("debit", Numeric(38, 12), nullable=False),
+    Column("credit", Numeric(38, 12), nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("currency_amount", Numeric(38, 12), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("party_reference", Text, nullable=False),
+    Index("ix_erp_entry_document", "tenant_id", "document_id"),
+    Index("ix_erp_entry_account", "tenant_id", "connection", "company", "period", "account"),
+    recorded=True,
+)
+"""General-ledger lines a far system made of a document, read back. debit, credit: functional currency; account: its code."""
+
+erp_period: Final[Table] = tenant_table(
+    "erp_period",
+    Column("connection", Text, primary_key=True),
+    Column("company", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("start_day", Date, nullable=False),
+    Column("end_day", Date, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    CheckConstraint("state IN ('open', 'soft_closed', 'closed', 'unknown')", name="state"),
+    CheckConstraint("end_day > start_day", name="days"),
+    UniqueConstraint("tenant_id", "connection", "company", "start_day"),
+)
+"""Accounting periods as a far system has them; half-open days."""
