@@ -153,12 +153,6 @@ def invoice(
         "created": created,
         "currency": customer["currency"],
         "custom_fields": None,
-        "customer": customer["id"],
-        "customer_address": customer["address"],
-        "customer_email": customer["email"],
-        "customer_name": customer["name"],
-        "customer_tax_exempt": "none",
-        "customer_tax_ids": [],
         "default_tax_rates": [],
         "description": memo or None,
         "due_date": None,
@@ -176,8 +170,15 @@ def invoice(
         "status": "draft",
         "status_transitions": dict.fromkeys(moments),
         "webhooks_delivered_at": None,
+        **_customer_of(customer),
         **_totals(lines=lines, total=total),
     }
+
+
+def _customer_of(customer: Wire) -> Wire:
+    """What an invoice keeps of its customer."""
+    copied = {f"customer_{name}": customer[name] for name in ("address", "email", "name", "tax_exempt")}
+    return {"customer": customer["id"], "customer_tax_ids": [], **copied}
 
 
 def _totals(*, lines: Sequence[Wire], total: int) -> Wire:

@@ -1,4 +1,4 @@
-"""The played objects and the documented fixtures have the fields that the official library declares: none made up, none it needs left out."""
+"""Played objects and fixtures have the fields that the official library declares: none made up, none it needs left out."""
 
 from __future__ import annotations
 
