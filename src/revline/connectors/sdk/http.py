@@ -27,7 +27,7 @@ ANSWER_BYTES_MAX: Final = 16_000_000
 RETRY_AFTER_MAX: Final = timedelta(hours=1)
 MASK: Final = "***"
 _NAMED_SECRET: Final = re.compile(
-    r"""(?ix) ( ["']? (?: [a-z_-]* (?: token | password | secret | api[_-]?key ) | authorization ) ["']? \s* [:=] \s*
+    r"""(?ix) ( ["']? (?: [a-z_-]{0,30} (?: token | password | secret | api[_-]?key ) | authorization ) ["']? \s* [:=] \s*
     (?: ["']? (?: bearer | basic | session ) \s+ )? ) ( "[^"]*" | '[^']*' | [^\s,;}&"']+ )"""
 )
 
@@ -48,15 +48,15 @@ class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def evidence(self) -> str:
-        """Status and the beginning of the body, not masked yet."""
-        return f"HTTP {self.status}: {self.body[:EVIDENCE_MAX].decode('utf-8', 'replace')}"
+        """Status and the beginning of the body, for `masked`: longer than what is kept, so that no secret is cut in two."""
+        return f"HTTP {self.status}: {self.body[: 4 * EVIDENCE_MAX].decode('utf-8', 'replace')}"
 
 
 def masked(*, text: str, secrets: Sequence[str]) -> str:
     """The text with every known secret and every value that is called one replaced, cut to EVIDENCE_MAX characters."""
     for secret in sorted((secret for secret in secrets if len(secret) > 3), key=len, reverse=True):
         text = text.replace(secret, MASK)
-    return _NAMED_SECRET.sub(rf"\1{MASK}", text)[:EVIDENCE_MAX]
+    return _NAMED_SECRET.sub(rf"\1{MASK}", text[: 4 * EVIDENCE_MAX])[:EVIDENCE_MAX]
 
 
 def checked_base_url(*, url: str) -> str:

@@ -251,6 +251,8 @@ def build(
     """
     manifest = manifest_of(settings=connection.settings)
     token = secrets["token"]
+    if not token.strip():
+        raise ValueError("the secret token is empty")
     caller = HttpCaller(
         base_url=connection.settings["baseUrl"],
         transport=transport,

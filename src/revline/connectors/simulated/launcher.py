@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import Any, Self
 import httpx2
 import msgspec
 
+import revline
 from revline.connectors.simulated import wire
 from revline.connectors.simulated.control import Counters, PeriodChange, RecordEdit
 from revline.connectors.simulated.effects import Effect, read_effects
@@ -18,6 +20,12 @@ from revline.connectors.simulated.faults import FaultRule
 from revline.connectors.simulated.records import Mode
 from revline.connectors.simulated.setup import SetupBody
 from revline.connectors.simulated.wire import TrialBalanceAnswer
+
+
+def _search_path() -> str:
+    """The child must find the package this process runs, installed or not."""
+    here = str(Path(revline.__file__).resolve().parents[1])
+    return os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH", "")])])
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +78,9 @@ class SimulatedErp:
         command = [sys.executable, "-m", "revline.connectors.simulated.server", "--port", str(self.port)]
         command += ["--data", str(self.folder), "--mode", self.mode.value, "--ready-file", str(ready_file)]
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, env=os.environ | {"PYTHONPATH": _search_path()}
+            )
         deadline = time.monotonic() + self.start_seconds
         while not ready_file.exists():
             if self._process.poll() is not None:
