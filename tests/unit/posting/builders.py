@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 from revline.core.canonical import DiscountAmount, InvoiceLine, TaxAmount
@@ -88,7 +89,14 @@ def starter_configuration() -> Configuration:
     return loaded.configurations()[TENANT]
 
 
+@cache
+def plain_starter_book() -> BookSetup:
+    return setup_of(starter_with()).books["us-gaap"]
+
+
 def starter_book(changes: Mapping[str, tuple[str, str]] | None = None, extra: str = "") -> BookSetup:
+    if not changes and not extra:
+        return plain_starter_book()
     return setup_of(starter_with(changes, extra)).books["us-gaap"]
 
 

@@ -12,7 +12,11 @@ from revline.platform.tenancy.tables import tenant
 
 
 def register_tenant(connection: Connection, *, tenant_id: str, created_at: datetime) -> None:
-    """Enter a tenant and give it its position counter; nothing happens when it is there. ValueError: see `store.walls`."""
+    """Enter a tenant and give it its position counter; one that is there stays as it is.
+
+    The tenant's row is locked until the transaction ends, so two applications of configuration take turns.
+    """
     statement = insert(tenant).values(tenant_id=tenant_id, state="active", created_at=created_at)
-    connection.execute(statement.on_conflict_do_nothing())
+    keep = {"state": tenant.c.state}
+    connection.execute(statement.on_conflict_do_update(index_elements=[tenant.c.tenant_id], set_=keep))
     open_counter(connection, tenant_id=tenant_id)

@@ -7,19 +7,29 @@ from decimal import Decimal
 from typing import Any, Final
 
 from revline.core.events import MIRRORS, EventKind
-from revline.core.money import Rounding, amount_text
+from revline.core.money import Rounding, amount_text, currency
 from revline.core.problem import FieldError, Problem
 from revline.platform.tenancy.kinds import LegalEntity, unknown_reference
 from revline.subledger.posting.checks import ACCOUNT_PATTERN, Specs, account_error, days_overlap, nearest
 from revline.subledger.posting.expressions import compile_predicate
 from revline.subledger.posting.functions import FUNCTIONS, functions_for
-from revline.subledger.posting.kinds import Book, Each, Maker, PostingRule, RuleEntry, RuleTest
+from revline.subledger.posting.kinds import Book, Each, Maker, PostingRule, RuleEntry, RuleTest, TestLine
 from revline.subledger.posting.post import apply_rule
 from revline.subledger.posting.samples import sample_event
-from revline.subledger.posting.setup import BookSetup, compile_rule
+from revline.subledger.posting.setup import BookSetup, CompiledRule, compile_rule
 from revline.subledger.posting.variables import event_variables, part_variables, parts_of
 
 SAMPLE_DAY: Final = date(2026, 1, 1)
+EVERYTHING: Final = RuleTest(
+    name="everything",
+    amount=Decimal("90.00"),
+    earned=Decimal("31.00"),
+    lines=(
+        TestLine(amount=Decimal("100.00"), tax=Decimal("20.00"), discount=Decimal("5.00")),
+        TestLine(amount=Decimal("-30.00"), tax=Decimal("-6.00"), product_family="credit"),
+    ),
+    expect=(),
+)
 
 
 def check_rule(name: str, spec: PostingRule, others: Specs) -> tuple[FieldError, ...]:
@@ -124,7 +134,7 @@ def _test_errors(name: str, spec: PostingRule, others: Specs) -> list[FieldError
     rule = compile_rule(name=name, file="", line=0, spec=spec)
     if isinstance(rule, Problem):
         return []
-    found: list[FieldError] = []
+    found = _balance_errors(rule, spec)
     for index, test in enumerate(spec.tests):
         code = test.currency or _currency_of(spec, others)
         event = sample_event(kind=spec.event, currency=code, day=spec.effective_from, test=test)
@@ -151,6 +161,20 @@ def _test_errors(name: str, spec: PostingRule, others: Specs) -> list[FieldError
     return found
 
 
+def _balance_errors(rule: CompiledRule, spec: PostingRule) -> list[FieldError]:
+    """A rule for every event of its kind must balance for one with everything: two lines, one of them a credit, tax, a discount."""
+    if spec.when:
+        return []
+    event = sample_event(kind=spec.event, currency="USD", day=spec.effective_from, test=EVERYTHING)
+    journal = apply_rule(event=event, book=_test_book("USD"), rule=rule)
+    if not isinstance(journal, Problem) or journal.code != "journal.unbalanced":
+        return []
+    detail = f"the entries do not balance for an event with several lines, tax and a discount: {journal.detail}"
+    return [
+        FieldError(pointer="spec.entries", detail=detail, instead="debits and credits that are equal for every event")
+    ]
+
+
 def _expected(test: RuleTest) -> list[tuple[str, Decimal, Decimal]]:
     zero = Decimal(0)
     return sorted((line.account, line.debit or zero, line.credit or zero) for line in test.expect)
@@ -160,8 +184,9 @@ def _currency_of(spec: PostingRule, others: Specs) -> str:
     books: dict[str, Book] = dict(others.get(Book, {}))
     entities: dict[str, LegalEntity] = dict(others.get(LegalEntity, {}))
     for name, book in sorted(books.items()):
-        if spec.book in {"", name} and book.entity in entities:
-            return entities[book.entity].functional_currency
+        entity = entities.get(book.entity) if spec.book in {"", name} else None
+        if entity is not None and not isinstance(currency(entity.functional_currency), Problem):
+            return entity.functional_currency
     return "USD"
 
 
