@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Table
 
-from revline.platform.store.columns import Shape, checked, shape_of
+from revline.platform.store.columns import Shape, shape_of
 from revline.platform.store.walls import is_archivable, is_recorded, is_tenant_table
 
 MAXIMUM_ROWS_PER_UNIT: Final = 100_000
@@ -144,7 +144,7 @@ class Buffer:
         shape = shape_of(table)
         try:
             return {
-                name: value if value is THIS_POSITION else checked(shape.column(name), value, exact=recorded)
+                name: value if value is THIS_POSITION else shape.checked(name, value, exact=recorded)
                 for name, value in values.items()
             }
         except (TypeError, ValueError, KeyError) as fault:

@@ -7,9 +7,10 @@ was altered, removed, added or swapped, so nothing here may depend on how a valu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -58,11 +59,12 @@ def canonical_row_bytes(table_name: str, values: Mapping[str, Any]) -> bytes:
     Equal for a row as written and as read back. Raises TypeError for floats and values without a canonical form, ValueError
     for times without a zone and numbers that aren't finite.
     """
-    parts = [_framed(b"r", table_name.encode())]
+    parts = [_name_bytes(b"r", table_name)]
     for name in sorted(values):
-        if values[name] is not None and name not in UNHASHED_COLUMNS:
-            parts.append(_framed(b"c", name.encode()))
-            parts.append(_encoded(values[name]))
+        value = values[name]
+        if value is not None and name not in UNHASHED_COLUMNS:
+            parts.append(_name_bytes(b"c", name))
+            parts.append(_sized(b"s", value.encode()) if type(value) is str else _encoded(value))
     return b"".join(parts)
 
 
@@ -96,6 +98,11 @@ def number_text(value: int | Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in {"-0", ""} else text
+
+
+@lru_cache(maxsize=4096)
+def _name_bytes(tag: bytes, name: str) -> bytes:
+    return _framed(tag, name.encode())
 
 
 def _framed(tag: bytes, payload: bytes) -> bytes:
@@ -152,7 +159,7 @@ def verify_chain(connection: Connection, *, tenant_id: str, tables_of: MetaData 
     check.run()
     return ChainReport(
         tenant_id=tenant_id,
-        unit_count=check.position,
+        unit_count=check.unit_count,
         row_count=check.row_count,
         head_position=check.position,
         head_hash=check.head,
@@ -166,6 +173,7 @@ class _Check:
         self.tenant_id = tenant_id
         self.recorded = recorded
         self.position = 0
+        self.unit_count = 0
         self.row_count = 0
         self.head = GENESIS_HASH
         self.findings: list[ChainFinding] = []
@@ -225,6 +233,7 @@ class _Check:
         if computed != bytes(one["hash"]):
             self._find(position, "unit.altered", "the unit or its rows are not what was recorded")
         self.position = position
+        self.unit_count += 1
         self.row_count += len(rows)
         self.head = bytes(one["hash"])
 
@@ -245,11 +254,3 @@ class _Check:
 
     def _find(self, position: int, code: str, detail: str) -> None:
         self.findings.append(ChainFinding(position=position, code=code, detail=detail))
-
-
-def rows_digest(rows: Iterable[bytes]) -> bytes:
-    """SHA-256 over canonical rows in the order given: to compare two sets of rows without keeping them."""
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(_framed(b"R", row))
-    return digest.digest()
