@@ -65,10 +65,12 @@ def test_a_reversal_is_found_from_both_ends_and_comes_to_zero(database: Database
     root = root_id(tenant=ALPHA, source=ISSUED.root)
     with database.read(tenants=[ALPHA]) as connection:
         first, second = queries.events_of_root(connection, tenant_id=ALPHA, root_id=root)
+        of_roots = queries.events_of_roots(connection, tenant_id=ALPHA, root_ids=[root, "another"])
         undone = queries.reversal_of_journal(connection, tenant_id=ALPHA, journal_id=entry.journal_id)
         found = queries.find_journal(connection, tenant_id=ALPHA, journal_id=undone)
         totals = queries.control_totals(connection, tenant_id=ALPHA)
     assert (first.reversed_by, second.event.reverses) == (undo.event_id, ISSUED.event_id)
+    assert {key: list(events) for key, events in of_roots.items()} == {root: [ISSUED.event_id, undo.event_id]}
     assert found is not None
     assert found.entry.reverses == entry.journal_id
     assert all(total.debit == total.credit for total in totals)

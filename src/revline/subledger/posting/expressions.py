@@ -44,11 +44,13 @@ _AMOUNT_COMPARED: Final = re.compile(
 class Predicate:
     """A compiled condition. `source` is its text, "" for one that always holds."""
 
-    __slots__ = ("_program", "source")
+    __slots__ = ("_compares_money", "_names", "_program", "source")
 
     def __init__(self, *, source: str, program: cel.Program | None) -> None:
         self.source = source
         self._program = program
+        self._names = program.variables() if program else []
+        self._compares_money = bool(program and MONEY_FUNCTIONS.keys() & set(program.functions()))
 
     def __repr__(self) -> str:
         return f"Predicate({self.source!r})"
@@ -58,7 +60,8 @@ class Predicate:
         if self._program is None:
             return True
         wrong: list[str] = []
-        context = cel.Context(dict(variables), _money_functions(wrong))
+        seen = {name: variables[name] for name in self._names if name in variables}
+        context = cel.Context(seen, _money_functions(wrong) if self._compares_money else None)
         try:
             result = self._program.execute(context)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

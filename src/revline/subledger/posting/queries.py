@@ -16,6 +16,7 @@ from revline.subledger.posting.tables import accounting_event, accounting_event_
 
 PAGE_MAX: Final = 1_000
 EVENTS_OF_ROOT_MAX: Final = 10_000
+EVENTS_OF_ROOTS_MAX: Final = 100_000
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +63,10 @@ class ControlTotal(msgspec.Struct, frozen=True, kw_only=True):
 def events_of_root(connection: Connection, *, tenant_id: str, root_id: str) -> tuple[StoredEvent, ...]:
     """Every event of a root in the order they were recorded, reversals and reversed ones too."""
     condition = (accounting_event.c.tenant_id == tenant_id, accounting_event.c.root_id == root_id)
-    return _events(connection, _event_rows().where(*condition).limit(EVENTS_OF_ROOT_MAX), tenant_id)
+    found = _events(connection, _event_rows().where(*condition).limit(EVENTS_OF_ROOT_MAX + 1), tenant_id)
+    if len(found) > EVENTS_OF_ROOT_MAX:
+        raise ValueError(f"root {root_id} has more than {EVENTS_OF_ROOT_MAX} events")
+    return found
 
 
 def events_of_roots(
@@ -76,6 +80,25 @@ def events_of_roots(
     for row in connection.execute(statement):
         event = decode_event(row.content)
         found.setdefault(row.root_id, {})[event.event_id] = event
+    return found
+
+
+def events_of_roots(
+    connection: Connection, *, tenant_id: str, root_ids: Sequence[str]
+) -> dict[str, dict[str, AccountingEvent]]:
+    """Every event of several roots in one query: root id -> event id -> event; a root without events has no key."""
+    event = accounting_event.c
+    statement = (
+        select(event.root_id, event.event_id, event.content)
+        .where(event.tenant_id == tenant_id, event.root_id.in_(list(root_ids)))
+        .order_by(event.position, event.ordinal)
+        .limit(EVENTS_OF_ROOTS_MAX + 1)
+    )
+    found: dict[str, dict[str, AccountingEvent]] = {}
+    for count, row in enumerate(connection.execute(statement) if root_ids else ()):
+        if count == EVENTS_OF_ROOTS_MAX:
+            raise ValueError(f"the roots have more than {EVENTS_OF_ROOTS_MAX} events; ask for fewer roots")
+        found.setdefault(row.root_id, {})[row.event_id] = decode_event(row.content)
     return found
 
 
@@ -101,8 +124,8 @@ def journals_of_events(
     connection: Connection, *, tenant_id: str, event_ids: Sequence[str]
 ) -> dict[str, tuple[StoredJournal, ...]]:
     """The journals of events by event id, in order of books; an event without one has no key."""
-    if len(event_ids) > EVENTS_OF_ROOT_MAX:
-        raise ValueError(f"at most {EVENTS_OF_ROOT_MAX} events at once")
+    if len(event_ids) > EVENTS_OF_ROOTS_MAX:
+        raise ValueError(f"at most {EVENTS_OF_ROOTS_MAX} events at once")
     statement = (
         select(journal)
         .where(journal.c.tenant_id == tenant_id, journal.c.event_id.in_(list(event_ids)))
