@@ -63,6 +63,10 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
         if applied.status != "paid" or not applied.amount:
             rules[fact.fact_id] = "only a paid application applies"
             continue
+        if customer is None:
+            awaited.add(_outside("invoice", known.root.outside_id))
+            rules[fact.fact_id] = "awaits the invoice it is applied to"
+            continue
         payment, missing = _payment_of(applied, known)
         if payment is None:
             awaited |= missing

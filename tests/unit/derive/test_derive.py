@@ -149,15 +149,24 @@ def applied(**ends: str) -> Fact:
     return fact("invoice_payment", snapshot)
 
 
+ISSUED = fact("invoice", invoice(InvoiceStatus.OPEN), rank=1)
+
+
+def test_an_application_awaits_the_invoice_it_is_applied_to() -> None:
+    waiting = expect("invoice", "in_1", applied(payment="ch_1"))
+    assert waiting.events == ()
+    assert waiting.awaited == (Need(object_kind="invoice", name=Name(kind="outside_id", value="in_1")),)
+
+
 def test_an_application_awaits_the_payment_it_names() -> None:
     need = Need(object_kind="payment", name=Name(kind="payment_intent", value="pi_1"))
-    waiting = expect("invoice", "in_1", applied(payment_intent="pi_1"))
-    assert waiting.events == ()
+    waiting = expect("invoice", "in_1", ISSUED, applied(payment_intent="pi_1"))
+    assert kinds(waiting) == [EventKind.INVOICE_ISSUED]
     assert waiting.awaited == (need,)
-    known = {need: (fact("payment", PAYMENT),)}
-    arrived = expect("invoice", "in_1", applied(payment_intent="pi_1"), found=known)
-    assert kinds(arrived) == [EventKind.PAYMENT_APPLIED]
-    assert arrived.events[0].event.payload.payment == source("payment", "ch_1")  # type: ignore[union-attr]
+    known = {CUSTOMER_NEED: (CUSTOMER,), need: (fact("payment", PAYMENT),)}
+    arrived = expect("invoice", "in_1", ISSUED, applied(payment_intent="pi_1"), found=known)
+    assert kinds(arrived) == [EventKind.INVOICE_ISSUED, EventKind.PAYMENT_APPLIED]
+    assert arrived.events[1].event.payload.payment == source("payment", "ch_1")  # type: ignore[union-attr]
 
 
 def test_an_intent_leads_to_the_payment_that_succeeded_and_not_to_the_one_that_failed() -> None:
@@ -170,8 +179,8 @@ def test_an_intent_leads_to_the_payment_that_succeeded_and_not_to_the_one_that_f
         created_at=at(4),
         payment_intent="pi_1",
     )
-    known = {need: (fact("payment", failed), fact("payment", PAYMENT))}
-    event = expect("invoice", "in_1", applied(payment_intent="pi_1"), found=known).events[0].event
+    known = {CUSTOMER_NEED: (CUSTOMER,), need: (fact("payment", failed), fact("payment", PAYMENT))}
+    event = expect("invoice", "in_1", ISSUED, applied(payment_intent="pi_1"), found=known).events[1].event
     assert event.payload.payment.outside_id == "ch_1"  # type: ignore[union-attr]
 
 

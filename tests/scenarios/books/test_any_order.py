@@ -1,0 +1,255 @@
+"""Repeated and reordered webhooks end in the same books, byte for byte; so does the log replayed from empty."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from revline.connectors.sdk.source import SourceContext
+from revline.connectors.stripe.connector import StripeSource
+from revline.core.clock import Period
+from revline.core.events import AccountingEvent
+from revline.core.facts import Fact, TranslatedFact
+from revline.core.hashing import canonical_bytes
+from revline.core.ids import SourceObject
+from revline.core.journal import JournalEntry
+from revline.derive.expectation import EntityScope, RootFacts
+from revline.derive.planning import JournalKey, plan_root
+from revline.derive.roots import rule_of
+from revline.intake.values import Form
+from revline.platform.config.loader import by_tenant, load_folder
+from revline.platform.store.engine import Database
+from revline.sim.stripe_month import generate
+from revline.sim.stripe_profile import StripeMonth, StripeProfile
+from revline.subledger.posting.setup import PostingSetup, compile_setup
+from tests.harness import Harness
+
+CONTEXT = SourceContext(connection="stripe-us", entity="aurora-us", time_zone="America/New_York", sandbox=True)
+SCOPE = EntityScope(tenant="aurora", entity="aurora-us", time_zone="America/New_York")
+NONE = Decimal(0)
+SMALL = StripeProfile(
+    account="small",
+    customer_prefix="Small",
+    invoices=2,
+    customers=1,
+    refund_share=Decimal("0.5"),
+    void_share=Decimal("0.5"),
+    open_share=NONE,
+    partial_share=NONE,
+    uncollectible_share=NONE,
+    declined_share=NONE,
+    refund_full_share=NONE,
+    refund_failed_share=NONE,
+    repeat_share=NONE,
+    disorder_share=NONE,
+    payout_days=40,
+    payouts_failed=0,
+    edge_share=NONE,
+)
+PAID = (
+    "customer.created",
+    "invoice.finalized",
+    "invoice_payment.paid",
+    "charge.succeeded",
+    "invoice.paid",
+    "refund.created",
+)
+
+
+def small_month() -> StripeMonth:
+    return generate(seed=3, month=Period(start=date(2026, 1, 1), end=date(2026, 2, 1)), profile=SMALL)
+
+
+def kind_of(body: bytes) -> tuple[str, str]:
+    event = json.loads(body)
+    thing = event.get("data", {}).get("object", event)
+    return str(event.get("type")), str(thing["id"])
+
+
+def paid_story() -> list[tuple[bytes, bool]]:
+    """The paid invoice's six webhooks and its balance transaction: (body, is an object)."""
+    month = small_month()
+    void = {identity for name, identity in map(kind_of, month.webhooks) if name == "invoice.voided"}
+    chosen = [(body, False) for body in month.webhooks if kind_of(body)[0] in PAID and kind_of(body)[1] not in void]
+    return [*chosen, (month.balance_transactions[0], True)]
+
+
+def void_story() -> list[tuple[bytes, bool]]:
+    month = small_month()
+    void = {identity for name, identity in map(kind_of, month.webhooks) if name == "invoice.voided"}
+    return [
+        (body, False) for body in month.webhooks if kind_of(body)[1] in void or kind_of(body)[0] == "customer.created"
+    ]
+
+
+@cache
+def translated_once(body: bytes, is_object: bool) -> tuple[TranslatedFact, ...]:
+    source = StripeSource()
+    made = (source.translate_object if is_object else source.translate)(body=body, context=CONTEXT)
+    assert isinstance(made, tuple)
+    return made
+
+
+class World:
+    """Derive without a database: every root is derived anew after each arrival, exactly as its service would."""
+
+    def __init__(self, setup: PostingSetup) -> None:
+        self.setup = setup
+        self.facts: list[Fact] = []
+        self.booked: dict[SourceObject, dict[str, AccountingEvent]] = {}
+        self.journals: dict[JournalKey, JournalEntry] = {}
+        self.documents: dict[str, bytes] = {}
+
+    def arrive(self, body: bytes, is_object: bool) -> None:
+        for translated in translated_once(body, is_object):
+            self.facts.append(
+                Fact(
+                    fact_id=translated.source_event,
+                    position=len(self.facts) + 1,
+                    ordinal=0,
+                    received_at=translated.occurred_at,
+                    translator="stripe",
+                    body_digest="",
+                    translated=translated,
+                )
+            )
+        for root in sorted({root for fact in self.facts for root in fact.translated.roots}):
+            self._derive(root)
+
+    def _derive(self, root: SourceObject) -> None:
+        facts = tuple(fact for fact in self.facts if root in fact.translated.roots)
+        found = {
+            need: tuple(
+                fact
+                for fact in self.facts
+                if fact.translated.source.kind == need.object_kind
+                and (
+                    need.name in fact.translated.names
+                    or (need.name.kind, need.name.value) == ("outside_id", fact.translated.source.outside_id)
+                )
+            )
+            for need in rule_of(root.kind).needs(facts)
+        }
+        plan = plan_root(
+            known=RootFacts(root=root, facts=facts, found={need: some for need, some in found.items() if some}),
+            scope=SCOPE,
+            setup=self.setup,
+            booked=self.booked.setdefault(root, {}),
+            journals=self.journals,
+        )
+        assert plan.problems == ()
+        for booking in plan.bookings:
+            self.booked[root][booking.event.event_id] = booking.event
+            self.journals |= {(entry.event_id, entry.book): entry for entry in booking.journals}
+            for document in booking.documents:
+                self.documents[document.document_id] = canonical_bytes(document)
+        for document in plan.masters:
+            self.documents.setdefault(document.document_id, canonical_bytes(document))
+
+    def books(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        return {entry.journal_id: canonical_bytes(entry) for entry in self.journals.values()}, self.documents
+
+
+@pytest.fixture
+def harness(database: Database, tmp_path: Path) -> Iterator[Harness]:
+    one = Harness(database=database, folder=tmp_path / "configuration")
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def setup(harness: Harness) -> PostingSetup:
+    loaded = load_folder(harness.folder, harness.registry)
+    assert not loaded.errors
+    compiled = compile_setup(by_tenant(loaded.documents)["aurora"])
+    assert isinstance(compiled, PostingSetup)
+    return compiled
+
+
+@pytest.mark.parametrize(("story", "journals"), [(paid_story, 4), (void_story, 2)])
+def test_every_permutation_of_a_small_month_gives_the_same_bytes(
+    setup: PostingSetup, story: object, journals: int
+) -> None:
+    messages = story()  # type: ignore[operator]
+    wanted = None
+    count = 0
+    for order in permutations(messages):
+        world = World(setup)
+        for body, is_object in order:
+            world.arrive(body, is_object)
+        wanted = wanted or world.books()
+        assert world.books() == wanted
+        count += 1
+    assert wanted is not None
+    assert len(wanted[0]) == journals
+    assert count >= 24
+
+
+def stored_books(harness: Harness) -> tuple[dict[str, str], dict[str, str]]:
+    with harness.database.read(tenants=["aurora"]) as connection:
+        journals = connection.execute(text("SELECT journal_id, content FROM journal WHERE tenant_id = 'aurora'")).all()
+        documents = connection.execute(
+            text("SELECT document_id, content FROM document_revision WHERE tenant_id = 'aurora'")
+        ).all()
+    return {row[0]: row[1] for row in journals}, {row[0]: row[1] for row in documents}
+
+
+def feed(harness: Harness, messages: Sequence[tuple[bytes, bool]], batch: int) -> None:
+    for start in range(0, len(messages), batch):
+        for body, is_object in messages[start : start + batch]:
+            harness.accept("aurora", "stripe-us", [body], form=Form.OBJECT if is_object else Form.MESSAGE)
+        harness.derive_all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_repeats_and_any_order_through_the_database_end_in_the_same_bytes(harness: Harness, seed: int) -> None:
+    harness.apply()
+    messages = [*paid_story(), *void_story()]
+    chance = random.Random(seed)
+    shuffled = [*messages, *chance.sample(messages, 5)]
+    chance.shuffle(shuffled)
+    feed(harness, shuffled, batch=chance.choice([1, 3, 50]))
+    world = World(_compiled(harness))
+    for body, is_object in messages:
+        world.arrive(body, is_object)
+    journals, documents = world.books()
+    assert stored_books(harness) == (
+        {key: value.decode() for key, value in journals.items()},
+        {key: value.decode() for key, value in documents.items()},
+    )
+
+
+def _compiled(harness: Harness) -> PostingSetup:
+    compiled = compile_setup(by_tenant(load_folder(harness.folder, harness.registry).documents)["aurora"])
+    assert isinstance(compiled, PostingSetup)
+    return compiled
+
+
+def test_the_log_replayed_from_empty_gives_the_same_bytes(
+    harness: Harness, database: Database, test_server: object, database_name: str, tmp_path: Path
+) -> None:
+    harness.apply()
+    feed(harness, [*paid_story(), *void_story()], batch=4)
+    first = stored_books(harness)
+    with database.read(tenants=["aurora"]) as connection:
+        log = connection.execute(
+            text(
+                "SELECT body.bytes, fact.source_event FROM fact JOIN body ON body.tenant_id = fact.tenant_id"
+                " AND body.digest = fact.body_digest WHERE fact.tenant_id = 'aurora' ORDER BY fact.position, fact.ordinal"
+            )
+        ).all()
+    test_server.empty(database_name)  # type: ignore[attr-defined]
+    again = Harness(database=database, folder=tmp_path / "again")
+    again.apply()
+    feed(again, [(bytes(row[0]), "@" in row[1]) for row in log], batch=50)
+    assert stored_books(again) == first
+    again.close()
