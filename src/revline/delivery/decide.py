@@ -44,7 +44,7 @@ def decide(*, head: Head, now: datetime, epoch: int, policy: Problem | None) -> 
             problem=problem(
                 "erp.kind_unsupported", f"{manifest.title} takes no {standing.kind}", field=str(standing.kind)
             ),
-            state=DocumentState.REJECTED,
+            state=refused_state(standing.state),
         )
     if standing.state in UNRESOLVED or standing.epoch < epoch:
         return _resolve(standing, capability, manifest, now=now, epoch=epoch)
@@ -58,6 +58,11 @@ def decide(*, head: Head, now: datetime, epoch: int, policy: Problem | None) -> 
         if held is not None:
             return held
     return Send(step=standing.step or capability.steps[0])
+
+
+def refused_state(present: DocumentState) -> DocumentState:
+    """Where a document stands that can't be sent: rejected, unless an earlier request of it is unanswered; that stays so."""
+    return DocumentState.UNCERTAIN if present in UNRESOLVED else DocumentState.REJECTED
 
 
 def next_step(*, capability: KindCapability, after: str) -> str:

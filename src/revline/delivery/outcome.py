@@ -24,7 +24,7 @@ from revline.core.farside import (
     Uncertain,
 )
 from revline.core.problem import Problem, Retryable, problem
-from revline.delivery.decide import RESENDABLE, effect_window, next_step, step_of_draft
+from revline.delivery.decide import RESENDABLE, UNRESOLVED, effect_window, next_step, refused_state, step_of_draft
 from revline.delivery.expectation import difference
 from revline.delivery.values import Answered, Decided, Done, Head, Hold, Later, Looked, Refuse, Result, Timing
 from revline.platform.cases.record import CaseClass
@@ -131,7 +131,8 @@ def _answered(result: Answered, pauses: Pauses) -> Settlement:
             found = msgspec.structs.replace(found, evidence=outcome.problem.detail[:EVIDENCE_LENGTH_MAX])
         case Throttled():
             due_at = pauses.retry_at(head, at_least=outcome.retry_after)
-            found = Settlement(head=head, state=_before(head), step=step, due_at=due_at)
+            since = _since(head, pauses)
+            found = Settlement(head=head, state=_before(head), step=step, due_at=due_at, uncertain_since=since)
         case Uncertain():
             found = _uncertain(head, step, outcome.evidence, pauses)
     reached = not isinstance(outcome, Uncertain) and not (
@@ -249,18 +250,32 @@ def _refused(head: Head, step: str, why: Problem, pauses: Pauses) -> Settlement:
         return _hold(head, step, why, pauses)
     if why.retryable is Retryable.YES:
         again = Settlement(
-            head=head, state=_before(head), step=step, problem=why, due_at=pauses.retry_at(head), failed=True
+            head=head,
+            state=_before(head),
+            step=step,
+            problem=why,
+            due_at=pauses.retry_at(head),
+            failed=True,
+            uncertain_since=_since(head, pauses),
         )
         return _told_when_it_lasts(again, pauses)
     return Settlement(
-        head=head, state=DocumentState.REJECTED, step=step, problem=why, opens_case=True, parked=True
+        head=head,
+        state=refused_state(head.loaded.standing.state),
+        step=step,
+        problem=why,
+        opens_case=True,
+        parked=True,
+        uncertain_since=_since(head, pauses),
     )
 
 
 def _hold(head: Head, step: str, why: Problem, pauses: Pauses) -> Settlement:
+    unresolved = head.loaded.standing.state in UNRESOLVED
     return Settlement(
         head=head,
-        state=DocumentState.HELD,
+        state=DocumentState.UNCERTAIN if unresolved else DocumentState.HELD,
+        uncertain_since=_since(head, pauses),
         step=step,
         problem=why,
         opens_case=True,
@@ -319,8 +334,15 @@ def _told_when_it_lasts(again: Settlement, pauses: Pauses) -> Settlement:
     )
 
 
+def _since(head: Head, pauses: Pauses) -> datetime | None:
+    return pauses.now if head.loaded.standing.state in UNRESOLVED else None
+
+
 def _before(head: Head) -> DocumentState:
-    """Where a document goes back to after a step that certainly had no effect: a begun one keeps its record."""
+    """Where a document goes back to after a step that had no effect: a begun one keeps its record, and one of which an
+    earlier request is unanswered stays uncertain."""
+    if head.loaded.standing.state in UNRESOLVED:
+        return DocumentState.UNCERTAIN
     return DocumentState.PLACED if head.loaded.records.get(head.loaded.standing.document_id) else DocumentState.READY
 
 

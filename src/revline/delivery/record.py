@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, select, text
 
-from revline.core.documents import Document, DocumentState, Rank
+from revline.core.documents import FINISHED_STATES, Document, DocumentState, Rank
 from revline.core.facts import Name
 from revline.core.hashing import canonical_bytes, digest
 from revline.core.ids import lane_id
@@ -22,6 +22,7 @@ from revline.delivery.tables import (
     document_revision,
     document_state,
     document_transition,
+    erp_record,
 )
 from revline.delivery.values import LANE_KIND, SUBJECT_KIND, Standing
 from revline.platform.lineage.record import add_names
@@ -113,8 +114,10 @@ def new_revision(
     if found is None:
         return problem("document.unknown", f"there is no document {document.document_id}")
     if found.state not in REVISABLE:
-        code = "document.in_flight" if found.state not in FINISHED else "document.finished"
+        code = "document.in_flight" if found.state not in FINISHED_STATES else "document.finished"
         return problem(code, f"the document is {found.state}")
+    if _has_record(unit.connection, key):
+        return problem("document.in_flight", "a draft of the document is in the far system already")
     content = canonical_bytes(document)
     latest = unit.connection.execute(
         select(document_revision.c.content).where(
@@ -147,11 +150,6 @@ def new_revision(
     now = work_queries.moment(unit.connection)
     work_record.unpark(unit.connection, lanes=[LaneKey(tenant_id, found.lane_id)], now=now)
     return found.revision + 1
-
-
-FINISHED: Final = frozenset(
-    {DocumentState.POSTED, DocumentState.WAIVED, DocumentState.SUPERSEDED, DocumentState.REVERSED}
-)
 
 
 def record_transition(
@@ -275,6 +273,13 @@ def _write_revision(unit: Unit, tenant_id: str, one: Document, revision: int, co
         content_digest=digest(one),
         content=canonical_bytes(one).decode(),
     )
+
+
+def _has_record(connection: Connection, key: DocumentKey) -> bool:
+    statement = select(erp_record.c.erp_id).where(
+        erp_record.c.tenant_id == key.tenant_id, erp_record.c.document_id == key.document_id
+    )
+    return connection.execute(statement.limit(1)).first() is not None
 
 
 def _not_there(unit: Unit, tenant_id: str, documents: Sequence[Document]) -> list[Document]:

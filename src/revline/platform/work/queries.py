@@ -116,3 +116,9 @@ def lane_row(connection: Connection, *, key: LaneKey) -> Mapping[str, Any] | Non
     statement = text("SELECT * FROM lane WHERE tenant_id = :tenant AND lane_id = :lane")
     row = connection.execute(statement, {"tenant": key.tenant_id, "lane": key.lane_id}).mappings().one_or_none()
     return None if row is None else {str(name): value for name, value in row.items()}
+
+
+def pools_of(connection: Connection, *, kind: str) -> tuple[str, ...]:
+    """Capacity pools that lanes of a kind ever belonged to."""
+    statement = text("SELECT DISTINCT pool_id FROM tenant_ring WHERE kind = :kind ORDER BY pool_id")
+    return tuple(connection.execute(statement, {"kind": kind}).scalars())

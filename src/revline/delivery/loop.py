@@ -1,0 +1,238 @@
+"""The delivery worker: an asyncio loop that makes the calls its desk marked and brings back what came of them.
+
+Database turns run through a port (a bounded thread pool, or inline in a simulation) and never while a call of the same slot is
+being started. It knows neither SQL nor any wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from revline.core.farside import ErpRecord, NotSent, Outcome, Placed, Posted, Uncertain
+from revline.core.problem import Problem
+from revline.delivery.housekeeping import archive_finished, refresh_periods
+from revline.delivery.marking import Call, Ready
+from revline.delivery.plan import SlotLoad
+from revline.delivery.ports import Blocking
+from revline.delivery.service import DATABASE_AWAY, Desk, Turn, lease_ended
+from revline.delivery.values import Answered, FarSide, Looked, Result
+from revline.delivery.waiting import sweep
+from revline.platform.logs import log
+
+DRAIN_LIMIT: Final = timedelta(seconds=30)
+DATABASE_PAUSE_SECONDS: Final = 1.0
+
+
+
+class DeliveryLoop:
+    """One worker's loop over one desk. Run `run()` until `stop()`; `turn()` is one round, for tests and simulation."""
+
+    def __init__(self, *, desk: Desk, blocking: Blocking) -> None:
+        self.desk = desk
+        self.posted = 0
+        self._blocking = blocking
+        self._channels: dict[str, dict[str, deque[Call]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._results: list[Result] = []
+        self._came_back = asyncio.Event()
+        self._stopping = False
+        self._far_sides: dict[tuple[str, str, str], FarSide] = {}
+        self._timers: dict[str, datetime] = {}
+
+    def stop(self) -> None:
+        """End after the calls under way: nothing more is claimed, calls that wait on a slot aren't made."""
+        self._stopping = True
+        self._came_back.set()
+
+    async def run(self) -> None:
+        """Deliver until `stop()`; then drain, in bounded time, and give back what is left."""
+        while not self._stopping:
+            try:
+                done = await self.turn()
+                await self._timers_due()
+            except DATABASE_AWAY as error:
+                log().warning("delivery.database_away", exc_info=error)
+                await asyncio.sleep(DATABASE_PAUSE_SECONDS)
+                continue
+            if done.busy:
+                await asyncio.sleep(self.desk.timing.turn.total_seconds())
+            else:
+                await self._until_something_comes_back()
+        await self.drain()
+
+    async def turn(self) -> Turn:
+        """One database turn with what came back so far; starts the calls it marked."""
+        results, self._results = self._results, []
+        self._came_back.clear()
+        load = {
+            pool: [SlotLoad(slot=slot, waiting=len(calls)) for slot, calls in slots.items()]
+            for pool, slots in self._channels.items()
+        }
+        work = partial(self.desk.turn, results=results, load=load, claim=not self._stopping)
+        try:
+            done = await self._blocking(work)
+        except BaseException:
+            self._results = [*results, *self._results]
+            raise
+        self.posted += done.posted
+        for call in done.calls:
+            self._start(call)
+        return done
+
+    async def settled(self) -> None:
+        """Until every call under way has come back (its result is written by the next turn)."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def drain(self) -> None:
+        """Let calls under way end, write what came back, give back the other lanes."""
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=DRAIN_LIMIT.total_seconds())
+        try:
+            if self._results:
+                await self.turn()
+            await self._blocking(self.desk.release)
+        except DATABASE_AWAY as error:
+            log().warning("delivery.not_drained", exc_info=error)
+        for task in set(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _until_something_comes_back(self) -> None:
+        try:
+            await asyncio.wait_for(self._came_back.wait(), timeout=self.desk.timing.idle.total_seconds())
+        except TimeoutError:
+            return
+
+    def _start(self, call: Call) -> None:
+        for ready in call.members:
+            standing = ready.head.loaded.standing
+            company = ready.head.far.mapping.company
+            self._far_sides[standing.tenant_id, standing.connection, company] = ready.head.far
+        waiting = self._channels.setdefault(call.pool_id, {}).get(call.slot)
+        if waiting is not None:
+            waiting.append(call)
+            return
+        self._channels[call.pool_id][call.slot] = deque([call])
+        task = asyncio.create_task(self._work_slot(call.pool_id, call.slot))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work_slot(self, pool_id: str, slot: str) -> None:
+        waiting = self._channels[pool_id][slot]
+        while waiting:
+            self._results += await self._make(waiting[0])
+            waiting.popleft()
+            self._came_back.set()
+        del self._channels[pool_id][slot]
+
+    async def _make(self, call: Call) -> list[Result]:
+        ours = [ready for ready in call.members if self.desk.still_ours(ready.head.loaded.lane)]
+        if self._stopping or len(ours) < len(call.members):
+            return _results(call, [NotSent(problem=lease_ended())] * len(call.members))
+        if call.members[0].prepared is None:
+            return await _look_up(call)
+        return _results(call, await _submit(call))
+
+    async def _timers_due(self) -> None:
+        desk, timing = self.desk, self.desk.timing
+        await self._timer("sweep", timing.sweep, lambda: sweep(desk.database, actor=desk.owner, recorded_at=desk.clock.now()))
+        await self._timer("archive", timing.archive, lambda: archive_finished(
+            desk.database, before=desk.clock.now() - timing.archive_after
+        ))  # fmt: skip
+        if self._is_due("periods", timing.periods):
+            for (tenant, connection, company), far in sorted(self._far_sides.items(), key=lambda item: item[0]):
+                await refresh_periods(
+                    database=desk.database,
+                    blocking=self._blocking,
+                    connector=far.connector,
+                    tenant_id=tenant,
+                    connection=connection,
+                    company=company,
+                    actor=desk.owner,
+                    clock=desk.clock,
+                )
+
+    async def _timer(self, name: str, every: timedelta, work: Callable[[], Any]) -> None:
+        if self._is_due(name, every):
+            await self._blocking(work)
+
+    def _is_due(self, name: str, every: timedelta) -> bool:
+        now = self.desk.clock.now()
+        if name in self._timers and now < self._timers[name]:
+            return False
+        self._timers[name] = now + every
+        return True
+
+
+async def _submit(call: Call) -> Sequence[Outcome]:
+    """The outcomes of a call; whatever goes wrong around the connector leaves every step uncertain."""
+    steps = [ready.prepared for ready in call.members if ready.prepared is not None]
+    connector = call.members[0].head.far.connector
+    limit = connector.manifest.call_timeout.total_seconds() * 2
+    try:
+        outcomes = await asyncio.wait_for(connector.submit(steps=steps), timeout=limit)
+    except TimeoutError:
+        return [Uncertain(evidence="the connector gave no answer in twice its time-out")] * len(steps)
+    except Exception as error:  # noqa: BLE001 - see the log; nothing is known of the effect
+        log().error("delivery.connector_failed", connector=connector.manifest.connector, exc_info=error)
+        return [Uncertain(evidence=f"the connector failed: {type(error).__name__}")] * len(steps)
+    if len(outcomes) != len(steps):
+        evidence = f"{len(steps)} steps were sent, {len(outcomes)} outcomes came back"
+        return [Uncertain(evidence=evidence)] * len(steps)
+    return outcomes
+
+
+async def _look_up(call: Call) -> list[Result]:
+    first = call.members[0].head
+    connector = first.far.connector
+    references = [ready.head.loaded.document.external_reference for ready in call.members]
+    limit = connector.manifest.call_timeout.total_seconds() * (2 + len(references))
+    try:
+        return await asyncio.wait_for(_look_up_all(call, references), timeout=limit)
+    except TimeoutError:
+        evidence = "the look-up took too long"
+    except Exception as error:  # noqa: BLE001 - see the log; nothing is known of the effect
+        log().error("delivery.connector_failed", connector=connector.manifest.connector, exc_info=error)
+        evidence = f"the look-up failed: {type(error).__name__}"
+    failed = Problem(code="erp.unreachable", detail=evidence)
+    return [Looked(head=ready.head, found=failed) for ready in call.members]
+
+
+async def _look_up_all(call: Call, references: Sequence[str]) -> list[Result]:
+    first = call.members[0].head
+    connector = first.far.connector
+    answer = await connector.lookup(
+        kind=first.loaded.standing.kind, references=references, company=first.far.mapping.company
+    )
+    results: list[Result] = []
+    for ready, reference in zip(call.members, references, strict=True):
+        if isinstance(answer, Problem):
+            results.append(Looked(head=ready.head, found=answer))
+            continue
+        found = tuple(answer.get(reference, ()))
+        read = await _read(ready, found)
+        results.append(Looked(head=ready.head, found=found, read=read))
+    return results
+
+
+async def _read(ready: Ready, found: tuple[ErpRecord, ...]) -> Posted | Placed | Problem | None:
+    if len(found) != 1:
+        return None
+    return await ready.head.far.connector.read(record=found[0])
+
+
+def _results(call: Call, outcomes: Sequence[Outcome]) -> list[Result]:
+    found: list[Result] = []
+    for ready, number, outcome in zip(call.members, call.attempts, outcomes, strict=True):
+        if ready.prepared is None:
+            found.append(Looked(head=ready.head, found=lease_ended()))
+        else:
+            found.append(Answered(head=ready.head, prepared=ready.prepared, attempt=number, outcome=outcome))
+    return found

@@ -1,0 +1,254 @@
+"""Reads of documents, attempts and what far systems hold, for people and for other rooms. Knows no door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from revline.core.documents import Document, decode_document
+from revline.delivery.tables import (
+    attempt,
+    document,
+    document_predecessor,
+    document_revision,
+    document_state,
+    document_transition,
+    erp_entry,
+    erp_record,
+    wait,
+)
+
+PAGE_MAX: Final = 1_000
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A document as a line of a list."""
+
+    document_id: str
+    kind: str
+    state: str
+    connection: str
+    entity: str
+    book: str
+    external_reference: str
+    event_id: str
+    journal_id: str
+    revision: int
+    step: str
+    currency: str
+    amount: Decimal
+    accounting_date: date | None
+    attempts: int
+    failures: int
+    due_at: datetime | None
+    problem_code: str
+    problem_field: str
+    problem_detail: str
+    changed_at: datetime
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A document with all that became of it; rows as their tables name the columns."""
+
+    delivery: Delivery
+    document: Document
+    predecessors: tuple[str, ...]
+    waits_for: tuple[str, ...]
+    transitions: tuple[Mapping[str, Any], ...]
+    attempts: tuple[Mapping[str, Any], ...]
+    records: tuple[Mapping[str, Any], ...]
+    entries: tuple[Mapping[str, Any], ...]
+
+
+class StateCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Documents of one connection in one state."""
+
+    connection: str
+    state: str
+    documents: int
+
+
+class AccountTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a far system booked for our documents in one account, period and currency: sums as read back."""
+
+    connection: str
+    company: str
+    entity: str
+    book: str
+    account: str
+    period: str
+    currency: str
+    debit: Decimal
+    credit: Decimal
+    currency_amount: Decimal
+    lines: int
+
+
+def deliveries(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    state: str = "",
+    far_connection: str = "",
+    after: str = "",
+    limit: int = 100,
+) -> tuple[Delivery, ...]:
+    """Documents by id after the cursor, in one state or for one connection where named."""
+    chosen = _select_delivery().where(document_state.c.tenant_id == tenant_id, document_state.c.document_id > after)
+    if state:
+        chosen = chosen.where(document_state.c.state == state)
+    if far_connection:
+        chosen = chosen.where(document_state.c.connection == far_connection)
+    rows = connection.execute(chosen.order_by(document_state.c.document_id).limit(min(limit, PAGE_MAX))).mappings()
+    return tuple(Delivery(**{str(name): value for name, value in row.items()}) for row in rows)
+
+
+def show(connection: Connection, *, tenant_id: str, document_id: str) -> Shown | None:
+    """One document with its transitions, attempts, far-side records and entries; None when it isn't there."""
+    statement = _select_delivery().where(
+        document_state.c.tenant_id == tenant_id, document_state.c.document_id == document_id
+    )
+    row = connection.execute(statement).mappings().one_or_none()
+    if row is None:
+        return None
+    delivery = Delivery(**{str(name): value for name, value in row.items()})
+    content = connection.execute(
+        select(document_revision.c.content).where(
+            document_revision.c.tenant_id == tenant_id,
+            document_revision.c.document_id == document_id,
+            document_revision.c.revision == delivery.revision,
+        )
+    ).scalar_one()
+    before = select(document_predecessor.c.predecessor_id).where(
+        document_predecessor.c.tenant_id == tenant_id, document_predecessor.c.document_id == document_id
+    )
+    waits = select(wait.c.predecessor_id).where(wait.c.tenant_id == tenant_id, wait.c.document_id == document_id)
+    return Shown(
+        delivery=delivery,
+        document=decode_document(content),
+        predecessors=tuple(sorted(connection.execute(before).scalars())),
+        waits_for=tuple(sorted(connection.execute(waits).scalars())),
+        transitions=_rows(connection, document_transition, tenant_id, document_id, "position", "ordinal"),
+        attempts=_rows(connection, attempt, tenant_id, document_id, "attempt"),
+        records=_rows(connection, erp_record, tenant_id, document_id, "erp_id"),
+        entries=_rows(connection, erp_entry, tenant_id, document_id, "line"),
+    )
+
+
+def documents_of(
+    connection: Connection, *, tenant_id: str, event_ids: Sequence[str] = (), journal_ids: Sequence[str] = ()
+) -> tuple[tuple[str, str, str], ...]:
+    """(document id, event id, journal id) of the documents of these events or journals, at most `PAGE_MAX`."""
+    table = document
+    statement = (
+        select(table.c.document_id, table.c.event_id, table.c.journal_id)
+        .where(
+            table.c.tenant_id == tenant_id,
+            table.c.event_id.in_(list(event_ids)) if event_ids else table.c.journal_id.in_(list(journal_ids)),
+        )
+        .order_by(table.c.document_id)
+        .limit(PAGE_MAX)
+    )
+    return tuple((row.document_id, row.event_id, row.journal_id) for row in connection.execute(statement))
+
+
+def states_of(connection: Connection, *, tenant_id: str, document_ids: Sequence[str]) -> Mapping[str, str]:
+    """State by document id, of those that are there."""
+    table = document_state
+    statement = select(table.c.document_id, table.c.state).where(
+        table.c.tenant_id == tenant_id, table.c.document_id.in_(list(document_ids))
+    )
+    return {row.document_id: row.state for row in connection.execute(statement)}
+
+
+def contents_of(connection: Connection, *, tenant_id: str, document_ids: Sequence[str]) -> Mapping[str, Document]:
+    """The present revision of documents by id."""
+    joined = document_state.join(
+        document_revision,
+        (document_revision.c.tenant_id == document_state.c.tenant_id)
+        & (document_revision.c.document_id == document_state.c.document_id)
+        & (document_revision.c.revision == document_state.c.revision),
+    )
+    statement = (
+        select(document_revision.c.document_id, document_revision.c.content)
+        .select_from(joined)
+        .where(document_state.c.tenant_id == tenant_id, document_state.c.document_id.in_(list(document_ids)))
+    )
+    return {row.document_id: decode_document(row.content) for row in connection.execute(statement)}
+
+
+def counts(connection: Connection, *, tenant_id: str) -> tuple[StateCount, ...]:
+    """Documents by connection and state, history included."""
+    table = document_state
+    statement = (
+        select(table.c.connection, table.c.state, func.count().label("documents"))
+        .where(table.c.tenant_id == tenant_id)
+        .group_by(table.c.connection, table.c.state)
+        .order_by(table.c.connection, table.c.state)
+    )
+    return tuple(
+        StateCount(connection=row.connection, state=row.state, documents=row.documents)
+        for row in connection.execute(statement)
+    )
+
+
+def account_totals(connection: Connection, *, tenant_id: str, far_connection: str = "") -> tuple[AccountTotal, ...]:
+    """What far systems booked, per connection, company, entity, book, account, period and currency."""
+    table = erp_entry
+    keys = (
+        table.c.connection,
+        table.c.company,
+        table.c.entity,
+        table.c.book,
+        table.c.account,
+        table.c.period,
+        table.c.currency,
+    )
+    statement = (
+        select(
+            *keys,
+            func.sum(table.c.debit).label("debit"),
+            func.sum(table.c.credit).label("credit"),
+            func.sum(table.c.currency_amount).label("currency_amount"),
+            func.count().label("lines"),
+        )
+        .where(table.c.tenant_id == tenant_id)
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    if far_connection:
+        statement = statement.where(table.c.connection == far_connection)
+    rows = connection.execute(statement).mappings()
+    return tuple(AccountTotal(**{str(name): value for name, value in row.items()}) for row in rows)
+
+
+def _select_delivery() -> Any:
+    columns = [
+        (document if name in {"external_reference", "event_id", "journal_id"} else document_state).c[name]
+        for name in Delivery.__struct_fields__
+    ]
+    joined = document_state.join(
+        document,
+        (document.c.tenant_id == document_state.c.tenant_id)
+        & (document.c.document_id == document_state.c.document_id),
+    )
+    return select(*columns).select_from(joined)
+
+
+def _rows(
+    connection: Connection, table: Any, tenant_id: str, document_id: str, *order: str
+) -> tuple[Mapping[str, Any], ...]:
+    statement = (
+        select(table)
+        .where(table.c.tenant_id == tenant_id, table.c.document_id == document_id)
+        .order_by(*(table.c[name] for name in order))
+        .limit(PAGE_MAX)
+    )
+    return tuple(
+        {str(name): value for name, value in row.items()} for row in connection.execute(statement).mappings()
+    )

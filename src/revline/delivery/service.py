@@ -1,0 +1,383 @@
+"""The database side of a delivery worker: one turn settles what came back, claims, decides and marks, and says what to call.
+
+A turn is synchronous and never spans a call. The loop around it is `loop.py`. Everything a turn keeps in memory can be lost:
+leases run out, and the next owner finds marked documents as they stand in the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, cast
+
+import msgspec
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from revline.core.clock import Clock
+from revline.core.farside import EntityMapping, ErpConnector
+from revline.core.problem import Problem, problem
+from revline.delivery import loading, marking, settling, waiting
+from revline.delivery.decide import decide, refused_state
+from revline.delivery.marking import Call, Ready
+from revline.delivery.outcome import Settlement, Uniform, context_of, settle
+from revline.delivery.plan import Plan, SlotLoad, plan_calls
+from revline.delivery.ports import Directory, Journals
+from revline.delivery.values import (
+    LANE_KIND,
+    Decided,
+    Done,
+    FarSide,
+    Head,
+    Hold,
+    Later,
+    Loaded,
+    LookUp,
+    Refuse,
+    Result,
+    Send,
+    Timing,
+    WaitFor,
+)
+from revline.delivery.waiting import Waiting
+from revline.platform.logs import log
+from revline.platform.store.engine import Database
+from revline.platform.work import capacity
+from revline.platform.work import queries as work_queries
+from revline.platform.work import service as work_service
+from revline.platform.work.lanes import ClaimedLane, LaneKey, PoolRoom, retried
+
+TENANTS_PER_COMMIT: Final = 50
+DOCUMENTS_PER_COMMIT: Final = 500
+NOWHERE: Final = FarSide(
+    connector=cast(ErpConnector, None),
+    mapping=EntityMapping(company="", accounts={}),
+    functional_currency="",
+    pool_id="",
+    configuration_version=0,
+)
+"""Stands in where no far side could be resolved; such a head is only ever refused."""
+DATABASE_AWAY: Final = (OperationalError, InterfaceError, PoolTimeoutError)
+
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """What a turn did. calls: to be made now. busy: there was something to do, so the next turn comes soon."""
+
+    calls: tuple[Call, ...]
+    settled: int
+    posted: int
+    claimed: int
+    busy: bool
+
+
+class Desk:
+    """One worker's desk. owner: unique per process. epoch: the cell's. uniform: randomness for pauses."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        directory: Directory,
+        journals: Journals,
+        clock: Clock,
+        owner: str,
+        epoch: int,
+        uniform: Uniform,
+        timing: Timing | None = None,
+    ) -> None:
+        self.database = database
+        self.directory = directory
+        self.journals = journals
+        self.clock = clock
+        self.owner = owner
+        self.epoch = epoch
+        self.timing = timing or Timing()
+        self.uniform = uniform
+        self.owned_until: dict[LaneKey, tuple[ClaimedLane, datetime]] = {}
+        """Lanes held, and until when by this process's own clock, counted from before the claim was sent."""
+        self._ready: list[tuple[datetime, Ready]] = []
+        self._plans = Plan()
+        self._due_pools: tuple[tuple[str, ...], datetime | None] = ((), None)
+        self._slot_number = 0
+
+    def still_ours(self, lane: ClaimedLane) -> bool:
+        """Whether this very claim's lease surely still holds; asked right before a call."""
+        held = self.owned_until.get(lane.key)
+        return held is not None and held[0].fence == lane.fence and self.clock.now() < held[1]
+
+    def turn(
+        self,
+        *,
+        results: Sequence[Result],
+        load: Mapping[str, Sequence[SlotLoad]],
+        claim: bool = True,
+    ) -> Turn:
+        """One round. load: per pool, the slots this process holds and how many calls wait on each."""
+        with self.database.control() as connection:
+            now = work_queries.moment(connection)
+        settled, posted = self.settle(results, now=now)
+        self._renew(now)
+        lanes = self._claim(load) if claim else ()
+        posted += self._decide(lanes, now=now)
+        calls = self._mark(load, now=now) if claim else ()
+        busy = bool(results or lanes or calls)
+        return Turn(calls=calls, settled=settled, posted=posted, claimed=len(lanes), busy=busy)
+
+    def settle(self, results: Sequence[Result], *, now: datetime) -> tuple[int, int]:
+        """Write results, many in a commit, and wake what waited; gives how many were written and posted."""
+        found = [settle(result=one, now=now, timing=self.timing, uniform=self.uniform) for one in results]
+        return len(found), sum(self._write(part, now=now) for part in _parts(found))
+
+    def release(self) -> None:
+        """Give back every lane that is not in a call. For a worker that ends."""
+        ready = [entry.head.loaded.lane for _, entry in self._ready]
+        self._ready = []
+        self._give_back(ready, due_at=None)
+
+    def _write(self, part: Sequence[Settlement], *, now: datetime) -> int:
+        try:
+            written = settling.write(
+                self.database,
+                owner=self.owner,
+                epoch=self.epoch,
+                settlements=part,
+                now=now,
+                recorded_at=self.clock.now(),
+            )
+        except DATABASE_AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001 - one document that can't be written must not hold up the others of its commit
+            if len(part) == 1:
+                lane = part[0].head.loaded.lane
+                log().error("delivery.unwritable", tenant_id=lane.tenant_id, lane_id=lane.lane_id, exc_info=error)
+                self.owned_until.pop(lane.key, None)
+                return 0
+            return sum(self._write([one], now=now) for one in part)
+        for one in part:
+            self.owned_until.pop(one.head.loaded.lane.key, None)
+        for lost in written.lost:
+            log().warning("delivery.lease_lost", tenant_id=lost.tenant_id, lane_id=lost.lane_id)
+        waiting.wake(self.database, actor=self.owner, finished=written.finished, recorded_at=self.clock.now())
+        return written.posted
+
+    def _renew(self, now: datetime) -> None:
+        local = self.clock.now()
+        due = [lane for lane, until in self.owned_until.values() if until - local < self.timing.lease * 2 / 3]
+        if not due:
+            return
+        kept = work_service.renew(self.database, owner=self.owner, lanes=due, lease=self.timing.lease)
+        for lane in due:
+            if lane.key in kept:
+                self.owned_until[lane.key] = (lane, local + self.timing.lease)
+            else:
+                self.owned_until.pop(lane.key, None)
+        self._ready = [entry for entry in self._ready if entry[1].head.loaded.lane.key in self.owned_until]
+
+    def _claim(self, load: Mapping[str, Sequence[SlotLoad]]) -> tuple[ClaimedLane, ...]:
+        local = self.clock.now()
+        pools, until = self._due_pools
+        with self.database.control() as connection:
+            now = work_queries.moment(connection)
+            if until is None or local >= until:
+                pools = work_queries.pools_of(connection, kind=LANE_KIND)
+                self._due_pools = (pools, local + self.timing.idle)
+            states = capacity.states(connection, pools=pools, now=now)
+        held: dict[str, int] = {}
+        for lane, _ in self.owned_until.values():
+            held[lane.pool_id] = held.get(lane.pool_id, 0) + 1
+        rooms = [
+            PoolRoom(pool_id=pool, lanes=self._plans.lanes_wanted(pool) - held.get(pool, 0))
+            for pool in pools
+            if pool not in states or states[pool].open
+        ]
+        rooms = [room for room in rooms if room.lanes > 0]
+        if not rooms:
+            return ()
+        limit = min(DOCUMENTS_PER_COMMIT, sum(room.lanes for room in rooms))
+        taken = work_service.claim(
+            self.database,
+            kind=LANE_KIND,
+            owner=self.owner,
+            limit=limit,
+            lease=self.timing.lease,
+            pools=rooms,
+            tenants_max=TENANTS_PER_COMMIT,
+        )
+        for lane in taken.lanes:
+            self.owned_until[lane.key] = (lane, local + self.timing.lease)
+        return taken.lanes
+
+    def _decide(self, lanes: Sequence[ClaimedLane], *, now: datetime) -> int:
+        if not lanes:
+            return 0
+        tenants = sorted({lane.tenant_id for lane in lanes})
+        with self.database.read(tenants=tenants) as connection:
+            loaded = loading.load(connection, lanes=lanes, journals=self.journals)
+        for lane in loaded.strays:
+            log().error("delivery.head_without_document", tenant_id=lane.tenant_id, lane_id=lane.lane_id)
+        self._give_back(loaded.strays, due_at=now + self.timing.retry_cap)
+        decided: list[Settlement] = []
+        waits: list[Waiting] = []
+        for head in loaded.heads:
+            self._decide_one(head, loaded.closed, decided, waits, now)
+        self._make_pools(now)
+        posted = sum(self._write(part, now=now) for part in _parts(decided))
+        if waits:
+            waiting.park(
+                self.database,
+                owner=self.owner,
+                waiting=waits,
+                timing=self.timing,
+                now=now,
+                recorded_at=self.clock.now(),
+            )
+            for one in waits:
+                self.owned_until.pop(one.head.loaded.lane.key, None)
+        return posted
+
+    def _decide_one(
+        self,
+        loaded: Loaded,
+        closed: Sequence[loading.ClosedPeriod],
+        decided: list[Settlement],
+        waits: list[Waiting],
+        now: datetime,
+    ) -> None:
+        standing = loaded.standing
+        far = self.directory.far_side(
+            tenant_id=standing.tenant_id, connection=standing.connection, entity=standing.entity
+        )
+        if isinstance(far, Problem):
+            decided.append(self._refusal(Head(loaded=loaded, far=NOWHERE), far, now))
+            return
+        self._plans.learn(far)
+        head = Head(loaded=_with_period(loaded, closed, far), far=far)
+        policy = self.directory.held(tenant_id=standing.tenant_id, document=loaded.document)
+        decision = decide(head=head, now=now, epoch=self.epoch, policy=policy)
+        match decision:
+            case Send():
+                prepared = far.connector.prepare(
+                    document=loaded.document, step=decision.step, context=context_of(head)
+                )
+                if isinstance(prepared, Problem):
+                    decided.append(self._refusal(head, prepared, now))
+                else:
+                    ready = Ready(head=head, decision=decision, prepared=prepared)
+                    self._ready.append((self.clock.now(), ready))
+            case LookUp():
+                self._ready.append((self.clock.now(), Ready(head=head, decision=decision)))
+            case WaitFor():
+                waits.append(Waiting(head=head, decision=decision))
+            case Later() | Hold() | Refuse() | Done():
+                result = Decided(head=head, decision=decision)
+                decided.append(settle(result=result, now=now, timing=self.timing, uniform=self.uniform))
+
+    def _refusal(self, head: Head, why: Problem, now: datetime) -> Settlement:
+        refuse = Refuse(problem=why, state=refused_state(head.loaded.standing.state))
+        return settle(
+            result=Decided(head=head, decision=refuse), now=now, timing=self.timing, uniform=self.uniform
+        )
+
+    def _make_pools(self, now: datetime) -> None:
+        limits = self._plans.new_limits()
+        if limits:
+            with self.database.control() as connection:
+                capacity.ensure_pools(connection, limits=limits, now=now)
+
+    def _mark(self, load: Mapping[str, Sequence[SlotLoad]], *, now: datetime) -> tuple[Call, ...]:
+        if not self._ready:
+            return ()
+        since = {entry.head.loaded.lane.key: at for at, entry in self._ready}
+        planned = plan_calls(
+            ready=[entry for _, entry in self._ready], load=load, plan=self._plans, new_slot=self._new_slot
+        )
+        made: list[Call] = []
+        left = list(planned.left)
+        for part in _call_parts(planned.calls):
+            marked = marking.mark(
+                self.database,
+                owner=self.owner,
+                epoch=self.epoch,
+                calls=part,
+                new_slots=planned.new_slots,
+                now=now,
+                recorded_at=self.clock.now(),
+            )
+            made += marked.calls
+            left += marked.unmarked
+            self._give_back(marked.lost, due_at=None)
+        oldest = self.clock.now() - self.timing.lease / 5
+        stale = [entry for entry in left if since[entry.head.loaded.lane.key] < oldest]
+        self._give_back(
+            [entry.head.loaded.lane for entry in stale], due_at=now + self.timing.retry_base
+        )
+        self._ready = [
+            (since[entry.head.loaded.lane.key], entry) for entry in left if entry not in stale
+        ]
+        return tuple(made)
+
+    def _give_back(self, lanes: Sequence[ClaimedLane], *, due_at: datetime | None) -> None:
+        if not lanes:
+            return
+        with self.database.control() as connection:
+            at = due_at or work_queries.moment(connection)
+        changes = [retried(lane=lane, due_at=at, failed=False) for lane in lanes]
+        work_service.settle(self.database, owner=self.owner, changes=changes)
+        for lane in lanes:
+            self.owned_until.pop(lane.key, None)
+
+    def _new_slot(self) -> str:
+        self._slot_number += 1
+        return f"{self.owner}/{self._slot_number}"
+
+
+def _with_period(loaded: Loaded, closed: Sequence[loading.ClosedPeriod], far: FarSide) -> Loaded:
+    day = loaded.document.accounting_date
+    if day is None:
+        return loaded
+    for period in closed:
+        if (
+            period.tenant_id == loaded.standing.tenant_id
+            and period.connection == loaded.standing.connection
+            and period.company == far.mapping.company
+            and period.start_day <= day < period.end_day
+        ):
+            return msgspec.structs.replace(loaded, closed=period.name)
+    return loaded
+
+
+def _parts(settlements: Sequence[Settlement]) -> Iterator[Sequence[Settlement]]:
+    """In commits of a bounded number of documents and tenants."""
+    part: list[Settlement] = []
+    tenants: set[str] = set()
+    for one in sorted(settlements, key=lambda one: one.head.loaded.lane.key):
+        tenant = one.head.loaded.lane.tenant_id
+        if part and (len(part) >= DOCUMENTS_PER_COMMIT or len(tenants | {tenant}) > TENANTS_PER_COMMIT):
+            yield part
+            part, tenants = [], set()
+        part.append(one)
+        tenants.add(tenant)
+    if part:
+        yield part
+
+
+def _call_parts(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
+    part: list[Call] = []
+    tenants: set[str] = set()
+    for call in calls:
+        named = {ready.head.loaded.lane.tenant_id for ready in call.members}
+        if part and len(tenants | named) > TENANTS_PER_COMMIT:
+            yield part
+            part, tenants = [], set()
+        part.append(call)
+        tenants |= named
+    if part:
+        yield part
+
+
+def lease_ended() -> Problem:
+    """Why a marked call was not made."""
+    return problem("erp.busy", "the lease ended, or the worker does, before the call began")
+
+
