@@ -72,20 +72,6 @@ def events_of_root(connection: Connection, *, tenant_id: str, root_id: str) -> t
 def events_of_roots(
     connection: Connection, *, tenant_id: str, root_ids: Sequence[str]
 ) -> dict[str, dict[str, AccountingEvent]]:
-    """Every event ever booked of each root, by root id and event id; a root without one has no key."""
-    statement = select(accounting_event.c.root_id, accounting_event.c.content).where(
-        accounting_event.c.tenant_id == tenant_id, accounting_event.c.root_id.in_(list(root_ids))
-    )
-    found: dict[str, dict[str, AccountingEvent]] = {}
-    for row in connection.execute(statement):
-        event = decode_event(row.content)
-        found.setdefault(row.root_id, {})[event.event_id] = event
-    return found
-
-
-def events_of_roots(
-    connection: Connection, *, tenant_id: str, root_ids: Sequence[str]
-) -> dict[str, dict[str, AccountingEvent]]:
     """Every event of several roots in one query: root id -> event id -> event; a root without events has no key."""
     event = accounting_event.c
     statement = (
