@@ -12,12 +12,14 @@ import pytest
 
 from revline.connectors.sdk import conformance_documents as make
 from revline.connectors.sdk.conformance_run import Run
+from revline.connectors.simulated.connector import BATCH_BYTES_MAX, batches
 from revline.connectors.simulated.control import RecordEdit, edit
 from revline.connectors.simulated.faults import Fault
+from revline.connectors.simulated.queries import trial_balance
 from revline.connectors.simulated.records import Mode
 from revline.connectors.simulated.wire import Kind
 from revline.core.documents import Document, DocumentKind
-from revline.core.farside import NotSent, Outcome, Placed, Posted, Rejected, Throttled, Uncertain
+from revline.core.farside import NotSent, Outcome, Placed, Posted, PreparedStep, Rejected, Throttled, Uncertain
 from revline.core.problem import Problem
 from tests.contract.simulated.world import TOKEN, SimulatedSystem
 
@@ -240,3 +242,53 @@ def test_an_invoice_in_a_second_currency_books_what_its_journal_expects() -> Non
         ("2200", Decimal("-22.00"), Decimal("-20.00")),
     ]
     assert entries[0].party_reference == buyer.external_reference
+
+
+def test_a_record_deleted_in_the_erp_is_found_nowhere_and_can_be_made_again() -> None:
+    system = SimulatedSystem()
+    document = journals(system, 1)[0]
+    posted = submit(system, [document])[0]
+    assert isinstance(posted, Posted)
+    change = RecordEdit(kind=Kind.JOURNALS, id=posted.record.erp_id, state="deleted")
+    edit(ledger=system.simulator.ledger, body=change, at=system.clock.now())
+    assert trial_balance(ledger=system.simulator.ledger, company="US01").rows == ()
+    found = asyncio.run(system.connector.read(record=posted.record))
+    assert isinstance(found, Problem)
+    assert found.code == "erp.record_missing"
+    assert asyncio.run(Run(system).held(document)) == ()
+    again = submit(system, [document])[0]
+    assert isinstance(again, Posted)
+    assert again.record.erp_id != posted.record.erp_id
+
+
+def test_a_call_takes_no_more_documents_or_bytes_than_the_erp_does() -> None:
+    small = PreparedStep(
+        document_id="d",
+        kind=DocumentKind.JOURNAL,
+        step="create",
+        operation="o",
+        external_reference="R",
+        body=b"x" * 100,
+    )
+    big = msgspec.structs.replace(small, body=b"x" * BATCH_BYTES_MAX)
+    sizes = [len(batch) for batch in batches(steps=[small] * 7 + [big, big] + [small] * 2, documents_max=3)]
+    assert sizes == [3, 3, 1, 1, 1, 2]
+    assert list(batches(steps=[], documents_max=3)) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"idempotency": "key"},
+        {"idempotency": "luck"},
+        {"twoStep": "invoices"},
+        {"batchMax": "0"},
+        {"slots": "many"},
+        {"bucketPerSecond": "-1"},
+        {"callTimeoutSeconds": "1e9"},
+        {"baseUrl": "http://erp.example"},
+    ],
+)
+def test_a_setting_that_can_not_be_is_refused(settings: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        SimulatedSystem().connect({"baseUrl": "https://erp.example", **settings})

@@ -28,7 +28,7 @@ def error_of(answer: HttpAnswer) -> wire.ErrorBody | None:
     """The error in an answer, or None when there is none that can be read."""
     try:
         refusal: wire.ErrorAnswer = wire.decode(answer.body, wire.ErrorAnswer)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return refusal.error
 
@@ -93,6 +93,6 @@ class SimulatedErpClient:
             return problem_of_error(error)
         try:
             found: Any = wire.decode(answer.body, kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return problem("erp.unreachable", self.caller.mask(f"unreadable answer: {answer.evidence}")[:500])
         return found  # type: ignore[no-any-return]

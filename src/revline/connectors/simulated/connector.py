@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -47,6 +47,19 @@ from revline.core.problem import Problem, problem
 from revline.platform.tenancy.kinds import Connection
 
 THROTTLE_DEFAULT: Final = timedelta(seconds=1)
+BATCH_BYTES_MAX: Final = wire.BODY_BYTES_MAX // 2
+
+
+def batches(*, steps: Sequence[PreparedStep], documents_max: int) -> Iterator[Sequence[PreparedStep]]:
+    """The steps in order, in calls that are small enough; a document that is too big by itself goes alone and is refused alone."""
+    start = size = 0
+    for place, step in enumerate(steps):
+        if place > start and (place - start >= documents_max or size + len(step.body) > BATCH_BYTES_MAX):
+            yield steps[start:place]
+            start, size = place, 0
+        size += len(step.body) + 1
+    if start < len(steps):
+        yield steps[start:]
 
 
 class SimulatedConnector:
@@ -76,14 +89,14 @@ class SimulatedConnector:
         return record_difference(document=document, record=record, context=context)
 
     async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
-        """At most the manifest's batch_max a call; more are sent in several calls, one after the other."""
+        """At most the manifest's batch_max documents and BATCH_BYTES_MAX a call; more go in several calls, one after the other."""
         if len({step.operation for step in steps}) > 1:
             raise ValueError("steps of one submit share one operation")
         outcomes: list[Outcome] = []
         capability = self._manifest.capability(steps[0].kind) if steps else None
         size = capability.batch_max if capability else 1
-        for start in range(0, len(steps), size):
-            outcomes.extend(await self._send(steps[start : start + size]))
+        for batch in batches(steps=steps, documents_max=size):
+            outcomes.extend(await self._send(batch))
         return outcomes
 
     async def lookup(
@@ -169,7 +182,7 @@ class SimulatedConnector:
         """Each document's own result; whatever has none, or when there are more results than documents, is uncertain."""
         try:
             batch: wire.BatchAnswer = wire.decode(answer.body, wire.BatchAnswer)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return [self._uncertain(answer)] * len(steps)
         if len(batch.results) > len(steps):
             return [self._uncertain(answer)] * len(steps)

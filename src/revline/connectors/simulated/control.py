@@ -34,7 +34,7 @@ class PeriodChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class RecordEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A change somebody makes in the ERP. fields: over those shown; state: "" leaves it."""
+    """A change somebody makes in the ERP. fields: over those shown; state: "" leaves it, "deleted" removes it."""
 
     kind: Kind
     id: str

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal
 from typing import Final
 
 from revline.connectors.simulated.wire import BATCH_MAX, Kind
 from revline.core.documents import DocumentKind
 from revline.core.farside import ErrorRule, Gotcha, Idempotency, KindCapability, Manifest
+from revline.core.money import parse_amount
+from revline.core.problem import Problem
 
 COLLECTIONS: Final = {
     DocumentKind.CUSTOMER: Kind.CUSTOMERS,
@@ -58,7 +59,8 @@ def manifest_of(*, settings: Mapping[str, str]) -> Manifest:
     """The manifest of one connection.
 
     Settings, all optional: idempotency (unique_reference, lookup or neither), twoStep (document kinds with a comma between,
-    made as drafts), batchMax, slots, callTimeoutSeconds, effectBoundSeconds, lookupLagSeconds. ValueError for one that can't be.
+    made as drafts), batchMax, slots, callTimeoutSeconds, effectBoundSeconds, lookupLagSeconds,
+    bucketPerSecond. ValueError for one that can't be.
     """
     idempotency = Idempotency(settings.get("idempotency", Idempotency.UNIQUE_REFERENCE.value))
     if idempotency is Idempotency.KEY:
@@ -66,6 +68,9 @@ def manifest_of(*, settings: Mapping[str, str]) -> Manifest:
     two_step = {DocumentKind(name.strip()) for name in settings.get("twoStep", "").split(",") if name.strip()}
     batch_max = int(settings.get("batchMax", DEFAULT_BATCH_MAX))
     slots = int(settings.get("slots", 8))
+    per_second = parse_amount(settings.get("bucketPerSecond", "1000"))
+    if isinstance(per_second, Problem) or per_second <= 0:
+        raise ValueError("bucketPerSecond is a positive number")
     if not 1 <= batch_max <= BATCH_MAX or not 1 <= slots <= 256:
         raise ValueError(f"batchMax is 1 to {BATCH_MAX}, slots 1 to 256")
     return Manifest(
@@ -84,7 +89,7 @@ def manifest_of(*, settings: Mapping[str, str]) -> Manifest:
         effect_bound=_seconds(settings, "effectBoundSeconds", "2"),
         lookup_lag=_seconds(settings, "lookupLagSeconds", "0"),
         slots=slots,
-        bucket_per_second=Decimal(settings.get("bucketPerSecond", "1000")),
+        bucket_per_second=per_second,
         bucket_burst=1_000,
         call_timeout=_seconds(settings, "callTimeoutSeconds", "10"),
         errors=ERRORS,

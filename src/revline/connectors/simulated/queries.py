@@ -10,7 +10,7 @@ from revline.connectors.simulated import wire
 from revline.connectors.simulated.calls import Answer, Arrival, fault_seconds
 from revline.connectors.simulated.faults import Fault
 from revline.connectors.simulated.impact import invalid
-from revline.connectors.simulated.records import Ledger, Mode, Refused
+from revline.connectors.simulated.records import DELETED, Ledger, Mode, Refused
 from revline.connectors.simulated.setup import Company
 from revline.connectors.simulated.wire import ErrorBody, ItemAnswer, Kind
 
@@ -53,7 +53,7 @@ def trial_balance(*, ledger: Ledger, company: str) -> wire.TrialBalanceAnswer:
     sums: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
     for records in ledger.records.values():
         for stored in records.values():
-            if stored.record.company != company:
+            if stored.record.company != company or stored.record.state == DELETED:
                 continue
             for entry in stored.entries:
                 row = sums[(entry.account, entry.currency, f"{entry.date.year:04d}-{entry.date.month:02d}")]

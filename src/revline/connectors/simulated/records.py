@@ -41,6 +41,10 @@ PREFIXES: Final = {
 }
 
 
+DELETED: Final = "deleted"
+"""A record somebody removed: it is found nowhere, and its ledger lines are gone with it."""
+
+
 class Mode(StrEnum):
     """unique: an external reference names one record of a kind. lookup: it can be searched, but is not unique. neither: it
     is a memo that can't be searched."""
@@ -96,12 +100,13 @@ class Ledger:
 
     def find(self, *, kind: Kind, reference: str) -> list[Stored]:
         """Every record of a kind under an external reference, oldest first."""
-        return [self.records[kind][record_id] for record_id in self._by_reference.get((kind, reference), [])]
+        found = [self.records[kind][record_id] for record_id in self._by_reference.get((kind, reference), [])]
+        return [stored for stored in found if stored.record.state != DELETED]
 
     def get(self, *, kind: Kind, record_id: str) -> Stored:
         """One record; Refused not_found."""
         stored = self.records[kind].get(record_id)
-        if stored is None:
+        if stored is None or stored.record.state == DELETED:
             message = f"there is no {kind.value} record {record_id[:40]!r}"
             raise Refused(ErrorBody(code="not_found", message=message, field=record_id[:40]), missing=True)
         return stored
@@ -147,7 +152,7 @@ class Ledger:
         return self._keep(stored=self._posted(stored=stored, at=at), at=at)
 
     def edit(self, *, kind: Kind, record_id: str, fields: dict[str, str], state: str, at: datetime) -> Stored:
-        """What a person does to a record in the ERP behind everybody's back: other fields or another state. The ledger stays."""
+        """What a person does to a record in the ERP behind everybody's back. The ledger stays, unless it is deleted."""
         stored = self.get(kind=kind, record_id=record_id)
         record = msgspec.structs.replace(
             stored.record, fields=stored.record.fields | fields, state=state or stored.record.state
@@ -157,6 +162,7 @@ class Ledger:
     def changes(self, *, kind: Kind, company: str, after: int, limit: int) -> tuple[list[Stored], bool]:
         """Records changed after a version, oldest change first, and whether there are more."""
         found = [stored for stored in self.records[kind].values() if int(stored.record.version) > after]
+        found = [stored for stored in found if stored.record.state != DELETED]
         found = [stored for stored in found if not company or stored.record.company in {company, ""}]
         found.sort(key=lambda stored: int(stored.record.version))
         return found[:limit], len(found) > limit

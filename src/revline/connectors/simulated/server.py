@@ -92,6 +92,8 @@ class Server:
             raise
         finally:
             self._simulator.leave(arrival=arrival, client_gone=gone)
+            if gone:
+                await self._durable()
         return keep
 
     async def _answer(self, arrival: Arrival) -> Answer:

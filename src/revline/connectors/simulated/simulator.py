@@ -172,7 +172,7 @@ class Simulator:
             return refusal(
                 404 if refused.missing else 422, refused.error.code, refused.error.message, refused.error.field
             )
-        except (msgspec.MsgspecError, UnicodeDecodeError) as failure:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as failure:
             return refusal(400, "malformed", str(failure)[:300])
 
     def _documents(self, *, arrival: Arrival, kind: Kind, verb: str) -> Answer:
@@ -229,7 +229,7 @@ class Simulator:
             if existing is None:
                 return ItemAnswer(status=404 if refused.missing else 422, error=refused.error)
             return ItemAnswer(status=409, error=refused.error, record=self.shown(existing), entries=existing.entries)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as failure:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as failure:
             return ItemAnswer(status=400, error=ErrorBody(code="malformed", message=str(failure)[:300]))
         status = (
             201

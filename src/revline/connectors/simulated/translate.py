@@ -304,6 +304,6 @@ def item_of(data: Any) -> wire.ItemAnswer | None:
     """The answer to one document, or None when it isn't one."""
     try:
         item: wire.ItemAnswer = wire.decode(data, wire.ItemAnswer)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return item
