@@ -76,6 +76,16 @@ shelf: Final[Table] = tenant_table(
 )
 """A projection split into live rows and history."""
 
+attempt: Final[Table] = tenant_table(
+    "attempt",
+    Column("id", Text, primary_key=True),
+    Column("outcome", Text),
+    recorded=True,
+    archivable=True,
+    into=TRIAL,
+)
+"""Append-only, and moved to history once finished."""
+
 
 @pytest.fixture(scope="session")
 def trial_name(test_server: TestServer, database_name: str) -> str:

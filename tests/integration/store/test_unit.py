@@ -17,7 +17,7 @@ from revline.platform.store import tables
 from revline.platform.store.chain import verify_chain
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit, UnitError, open_counter
-from tests.integration.store.conftest import TRIAL, parcel, parcel_note, shelf
+from tests.integration.store.conftest import TRIAL, attempt, parcel, parcel_note, shelf
 
 
 def a_unit(trial: Database, moment: datetime, *tenants: str, **options: Any) -> AbstractContextManager[Unit]:
@@ -89,6 +89,26 @@ def test_a_finished_row_moves_to_history(trial: Database, moment: datetime, tria
         ("s", True, 2),
         ("t", False, 1),
     ]
+
+
+def test_recorded_rows_move_to_history_and_their_chain_holds(trial: Database, moment: datetime) -> None:
+    with a_unit(trial, moment) as unit:
+        for name in ("a", "b"):
+            unit.record(attempt, tenant_id="alpha", id=name, outcome="posted")
+    with a_unit(trial, moment) as unit:
+        assert unit.archive(attempt, tenant_id="alpha", id="a") == 1
+        assert unit.archive(attempt, tenant_id="alpha", id="a") == 0
+    assert [(row["id"], row["archived"]) for row in rows_of(trial, attempt)] == [("a", True), ("b", False)]
+    with trial.read(tenants=["alpha"]) as connection:
+        report = verify_chain(connection, tenant_id="alpha", tables_of=TRIAL)
+    assert (report.holds, report.row_count) == (True, 2)
+    with (
+        pytest.raises(sqlalchemy.exc.ProgrammingError, match="permission denied"),
+        a_unit(trial, moment) as unit,
+    ):
+        unit.connection.execute(text("UPDATE attempt SET outcome = 'other', archived = true"))
+    with pytest.raises(UnitError, match="parcel has no history"), a_unit(trial, moment) as unit:
+        unit.archive(parcel, tenant_id="alpha", id="a")
 
 
 def test_a_change_of_a_row_that_is_not_there_undoes_the_unit(trial: Database, moment: datetime) -> None:

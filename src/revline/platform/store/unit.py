@@ -13,13 +13,13 @@ from datetime import datetime
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Connection, Table, bindparam, select, text
+from sqlalchemy import Connection, Table, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
 from revline.platform.store import tables
 from revline.platform.store.buffer import THIS_POSITION, Buffer, UnitError, write
 from revline.platform.store.chain import GENESIS_HASH, canonical_row_bytes, unit_hash
-from revline.platform.store.walls import TENANTS_SETTING
+from revline.platform.store.walls import TENANTS_SETTING, is_archivable
 
 _open: ContextVar[bool] = ContextVar("revline_transaction_open", default=False)
 
@@ -110,6 +110,17 @@ class Unit:
         Setting `archived` moves the row to history. Raises UnitError at the end if any row isn't there.
         """
         self._buffer.change(table, key, _named(table, values))
+
+    def archive(self, table: Table, /, *, tenant_id: str, **where: Any) -> int:
+        """Moves finished rows of earlier units to history, at once: those whose columns equal `where`. Gives how many.
+
+        Recorded rows may be moved too: where a row is kept is no part of its hash. A column named `key` is given as `key_`.
+        """
+        if not is_archivable(table):
+            raise UnitError(f"{table.name} has no history")
+        conditions = [table.c[name] == value for name, value in _named(table, where).items()]
+        statement = update(table).where(table.c.tenant_id == tenant_id, ~table.c.archived, *conditions)
+        return self.connection.execute(statement.values(archived=True)).rowcount
 
     def finish(self) -> None:
         """Takes the steps and sends every buffered row, without commit. Called once, at the end of the block."""

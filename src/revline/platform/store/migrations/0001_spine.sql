@@ -6,6 +6,270 @@ BEGIN
 END
 $check$;
 
+CREATE TABLE accounting_event (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    root_id TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    accounting_date DATE NOT NULL,
+    content TEXT NOT NULL,
+    content_digest TEXT NOT NULL,
+    reverses TEXT NOT NULL,
+    configuration_version INTEGER NOT NULL,
+    CONSTRAINT pk_accounting_event PRIMARY KEY (tenant_id, event_id),
+    CONSTRAINT uq_accounting_event_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_accounting_event_tenant_id_root_id ON accounting_event (tenant_id, root_id);
+
+CREATE UNIQUE INDEX uq_accounting_event_reverses ON accounting_event (tenant_id, reverses) WHERE reverses <> '';
+
+ALTER TABLE accounting_event ENABLE ROW LEVEL SECURITY;
+ALTER TABLE accounting_event FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON accounting_event
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON accounting_event TO revline_app;
+
+CREATE TABLE accounting_event_fact (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    fact_position BIGINT NOT NULL,
+    fact_ordinal INTEGER NOT NULL,
+    CONSTRAINT pk_accounting_event_fact PRIMARY KEY (tenant_id, event_id, fact_position, fact_ordinal),
+    CONSTRAINT uq_accounting_event_fact_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_accounting_event_fact_tenant_id_fact_position_fact_ordinal ON accounting_event_fact (tenant_id, fact_position, fact_ordinal);
+
+ALTER TABLE accounting_event_fact ENABLE ROW LEVEL SECURITY;
+ALTER TABLE accounting_event_fact FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON accounting_event_fact
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON accounting_event_fact TO revline_app;
+
+CREATE TABLE api_key (
+    key_digest BYTEA NOT NULL,
+    key_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE,
+    revoked_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_api_key PRIMARY KEY (key_digest),
+    CONSTRAINT ck_api_key_role CHECK (role IN ('ingest', 'operator', 'auditor')),
+    CONSTRAINT ck_api_key_key_digest CHECK (octet_length(key_digest) = 32),
+    CONSTRAINT uq_api_key_key_id UNIQUE (key_id)
+);
+
+CREATE INDEX ix_api_key_tenant ON api_key (tenant_id, key_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON api_key TO revline_app;
+GRANT SELECT ON api_key TO revline_control;
+
+CREATE TABLE attempt (
+    tenant_id TEXT NOT NULL,
+    archived BOOLEAN DEFAULT false NOT NULL,
+    document_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    step TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    state TEXT NOT NULL,
+    digest BYTEA NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    configuration_version BIGINT NOT NULL,
+    epoch INTEGER NOT NULL,
+    call_id TEXT NOT NULL,
+    marked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    settled_at TIMESTAMP WITH TIME ZONE,
+    problem_code TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    position BIGINT,
+    CONSTRAINT pk_attempt PRIMARY KEY (tenant_id, document_id, attempt, archived),
+    CONSTRAINT ck_attempt_state CHECK (state IN ('sending', 'posted', 'placed', 'accepted', 'rejected', 'not_sent', 'throttled', 'uncertain'))
+)
+ PARTITION BY LIST (archived);
+
+CREATE TABLE attempt_live PARTITION OF attempt FOR VALUES IN (false);
+
+CREATE TABLE attempt_history PARTITION OF attempt FOR VALUES IN (true);
+
+ALTER TABLE attempt ENABLE ROW LEVEL SECURITY;
+ALTER TABLE attempt FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON attempt
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+ALTER TABLE attempt_live ENABLE ROW LEVEL SECURITY;
+ALTER TABLE attempt_live FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON attempt_live
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+ALTER TABLE attempt_history ENABLE ROW LEVEL SECURITY;
+ALTER TABLE attempt_history FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON attempt_history
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON attempt TO revline_app;
+
+CREATE TABLE awaited (
+    tenant_id TEXT NOT NULL,
+    root_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    object_kind TEXT NOT NULL,
+    name_kind TEXT NOT NULL,
+    name_value TEXT NOT NULL,
+    deadline TIMESTAMP WITH TIME ZONE NOT NULL,
+    state TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_awaited PRIMARY KEY (tenant_id, root_id, connection, object_kind, name_kind, name_value),
+    CONSTRAINT ck_awaited_state CHECK (state IN ('waiting', 'arrived', 'overdue'))
+);
+
+CREATE INDEX ix_awaited_deadline ON awaited (tenant_id, state, deadline);
+
+CREATE INDEX ix_awaited_name ON awaited (tenant_id, name_value, name_kind);
+
+ALTER TABLE awaited ENABLE ROW LEVEL SECURITY;
+ALTER TABLE awaited FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON awaited
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON awaited TO revline_app;
+
+CREATE TABLE body (
+    tenant_id TEXT NOT NULL,
+    digest BYTEA NOT NULL,
+    bytes BYTEA NOT NULL,
+    content_type TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_body PRIMARY KEY (tenant_id, digest)
+);
+
+ALTER TABLE body ENABLE ROW LEVEL SECURITY;
+ALTER TABLE body FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON body
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON body TO revline_app;
+
+CREATE TABLE capacity_pool (
+    pool_id TEXT NOT NULL,
+    slots INTEGER NOT NULL,
+    bucket_per_second NUMERIC(18, 6) NOT NULL,
+    bucket_burst INTEGER NOT NULL,
+    bucket_tokens NUMERIC(18, 6) NOT NULL,
+    refilled_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    breaker_failures INTEGER NOT NULL,
+    breaker_until TIMESTAMP WITH TIME ZONE,
+    blocked BOOLEAN NOT NULL,
+    CONSTRAINT pk_capacity_pool PRIMARY KEY (pool_id),
+    CONSTRAINT ck_capacity_pool_slots CHECK (slots > 0)
+)
+ WITH (fillfactor = 50);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON capacity_pool TO revline_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON capacity_pool TO revline_control;
+
+CREATE TABLE case_transition (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    case_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    amount NUMERIC(38, 12),
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_case_transition PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_case_transition_case ON case_transition (tenant_id, case_id);
+
+ALTER TABLE case_transition ENABLE ROW LEVEL SECURITY;
+ALTER TABLE case_transition FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON case_transition
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON case_transition TO revline_app;
+
+CREATE TABLE cause (
+    tenant_id TEXT NOT NULL,
+    cause_id TEXT NOT NULL,
+    code TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    field TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_cause PRIMARY KEY (tenant_id, cause_id)
+);
+
+ALTER TABLE cause ENABLE ROW LEVEL SECURITY;
+ALTER TABLE cause FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON cause
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON cause TO revline_app;
+
+CREATE TABLE configuration_document (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    file TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    CONSTRAINT pk_configuration_document PRIMARY KEY (tenant_id, version, kind, name),
+    CONSTRAINT uq_configuration_document_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+ALTER TABLE configuration_document ENABLE ROW LEVEL SECURITY;
+ALTER TABLE configuration_document FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON configuration_document
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON configuration_document TO revline_app;
+
+CREATE TABLE configuration_version (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    activated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_configuration_version PRIMARY KEY (tenant_id, version),
+    CONSTRAINT ck_configuration_version_version CHECK (version >= 1),
+    CONSTRAINT uq_configuration_version_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+ALTER TABLE configuration_version ENABLE ROW LEVEL SECURITY;
+ALTER TABLE configuration_version FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON configuration_version
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON configuration_version TO revline_app;
+
 CREATE TABLE counter (
     tenant_id TEXT NOT NULL,
     position BIGINT NOT NULL,
@@ -18,6 +282,385 @@ CREATE TABLE counter (
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON counter TO revline_app;
 GRANT SELECT ON counter TO revline_control;
+
+CREATE TABLE derive_run (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    root_id TEXT NOT NULL,
+    read_through BIGINT NOT NULL,
+    configuration_version INTEGER NOT NULL,
+    booked INTEGER NOT NULL,
+    reversed INTEGER NOT NULL,
+    CONSTRAINT pk_derive_run PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_derive_run_tenant_id_root_id ON derive_run (tenant_id, root_id);
+
+ALTER TABLE derive_run ENABLE ROW LEVEL SECURITY;
+ALTER TABLE derive_run FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON derive_run
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON derive_run TO revline_app;
+
+CREATE TABLE disposition (
+    tenant_id TEXT NOT NULL,
+    root_id TEXT NOT NULL,
+    fact_position BIGINT NOT NULL,
+    fact_ordinal INTEGER NOT NULL,
+    verdict TEXT NOT NULL,
+    effects TEXT[] NOT NULL,
+    rule TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_disposition PRIMARY KEY (tenant_id, root_id, fact_position, fact_ordinal),
+    CONSTRAINT ck_disposition_verdict CHECK (verdict IN ('effects', 'none', 'awaited', 'case'))
+);
+
+CREATE INDEX ix_disposition_tenant_id_verdict ON disposition (tenant_id, verdict);
+
+ALTER TABLE disposition ENABLE ROW LEVEL SECURITY;
+ALTER TABLE disposition FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON disposition
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON disposition TO revline_app;
+
+CREATE TABLE document (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    document_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    book TEXT NOT NULL,
+    external_reference TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    journal_id TEXT NOT NULL,
+    lane_id TEXT NOT NULL,
+    lane_key TEXT NOT NULL,
+    rank SMALLINT NOT NULL,
+    reverses TEXT NOT NULL,
+    CONSTRAINT pk_document PRIMARY KEY (tenant_id, document_id),
+    CONSTRAINT uq_document_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_document_event ON document (tenant_id, event_id);
+
+CREATE INDEX ix_document_journal ON document (tenant_id, journal_id);
+
+CREATE INDEX ix_document_reference ON document (tenant_id, connection, external_reference);
+
+ALTER TABLE document ENABLE ROW LEVEL SECURITY;
+ALTER TABLE document FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON document
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON document TO revline_app;
+
+CREATE TABLE document_predecessor (
+    tenant_id TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    predecessor_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_document_predecessor PRIMARY KEY (tenant_id, document_id, predecessor_id)
+);
+
+CREATE INDEX ix_document_predecessor_predecessor ON document_predecessor (tenant_id, predecessor_id);
+
+ALTER TABLE document_predecessor ENABLE ROW LEVEL SECURITY;
+ALTER TABLE document_predecessor FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON document_predecessor
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON document_predecessor TO revline_app;
+
+CREATE TABLE document_revision (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    document_id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    amount NUMERIC(38, 12) NOT NULL,
+    accounting_date DATE,
+    configuration_version BIGINT NOT NULL,
+    content_digest BYTEA NOT NULL,
+    content TEXT NOT NULL,
+    CONSTRAINT pk_document_revision PRIMARY KEY (tenant_id, document_id, revision),
+    CONSTRAINT uq_document_revision_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+ALTER TABLE document_revision ENABLE ROW LEVEL SECURITY;
+ALTER TABLE document_revision FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON document_revision
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON document_revision TO revline_app;
+
+CREATE TABLE document_state (
+    tenant_id TEXT NOT NULL,
+    archived BOOLEAN DEFAULT false NOT NULL,
+    document_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    step TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    book TEXT NOT NULL,
+    lane_id TEXT NOT NULL,
+    sequence BIGINT NOT NULL,
+    rank SMALLINT NOT NULL,
+    currency TEXT NOT NULL,
+    amount NUMERIC(38, 12) NOT NULL,
+    accounting_date DATE,
+    epoch INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    marked_at TIMESTAMP WITH TIME ZONE,
+    uncertain_since TIMESTAMP WITH TIME ZONE,
+    due_at TIMESTAMP WITH TIME ZONE,
+    handle TEXT NOT NULL,
+    problem_code TEXT NOT NULL,
+    problem_field TEXT NOT NULL,
+    problem_detail TEXT NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_document_state PRIMARY KEY (tenant_id, document_id, archived),
+    CONSTRAINT ck_document_state_state CHECK (state IN ('prepared', 'ready', 'sending', 'placed', 'posted', 'accepted', 'uncertain', 'held', 'rejected', 'waived', 'superseded', 'reversed'))
+)
+ PARTITION BY LIST (archived);
+
+CREATE TABLE document_state_live PARTITION OF document_state FOR VALUES IN (false);
+
+CREATE TABLE document_state_history PARTITION OF document_state FOR VALUES IN (true);
+
+CREATE INDEX ix_document_state_finished ON document_state (tenant_id, changed_at) WHERE state IN ('posted', 'reversed', 'superseded', 'waived') AND NOT archived;
+
+CREATE INDEX ix_document_state_state ON document_state (tenant_id, connection, state, document_id);
+
+ALTER TABLE document_state ENABLE ROW LEVEL SECURITY;
+ALTER TABLE document_state FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON document_state
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+ALTER TABLE document_state_live ENABLE ROW LEVEL SECURITY;
+ALTER TABLE document_state_live FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON document_state_live
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+ALTER TABLE document_state_history ENABLE ROW LEVEL SECURITY;
+ALTER TABLE document_state_history FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON document_state_history
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON document_state TO revline_app;
+
+CREATE TABLE document_transition (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    document_id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    from_state TEXT NOT NULL,
+    to_state TEXT NOT NULL,
+    step TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    problem_code TEXT NOT NULL,
+    problem_detail TEXT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_document_transition PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_document_transition_document ON document_transition (tenant_id, document_id);
+
+ALTER TABLE document_transition ENABLE ROW LEVEL SECURITY;
+ALTER TABLE document_transition FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON document_transition
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON document_transition TO revline_app;
+
+CREATE TABLE erp_entry (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    document_id TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    connection TEXT NOT NULL,
+    company TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    book TEXT NOT NULL,
+    account TEXT NOT NULL,
+    debit NUMERIC(38, 12) NOT NULL,
+    credit NUMERIC(38, 12) NOT NULL,
+    currency TEXT NOT NULL,
+    currency_amount NUMERIC(38, 12) NOT NULL,
+    day DATE NOT NULL,
+    period TEXT NOT NULL,
+    party_reference TEXT NOT NULL,
+    CONSTRAINT pk_erp_entry PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_erp_entry_account ON erp_entry (tenant_id, connection, company, period, account);
+
+CREATE INDEX ix_erp_entry_document ON erp_entry (tenant_id, document_id);
+
+ALTER TABLE erp_entry ENABLE ROW LEVEL SECURITY;
+ALTER TABLE erp_entry FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON erp_entry
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON erp_entry TO revline_app;
+
+CREATE TABLE erp_period (
+    tenant_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    company TEXT NOT NULL,
+    name TEXT NOT NULL,
+    start_day DATE NOT NULL,
+    end_day DATE NOT NULL,
+    state TEXT NOT NULL,
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_erp_period PRIMARY KEY (tenant_id, connection, company, name),
+    CONSTRAINT ck_erp_period_state CHECK (state IN ('open', 'soft_closed', 'closed', 'unknown')),
+    CONSTRAINT ck_erp_period_days CHECK (end_day > start_day),
+    CONSTRAINT uq_erp_period_tenant_id_connection_company_start_day UNIQUE (tenant_id, connection, company, start_day)
+);
+
+ALTER TABLE erp_period ENABLE ROW LEVEL SECURITY;
+ALTER TABLE erp_period FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON erp_period
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON erp_period TO revline_app;
+
+CREATE TABLE erp_record (
+    tenant_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    record_kind TEXT NOT NULL,
+    erp_id TEXT NOT NULL,
+    document_id TEXT,
+    number TEXT NOT NULL,
+    state TEXT NOT NULL,
+    version TEXT NOT NULL,
+    external_reference TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    amount NUMERIC(38, 12),
+    accounting_date DATE,
+    content TEXT NOT NULL,
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_erp_record PRIMARY KEY (tenant_id, connection, record_kind, erp_id)
+);
+
+CREATE INDEX ix_erp_record_document ON erp_record (tenant_id, document_id);
+
+CREATE INDEX ix_erp_record_number ON erp_record (tenant_id, connection, number);
+
+ALTER TABLE erp_record ENABLE ROW LEVEL SECURITY;
+ALTER TABLE erp_record FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON erp_record
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON erp_record TO revline_app;
+
+CREATE TABLE exception_case (
+    tenant_id TEXT NOT NULL,
+    case_id TEXT NOT NULL,
+    cause_id TEXT NOT NULL,
+    subject_kind TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    case_class TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    amount NUMERIC(38, 12),
+    openings INTEGER NOT NULL,
+    opened_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    closed_at TIMESTAMP WITH TIME ZONE,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_exception_case PRIMARY KEY (tenant_id, case_id),
+    CONSTRAINT ck_exception_case_state CHECK (state IN ('open', 'resolved', 'waived')),
+    CONSTRAINT ck_exception_case_case_class CHECK (case_class IN ('exception', 'timing'))
+);
+
+CREATE INDEX ix_exception_case_open ON exception_case (tenant_id, cause_id) WHERE state = 'open';
+
+CREATE INDEX ix_exception_case_subject ON exception_case (tenant_id, subject_kind, subject_id);
+
+ALTER TABLE exception_case ENABLE ROW LEVEL SECURITY;
+ALTER TABLE exception_case FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON exception_case
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON exception_case TO revline_app;
+
+CREATE TABLE fact (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    fact_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    object_kind TEXT NOT NULL,
+    outside_id TEXT NOT NULL,
+    source_event TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    occurred_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    content_digest BYTEA NOT NULL,
+    order_key TEXT[] NOT NULL,
+    translator TEXT NOT NULL,
+    body_digest BYTEA NOT NULL,
+    content TEXT NOT NULL,
+    CONSTRAINT pk_fact PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_fact_object ON fact (tenant_id, connection, object_kind, outside_id);
+
+CREATE UNIQUE INDEX uq_fact_fact_id ON fact (tenant_id, fact_id);
+
+CREATE UNIQUE INDEX uq_fact_source_event ON fact (tenant_id, connection, source_event);
+
+ALTER TABLE fact ENABLE ROW LEVEL SECURITY;
+ALTER TABLE fact FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON fact
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON fact TO revline_app;
+
+CREATE TABLE fact_root (
+    tenant_id TEXT NOT NULL,
+    root_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    CONSTRAINT pk_fact_root PRIMARY KEY (tenant_id, root_id, position, ordinal)
+);
+
+ALTER TABLE fact_root ENABLE ROW LEVEL SECURITY;
+ALTER TABLE fact_root FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON fact_root
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON fact_root TO revline_app;
 
 CREATE TABLE idempotency (
     tenant_id TEXT NOT NULL,
@@ -39,10 +682,299 @@ CREATE INDEX ix_idempotency_tenant_id_expires_at ON idempotency (tenant_id, expi
 ALTER TABLE idempotency ENABLE ROW LEVEL SECURITY;
 ALTER TABLE idempotency FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant_wall ON idempotency
-    USING (tenant_id = ANY(string_to_array(current_setting('revline.tenants', true), ',')))
-    WITH CHECK (tenant_id = ANY(string_to_array(current_setting('revline.tenants', true), ',')));
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency TO revline_app;
+
+CREATE TABLE journal (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    journal_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    book TEXT NOT NULL,
+    accounting_date DATE NOT NULL,
+    period TEXT NOT NULL,
+    functional_currency TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    rule_file TEXT NOT NULL,
+    rule_line INTEGER NOT NULL,
+    configuration_version INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    reverses TEXT NOT NULL,
+    CONSTRAINT pk_journal PRIMARY KEY (tenant_id, journal_id),
+    CONSTRAINT ck_journal_period CHECK (period ~ '^[0-9]{4}-[0-9]{2}$'),
+    CONSTRAINT uq_journal_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_journal_tenant_id_entity_book_period ON journal (tenant_id, entity, book, period);
+
+CREATE UNIQUE INDEX uq_journal_event_book ON journal (tenant_id, event_id, book);
+
+CREATE UNIQUE INDEX uq_journal_reverses ON journal (tenant_id, reverses) WHERE reverses <> '';
+
+ALTER TABLE journal ENABLE ROW LEVEL SECURITY;
+ALTER TABLE journal FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON journal
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON journal TO revline_app;
+
+CREATE TABLE journal_line (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    journal_id TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    entity TEXT NOT NULL,
+    book TEXT NOT NULL,
+    period TEXT NOT NULL,
+    account TEXT NOT NULL,
+    debit NUMERIC NOT NULL,
+    credit NUMERIC NOT NULL,
+    currency TEXT NOT NULL,
+    functional_debit NUMERIC NOT NULL,
+    functional_credit NUMERIC NOT NULL,
+    functional_currency TEXT NOT NULL,
+    rate NUMERIC NOT NULL,
+    rate_source TEXT NOT NULL,
+    conversion BOOLEAN NOT NULL,
+    dimensions JSONB NOT NULL,
+    party_root TEXT NOT NULL,
+    source_line TEXT NOT NULL,
+    CONSTRAINT pk_journal_line PRIMARY KEY (tenant_id, journal_id, line),
+    CONSTRAINT ck_journal_line_sides CHECK (debit >= 0 AND credit >= 0 AND (debit = 0 OR credit = 0) AND functional_debit >= 0 AND functional_credit >= 0),
+    CONSTRAINT uq_journal_line_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_journal_line_tenant_id_entity_book_period_account ON journal_line (tenant_id, entity, book, period, account);
+
+ALTER TABLE journal_line ENABLE ROW LEVEL SECURITY;
+ALTER TABLE journal_line FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON journal_line
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON journal_line TO revline_app;
+
+CREATE TABLE lane (
+    tenant_id TEXT NOT NULL,
+    lane_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    pool_id TEXT NOT NULL,
+    priority SMALLINT NOT NULL,
+    pending BIGINT NOT NULL,
+    next_sequence BIGINT NOT NULL,
+    requested BIGINT NOT NULL,
+    read_through BIGINT NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    owner TEXT NOT NULL,
+    fence BIGINT NOT NULL,
+    lease_until TIMESTAMP WITH TIME ZONE,
+    attempts INTEGER NOT NULL,
+    parked_code TEXT NOT NULL,
+    waiting BOOLEAN NOT NULL,
+    call_id TEXT NOT NULL,
+    CONSTRAINT pk_lane PRIMARY KEY (tenant_id, lane_id),
+    CONSTRAINT ck_lane_pending CHECK (pending >= 0),
+    CONSTRAINT ck_lane_requested CHECK (requested >= read_through),
+    CONSTRAINT ck_lane_priority CHECK (priority BETWEEN 0 AND 9)
+)
+ WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX ix_lane_call ON lane (pool_id, lease_until) WHERE call_id <> '';
+
+CREATE INDEX ix_lane_due ON lane (kind, pool_id, tenant_id, priority, due_at) WHERE (pending > 0 OR requested > read_through) AND parked_code = '';
+
+CREATE INDEX ix_lane_parked ON lane (kind, parked_code, tenant_id) WHERE parked_code <> '';
+
+CREATE INDEX ix_lane_waiting ON lane (tenant_id, lane_id) WHERE waiting;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON lane TO revline_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON lane TO revline_control;
+
+CREATE TABLE lane_item (
+    tenant_id TEXT NOT NULL,
+    archived BOOLEAN DEFAULT false NOT NULL,
+    lane_id TEXT NOT NULL,
+    sequence BIGINT NOT NULL,
+    subject TEXT NOT NULL,
+    CONSTRAINT pk_lane_item PRIMARY KEY (tenant_id, lane_id, sequence, archived)
+)
+ PARTITION BY LIST (archived);
+
+CREATE TABLE lane_item_live PARTITION OF lane_item FOR VALUES IN (false);
+
+CREATE TABLE lane_item_history PARTITION OF lane_item FOR VALUES IN (true);
+
+ALTER TABLE lane_item ENABLE ROW LEVEL SECURITY;
+ALTER TABLE lane_item FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON lane_item
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+ALTER TABLE lane_item_live ENABLE ROW LEVEL SECURITY;
+ALTER TABLE lane_item_live FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON lane_item_live
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+ALTER TABLE lane_item_history ENABLE ROW LEVEL SECURITY;
+ALTER TABLE lane_item_history FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON lane_item_history
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON lane_item TO revline_app;
+
+CREATE TABLE name (
+    tenant_id TEXT NOT NULL,
+    value TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    record_kind TEXT NOT NULL,
+    record_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_name PRIMARY KEY (tenant_id, value, kind, record_kind, record_id),
+    CONSTRAINT ck_name_value CHECK (length(value) <= 255)
+);
+
+CREATE INDEX ix_name_tenant_id_record_kind_record_id ON name (tenant_id, record_kind, record_id);
+
+ALTER TABLE name ENABLE ROW LEVEL SECURITY;
+ALTER TABLE name FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON name
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON name TO revline_app;
+
+CREATE TABLE open_item (
+    tenant_id TEXT NOT NULL,
+    item_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    customer_id TEXT DEFAULT '' NOT NULL,
+    currency TEXT NOT NULL,
+    number TEXT DEFAULT '' NOT NULL,
+    opened_on DATE NOT NULL,
+    due_on DATE,
+    CONSTRAINT pk_open_item PRIMARY KEY (tenant_id, item_id),
+    CONSTRAINT ck_open_item_kind CHECK (kind IN ('invoice', 'payment'))
+);
+
+CREATE INDEX ix_open_item_tenant_id_customer_id ON open_item (tenant_id, customer_id);
+
+ALTER TABLE open_item ENABLE ROW LEVEL SECURITY;
+ALTER TABLE open_item FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON open_item
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON open_item TO revline_app;
+
+CREATE TABLE open_item_movement (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    item_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    entity TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    owed NUMERIC NOT NULL,
+    amount NUMERIC NOT NULL,
+    currency TEXT NOT NULL,
+    day DATE NOT NULL,
+    counter_item_id TEXT DEFAULT '' NOT NULL,
+    affects_receivable BOOLEAN NOT NULL,
+    CONSTRAINT pk_open_item_movement PRIMARY KEY (tenant_id, event_id, line),
+    CONSTRAINT ck_open_item_movement_kind CHECK (kind IN ('issued', 'voided', 'written_off', 'received', 'applied', 'refunded')),
+    CONSTRAINT uq_open_item_movement_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_open_item_movement_tenant_id_item_id ON open_item_movement (tenant_id, item_id);
+
+ALTER TABLE open_item_movement ENABLE ROW LEVEL SECURITY;
+ALTER TABLE open_item_movement FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON open_item_movement
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON open_item_movement TO revline_app;
+
+CREATE TABLE process (
+    process_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    version TEXT NOT NULL,
+    CONSTRAINT pk_process PRIMARY KEY (process_id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON process TO revline_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON process TO revline_control;
+
+CREATE TABLE root (
+    tenant_id TEXT NOT NULL,
+    root_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    outside_id TEXT NOT NULL,
+    CONSTRAINT pk_root PRIMARY KEY (tenant_id, root_id)
+);
+
+ALTER TABLE root ENABLE ROW LEVEL SECURITY;
+ALTER TABLE root FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON root
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON root TO revline_app;
+
+CREATE TABLE seen_event (
+    tenant_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    source_event TEXT NOT NULL,
+    content_digest BYTEA NOT NULL,
+    subject_id TEXT NOT NULL,
+    CONSTRAINT pk_seen_event PRIMARY KEY (tenant_id, connection, source_event)
+);
+
+ALTER TABLE seen_event ENABLE ROW LEVEL SECURITY;
+ALTER TABLE seen_event FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON seen_event
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON seen_event TO revline_app;
+
+CREATE TABLE tenant (
+    tenant_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_tenant PRIMARY KEY (tenant_id),
+    CONSTRAINT ck_tenant_tenant_id CHECK (tenant_id ~ '^[a-z][a-z0-9-]{0,38}$'),
+    CONSTRAINT ck_tenant_state CHECK (state IN ('active', 'closed'))
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenant TO revline_app;
+GRANT SELECT ON tenant TO revline_control;
+
+CREATE TABLE tenant_ring (
+    kind TEXT NOT NULL,
+    pool_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    turn_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    idle_until TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_tenant_ring PRIMARY KEY (kind, pool_id, tenant_id)
+)
+ WITH (fillfactor = 50);
+
+CREATE INDEX ix_tenant_ring_turn ON tenant_ring (kind, turn_at, tenant_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_ring TO revline_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_ring TO revline_control;
 
 CREATE TABLE unit (
     tenant_id TEXT NOT NULL,
@@ -60,7 +992,66 @@ CREATE TABLE unit (
 ALTER TABLE unit ENABLE ROW LEVEL SECURITY;
 ALTER TABLE unit FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant_wall ON unit
-    USING (tenant_id = ANY(string_to_array(current_setting('revline.tenants', true), ',')))
-    WITH CHECK (tenant_id = ANY(string_to_array(current_setting('revline.tenants', true), ',')));
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT ON unit TO revline_app;
+
+CREATE TABLE untranslated (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    untranslated_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    form TEXT NOT NULL,
+    body_digest BYTEA NOT NULL,
+    received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    code TEXT NOT NULL,
+    content TEXT NOT NULL,
+    CONSTRAINT pk_untranslated PRIMARY KEY (tenant_id, untranslated_id),
+    CONSTRAINT ck_untranslated_form CHECK (form IN ('message', 'object')),
+    CONSTRAINT uq_untranslated_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_untranslated_connection ON untranslated (tenant_id, connection, code);
+
+ALTER TABLE untranslated ENABLE ROW LEVEL SECURITY;
+ALTER TABLE untranslated FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON untranslated
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON untranslated TO revline_app;
+
+CREATE TABLE wait (
+    tenant_id TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    predecessor_id TEXT NOT NULL,
+    lane_id TEXT NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_wait PRIMARY KEY (tenant_id, document_id, predecessor_id)
+);
+
+CREATE INDEX ix_wait_predecessor ON wait (tenant_id, predecessor_id);
+
+ALTER TABLE wait ENABLE ROW LEVEL SECURITY;
+ALTER TABLE wait FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON wait
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON wait TO revline_app;
+
+CREATE TABLE webhook_address (
+    address_digest BYTEA NOT NULL,
+    tenant_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    revoked_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_webhook_address PRIMARY KEY (address_digest)
+);
+
+CREATE INDEX ix_webhook_address_connection ON webhook_address (tenant_id, connection);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_address TO revline_app;
+GRANT SELECT ON webhook_address TO revline_control;
