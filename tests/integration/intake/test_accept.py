@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import select, text
 
@@ -131,8 +132,6 @@ class MendedChannels:
 
         def mended(*, body: bytes) -> Any:
             return readable if b"spaceship" in body else shop().translate(body=body)
-
-        import msgspec
 
         return msgspec.structs.replace(shop(tenant_id), translate=mended)
 

@@ -1,0 +1,1 @@
+"""Doors: thin ways to the same services. A door reads, asks a service and answers; it decides nothing."""

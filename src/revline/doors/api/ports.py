@@ -1,0 +1,64 @@
+"""What the API needs from outside, wired in app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from revline.core.clock import Clock
+from revline.core.problem import FieldError
+from revline.intake.addresses import Addresses
+from revline.intake.service import Intake
+from revline.intake.values import Channels, Verify
+from revline.platform.access.service import Access
+
+Key = tuple[str | int, ...]
+
+
+class PageSource(Protocol):
+    """One page of something of a tenant: (item as plain JSON, its place) after a place, in the order of places."""
+
+    def __call__(
+        self, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+    ) -> Sequence[tuple[Mapping[str, Any], Key]]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A list route. filters: names of the query parameters it takes."""
+
+    page: PageSource
+    filters: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiLimits:
+    """What bites at the door."""
+
+    body_bytes_max: int = 1_048_576
+    json_depth_max: int = 64
+    events_per_request_max: int = 500
+    page_max: int = 1_000
+    threads: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiPorts:
+    """Everything the API calls. decoy: a verify of a source with a random secret, so that a wrong path costs what a wrong
+    signature does. ready: what is not ready, empty when all is. tenant_active: whether a tenant is registered and not closed.
+    """
+
+    intake: Intake
+    access: Access
+    addresses: Addresses
+    channels: Channels
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    decoy: Verify
+    tenant_active: Callable[[str], bool]
+    ready: Callable[[], Sequence[FieldError]]
+    listings: Mapping[str, Listing]
+    cursor_key: bytes
+    problem_base: str = "urn:revline:problem:"
+    limits: ApiLimits = field(default_factory=ApiLimits)
