@@ -41,6 +41,7 @@ class DeliveryLoop:
         self._results: list[Result] = []
         self._came_back = asyncio.Event()
         self._stopping = False
+        self._broken: BaseException | None = None
         self._far_sides: dict[tuple[str, str, str], FarSide] = {}
         self._timers: dict[str, datetime] = {}
 
@@ -66,7 +67,12 @@ class DeliveryLoop:
         await self.drain()
 
     async def turn(self) -> Turn:
-        """One database turn with what came back so far; starts the calls it marked."""
+        """One database turn with what came back so far; starts the calls it marked.
+
+        A slot that failed in our own code ends the worker: what it had marked is then found out by the next owner.
+        """
+        if self._broken is not None:
+            raise self._broken
         results, self._results = self._results, []
         self._came_back.clear()
         load = {
@@ -88,6 +94,9 @@ class DeliveryLoop:
         """Until every call under way has come back (its result is written by the next turn)."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+            await asyncio.sleep(0)
+        if self._broken is not None:
+            raise self._broken
 
     async def drain(self) -> None:
         """Let calls under way end, write what came back, give back the other lanes."""
@@ -122,7 +131,13 @@ class DeliveryLoop:
         self._channels[call.pool_id][call.slot] = deque([call])
         task = asyncio.create_task(self._work_slot(call.pool_id, call.slot))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._broken = task.exception()
+            self._came_back.set()
 
     async def _work_slot(self, pool_id: str, slot: str) -> None:
         waiting = self._channels[pool_id][slot]

@@ -8,12 +8,12 @@ from decimal import Decimal
 import pytest
 
 from revline.core.documents import DocumentState, Rank
-from revline.core.farside import Idempotency
+from revline.core.farside import ErpPeriod, Idempotency, NotSent, PeriodState, Rejected
 from revline.core.problem import problem
 from revline.delivery import acts, housekeeping, queries, record
 from revline.delivery.housekeeping import store_periods
-from revline.core.farside import ErpPeriod, NotSent, PeriodState, Rejected
 from revline.platform.cases import queries as cases
+from revline.platform.cases.service import Retried, retry
 from revline.platform.store.chain import verify_chain
 from revline.platform.store.engine import Database
 from tests.fakes.far_side import FakeConnector, FarSystem
@@ -112,8 +112,6 @@ def test_a_cause_that_is_mended_is_retried_and_its_cases_close(world: World) -> 
     with world.database.read(tenants=["alpha"]) as connection:
         (cause,) = cases.causes(connection, tenant_id="alpha")
     assert (cause.cases, cause.at_risk[0].amount) == (3, Decimal(30))
-    from revline.platform.cases.service import Retried, retry
-
     handlers = {"document": acts.retry_handler(database=world.database, clock=world.clock)}
     done = retry(
         world.database,
@@ -317,8 +315,6 @@ def test_a_new_revision_is_sent_when_nothing_of_the_old_one_can_be_there(world: 
 
 
 def test_keyless_uncertain_documents_are_left_to_a_person(database: Database) -> None:
-    from revline.core.farside import Uncertain
-
     world = World(database, FakeConnector(FarSystem(), idempotency=Idempotency.NEITHER))
     world.connector.after = lambda step: Uncertain(evidence="the answer was lost")
     world.write(journal("sale"))

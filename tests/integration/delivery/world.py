@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -12,14 +12,14 @@ from sqlalchemy import text
 
 from revline.core.canonical import Address
 from revline.core.documents import CustomerContent, Document, DocumentKind, DocumentState, JournalContent, Rank
-from revline.core.farside import ErpEntry
+from revline.core.farside import ErpEntry, PrepareContext, PreparedStep
 from revline.core.ids import derived_id, external_reference
 from revline.core.journal import JournalEntry, JournalLine
 from revline.delivery import queries, record
 from revline.delivery.loop import DeliveryLoop
 from revline.delivery.ports import inline
 from revline.delivery.service import Desk
-from revline.delivery.values import Timing
+from revline.delivery.values import FarSide, Timing
 from revline.platform.store.engine import Database
 from tests.fakes.far_side import FakeConnector, FakeDirectory, FarSystem
 
@@ -182,6 +182,15 @@ class World:
             if quiet >= 2:
                 return
         raise AssertionError(f"still busy after {turns} turns")
+
+    def deliver_to_far_side_only(self, document: Document) -> None:
+        """The far side has it, our database doesn't know: what a restored backup looks like."""
+        far = self.directory.far_side(tenant_id="alpha", connection=document.connection, entity=document.entity)
+        assert isinstance(far, FarSide)
+        context = PrepareContext(mapping=far.mapping, functional_currency="USD", records={})
+        prepared = self.connector.prepare(document=document, step="post", context=context)
+        assert isinstance(prepared, PreparedStep)
+        asyncio.run(self.connector.submit(steps=[prepared]))
 
     def pass_time(self, by: timedelta) -> None:
         """Time passes for workers and, in the database, for leases and due times."""
