@@ -9,7 +9,7 @@ import msgspec
 
 from revline.core.farside import EntityMapping
 from revline.core.problem import FieldError
-from revline.platform.tenancy.kinds import Connection, LegalEntity, unknown_reference
+from revline.platform.tenancy.kinds import Connection, LegalEntity, secret_settings, unknown_reference
 
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -61,6 +61,7 @@ def check_mapping(name: str, spec: Mapping, others: MappingType[type, MappingTyp
             for key, code in getattr(spec, table).items()
             if not code.strip()
         )
+    found.extend(secret_settings(spec.settings))
     for other_name, other in sorted(others.get(Mapping, {}).items()):
         if other_name < name and (other.connection, other.entity) == (spec.connection, spec.entity):
             found.append(

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 
+from revline.app.kinds import registry
 from revline.core.problem import Problem
 from revline.platform.config import queries
 from revline.platform.config.changes import ChangeSign
@@ -18,7 +19,7 @@ from revline.platform.tenancy.queries import active_tenants, tenant_state
 from revline.platform.tenancy.record import register_tenant
 from revline.subledger.posting.kinds import PostingRule, RateTable
 from revline.subledger.posting.setup import PostingSetup, compile_setup
-from tests.unit.posting.builders import TENANT, registry, starter_with
+from tests.unit.posting.builders import TENANT, starter_with
 
 
 class FixedClock:

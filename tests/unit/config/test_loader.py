@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from pathlib import Path
 
 import pytest
 from _pytest.mark import ParameterSet
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from revline.app.kinds import registry
 from revline.core.problem import FieldError
-from revline.examples import write_example
+from revline.examples import example_folder, write_example
 from revline.platform.config.loader import FILES_MAX, Loaded, load_folder
 from revline.platform.config.registry import KindType, Registry
 from revline.platform.config.source import DEPTH_MAX, FILE_BYTES_MAX
 from revline.platform.tenancy.kinds import Tenant
-from tests.unit.posting.builders import registry, starter_with
+from tests.unit.posting.builders import starter_with
 
 HEAD = "apiVersion: revline/v1\nkind: {kind}\nmetadata: {{name: {name}, tenant: acme}}\nspec:\n"
 
@@ -217,7 +222,7 @@ WRONG = [
     case(
         "a secret in clear",
         "20-connections.yaml",
-        "secret://env/REVLINE_STRIPE_SIGNING_SECRET",
+        "secret://env/REVLINE_SECRET_STRIPE_SIGNING",
         "whsec_0123456789",
         "whsec_",
         "stands here in clear",
@@ -230,12 +235,12 @@ WRONG = [
         "    apiKey: abc\n    baseUrl:",
         "apiKey",
         "looks like a secret",
-        "move it to secrets",
+        "among the connection's secrets",
     ),
     case(
         "a secret outside the folder",
         "20-connections.yaml",
-        "secret://env/REVLINE_STRIPE_SIGNING_SECRET",
+        "secret://env/REVLINE_SECRET_STRIPE_SIGNING",
         "secret://file/../../etc/shadow",
         "etc/shadow",
         "malformed",
@@ -377,7 +382,7 @@ entries:
 
 def test_one_stripe_account_of_two_entities_is_an_error() -> None:
     other = document("LegalEntity", "acme-uk", "title: Acme Ltd\nfunctionalCurrency: GBP\ntimeZone: Europe/London")
-    stripe = "connector: stripe\nentity: acme-uk\nsecrets: {webhookSigningSecret: secret://env/REVLINE_STRIPE_SIGNING_SECRET}"
+    stripe = "connector: stripe\nentity: acme-uk\nsecrets: {webhookSigningSecret: secret://env/REVLINE_SECRET_STRIPE_SIGNING}"
     error = only(starter_with(extra=f"{other}---\n{document('Connection', 'stripe-zz', stripe)}"))
     assert "stripe-us (entity acme-us) and stripe-zz (entity acme-uk) are the same stripe account" in error.detail
     assert error.pointer == "99-extra.yaml:15"
@@ -427,6 +432,17 @@ def test_what_is_no_configuration_is_refused_whole_and_nothing_is_constructed(
     loaded = folder_of(tmp_path, text)
     assert loaded.documents == ()
     assert any(detail in each.detail for each in loaded.errors), loaded.errors
+
+
+@pytest.mark.parametrize("text", ["\\0", "\\ud800", "\\x1b[31m", "\\x7f"])
+@pytest.mark.parametrize("place", ["title: {}", "dimensions: {{{}: a}}", "dimensions: {{a: {}}}"])
+def test_characters_that_cannot_be_kept_or_shown_are_refused(place: str, text: str) -> None:
+    spec = place.format(f'"{text}"')
+    if "title" not in place:
+        spec += "\ntitle: Acme Ltd"
+    spec += "\nfunctionalCurrency: GBP\ntimeZone: Europe/London"
+    error = only(starter_with(extra=document("LegalEntity", "acme-uk", spec)))
+    assert "control character" in error.detail
 
 
 def test_a_document_without_its_parts_names_each_missing_one(tmp_path: Path) -> None:
@@ -484,3 +500,27 @@ def test_a_kind_is_registered_once() -> None:
     found.register(KindType(name="Tenant", spec_type=Tenant, tenant_scoped=False))
     with pytest.raises(ValueError, match="registered twice"):
         found.register(KindType(name="Other", spec_type=Tenant))
+
+
+STARTER = {path.name: path.read_text() for path in sorted(example_folder().glob("*.yaml"))}
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_file_is_told_or_read_and_never_breaks_the_loader(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(STARTER)))
+    text = STARTER[name]
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 60)))
+    damaged = (
+        text[:start]
+        + data.draw(st.sampled_from(["", "[", "{", ": ", "- ", "'", "\t", "&a ", "\n  x: 1\n", "\0"]))
+        + text[end:]
+    )
+    with tempfile.TemporaryDirectory() as place:
+        for other, content in {**STARTER, name: damaged}.items():
+            (Path(place) / other).write_text(content)
+        loaded = load_folder(Path(place), registry())
+    assert all(re.fullmatch(r"[\w.-]+:[1-9][0-9]*", error.pointer) for error in loaded.errors)
+    assert all(error.detail for error in loaded.errors)
+    assert loaded.errors or len(loaded.documents) >= 1

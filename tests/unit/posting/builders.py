@@ -1,4 +1,4 @@
-"""What posting's tests are made of: the registry of kinds, the starter configuration's books, and events in few words."""
+"""What posting's tests are made of: the starter configuration's books, and events in few words."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
+from revline.app.kinds import registry
 from revline.core.canonical import DiscountAmount, InvoiceLine, TaxAmount
 from revline.core.events import (
     AccountingEvent,
@@ -23,43 +24,15 @@ from revline.core.events import (
 from revline.core.ids import SourceObject, event_id
 from revline.core.journal import JournalEntry
 from revline.core.problem import Problem
-from revline.delivery.kinds import Mapping as MappingKind
-from revline.delivery.kinds import check_mapping
 from revline.examples import example_folder
 from revline.platform.config.documents import Configuration
 from revline.platform.config.loader import Loaded, load_folder
-from revline.platform.config.registry import KindType, Registry
-from revline.platform.tenancy.kinds import (
-    Connection,
-    LegalEntity,
-    Tenant,
-    check_connection,
-    check_entity,
-    check_tenant,
-)
-from revline.subledger.posting.checks import check_book, check_period_policy, check_rates
-from revline.subledger.posting.kinds import Book, PeriodPolicy, PostingRule, RateTable
-from revline.subledger.posting.rulechecks import check_rule
 from revline.subledger.posting.setup import BookSetup, PostingSetup, compile_setup
 
 TENANT = "acme"
 ZERO = Decimal(0)
 CUSTOMER = SourceObject(connection="stripe-us", kind="customer", outside_id="cus_1")
 KINDS = {"processor_fee": "balance_transaction"}
-
-
-def registry() -> Registry:
-    """Every kind there is."""
-    found = Registry()
-    found.register(KindType(name="Tenant", spec_type=Tenant, tenant_scoped=False, check=check_tenant))
-    found.register(KindType(name="LegalEntity", spec_type=LegalEntity, check=check_entity))
-    found.register(KindType(name="Connection", spec_type=Connection, check=check_connection))
-    found.register(KindType(name="Book", spec_type=Book, check=check_book))
-    found.register(KindType(name="PostingRule", spec_type=PostingRule, check=check_rule))
-    found.register(KindType(name="RateTable", spec_type=RateTable, check=check_rates))
-    found.register(KindType(name="PeriodPolicy", spec_type=PeriodPolicy, check=check_period_policy))
-    found.register(KindType(name="Mapping", spec_type=MappingKind, check=check_mapping))
-    return found
 
 
 def starter_with(changes: Mapping[str, tuple[str, str]] | None = None, extra: str = "") -> Loaded:

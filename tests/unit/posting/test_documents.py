@@ -21,7 +21,7 @@ from revline.core.documents import (
 )
 from revline.core.events import AccountingEvent, AppliedPayment, EventKind
 from revline.core.hashing import canonical_bytes
-from revline.core.ids import SourceObject, reversal_id, root_id
+from revline.core.ids import SourceObject, rebooked_id, reversal_id, root_id
 from revline.core.journal import JournalEntry
 from revline.core.problem import Problem
 from revline.subledger.posting.documents import customer_document, customer_document_id, documents_of
@@ -141,6 +141,22 @@ def test_an_application_waits_for_invoice_and_payment_it_finds_by_their_identity
     assert applied.rank is Rank.APPLICATION
     assert applied.lane_key == applied.document_id
     assert set(applied.predecessors) == {issued.document_id, received.document_id}
+
+
+def test_an_application_names_the_document_of_the_invoice_as_it_was_booked_again() -> None:
+    happened = event(EventKind.INVOICE_ISSUED, SOLD, day=DAY)
+    again = msgspec.structs.replace(happened, event_id=rebooked_id(reversal=reversal_id(reversed_id=happened.event_id)))
+    issued, _ = only(again)
+    payload = AppliedPayment(invoice=INVOICE, payment=PAYMENT, amount=Decimal("144.00"))
+    documents = documents_of(
+        tenant=TENANT,
+        event=event(EventKind.PAYMENT_APPLIED, payload, day=DAY, root="invoice"),
+        journal=None,
+        book=starter_book(),
+        invoice_event=again.event_id,
+    )
+    assert isinstance(documents, tuple)
+    assert issued.document_id in documents[0].predecessors
 
 
 def test_a_native_payment_moves_money_from_the_receivable_to_clearing() -> None:

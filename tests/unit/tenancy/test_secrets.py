@@ -22,10 +22,12 @@ def resolver(tmp_path: Path) -> SecretResolver:
     (folder / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "outside").write_text("not yours")
     (folder / "link").symlink_to(tmp_path / "outside")
-    return SecretResolver(folder=folder, environment={"REVLINE_TOKEN": CANARY, "EMPTY": ""})
+    return SecretResolver(
+        folder=folder, environment={"REVLINE_SECRET_TOKEN": CANARY, "EMPTY": "", "REVLINE_DSN": "not yours"}
+    )
 
 
-@pytest.mark.parametrize("reference", ["secret://env/REVLINE_TOKEN", "secret://file/erp/token"])
+@pytest.mark.parametrize("reference", ["secret://env/REVLINE_SECRET_TOKEN", "secret://file/erp/token"])
 def test_a_reference_leads_to_its_value(resolver: SecretResolver, reference: str) -> None:
     secret = resolver.resolve(reference)
     assert isinstance(secret, Secret)
@@ -39,6 +41,7 @@ def test_a_reference_leads_to_its_value(resolver: SecretResolver, reference: str
     [
         "secret://env/MISSING",
         "secret://env/EMPTY",
+        "secret://env/REVLINE_DSN",
         "secret://file/missing",
         "secret://file/empty",
         "secret://file/binary",
@@ -65,7 +68,7 @@ def test_without_a_folder_no_file_is_read() -> None:
 
 
 def test_a_secret_is_not_printed_formatted_or_pickled(resolver: SecretResolver) -> None:
-    secrets = resolver.resolve_all({"token": "secret://env/REVLINE_TOKEN"})
+    secrets = resolver.resolve_all({"token": "secret://env/REVLINE_SECRET_TOKEN"})
     assert isinstance(secrets, dict)
     secret = secrets["token"]
     shown = [repr(secret), str(secret), f"{secret}", f"{secret:>40}", repr(secrets), repr([secret])]
@@ -75,5 +78,5 @@ def test_a_secret_is_not_printed_formatted_or_pickled(resolver: SecretResolver) 
 
 
 def test_one_missing_secret_of_a_connection_is_a_problem(resolver: SecretResolver) -> None:
-    found = resolver.resolve_all({"a": "secret://env/REVLINE_TOKEN", "b": "secret://env/MISSING"})
+    found = resolver.resolve_all({"a": "secret://env/REVLINE_SECRET_TOKEN", "b": "secret://env/MISSING"})
     assert isinstance(found, Problem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
+import unicodedata
 from collections.abc import Mapping
 from datetime import date
 from enum import Enum
@@ -46,6 +47,8 @@ class Reader:
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 return self.fail(key, "a key is plain text")
+            if not _can_be_kept(key.value):
+                return self.fail(key, "the key holds a control character", "plain text")
             if key.value in found:
                 self.fail(key, f"{key.value} stands here twice", "it once; the first stands above")
                 continue
@@ -118,6 +121,8 @@ class Reader:
         if not isinstance(node, ScalarNode):
             return self.fail(node, f"{path} is one value", f"{name}: {_example(kind)}")
         text, plain = str(node.value), kind_of(node)
+        if not _can_be_kept(text):
+            return self.fail(node, f"{path} holds a control character", "plain text")
         if kind is Amount:
             amount = parse_amount(text)
             if plain != "str" or isinstance(amount, Problem):
@@ -148,7 +153,7 @@ class Reader:
             return date.fromisoformat(text)
         except ValueError:
             name = path.rsplit(".", 1)[-1]
-            return self.fail(node, f"{path} is a day; {text!r} is none", f"{name}: 2026-01-31 (year-month-day)")
+            return self.fail(node, f"{path} is a day; {text[:80]!r} is none", f"{name}: 2026-01-31 (year-month-day)")
 
     def _choice(self, node: Node, text: str, kind: type[Enum], path: str) -> Any:
         values = [str(member.value) for member in kind]
@@ -157,7 +162,12 @@ class Reader:
         near = difflib.get_close_matches(text, values, n=1, cutoff=0.5)
         name = path.rsplit(".", 1)[-1]
         instead = f"{name}: {near[0]}" if near else f"one of: {', '.join(values)}"
-        return self.fail(node, f"{path} can't be {text!r}", instead)
+        return self.fail(node, f"{path} can't be {text[:80]!r}", instead)
+
+
+def _can_be_kept(text: str) -> bool:
+    """No control character but line breaks and tabs, and no half of a surrogate pair: neither can be stored or shown safely."""
+    return all(character in "\n\t" or unicodedata.category(character) not in {"Cc", "Cs"} for character in text)
 
 
 def _example(kind: Any) -> str:

@@ -134,16 +134,20 @@ def _secret_errors(spec: Connection) -> list[FieldError]:
         for key, value in spec.secrets.items()
         if not SECRET_REFERENCE.match(value) or ".." in value
     ]
-    found.extend(
+    return [*found, *secret_settings(spec.settings)]
+
+
+def secret_settings(settings: Mapping[str, str]) -> list[FieldError]:
+    """Settings that look like secrets in clear, by their name or their value."""
+    return [
         FieldError(
             pointer=f"spec.settings.{key}",
             detail=f"the setting {key} looks like a secret",
-            instead=f"move it to secrets as {key}: secret://env/NAME",
+            instead=f"among the connection's secrets, {key}: secret://env/NAME",
         )
-        for key, value in spec.settings.items()
+        for key, value in settings.items()
         if value and (SECRET_SETTING.search(key) or SECRET_IN_CLEAR.search(value))
-    )
-    return found
+    ]
 
 
 def _shared_account_errors(name: str, spec: Connection, others: Specs) -> list[FieldError]:

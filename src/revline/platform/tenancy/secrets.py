@@ -46,7 +46,8 @@ class SecretResolver:
     """Finds secrets where their references point.
 
     folder: the only place secret://file/ reads from, None when there is none. environment: where secret://env/ looks; the
-    process's own by default.
+    process's own by default; Revline's own settings (REVLINE_ but not REVLINE_SECRET_) are out of reach there, so that no
+    connection can be configured to send them somewhere.
     """
 
     def __init__(self, *, folder: Path | None, environment: Mapping[str, str] | None = None) -> None:
@@ -58,6 +59,8 @@ class SecretResolver:
         if not SECRET_REFERENCE.match(reference):
             return _missing("the reference is malformed", field="")
         kind, name = reference.removeprefix("secret://").split("/", 1)
+        if kind == "env" and name.startswith("REVLINE_") and not name.startswith("REVLINE_SECRET_"):
+            return _missing(f"{name} is a setting of Revline, not a connection's secret", field=reference)
         if kind == "env":
             value = self._environment.get(name)
             return Secret(value) if value else _missing(f"the environment has no {name}", field=reference)

@@ -64,6 +64,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     book: BookSetup
     journal: JournalEntry | None
     undone: str
+    invoice_event: str
 
 
 def documents_of(
@@ -73,13 +74,15 @@ def documents_of(
     journal: JournalEntry | None,
     book: BookSetup,
     mirrored_kind: EventKind | None = None,
+    invoice_event: str = "",
 ) -> tuple[Document, ...] | Problem:
     """The documents of an event in a book: none under the policy none or when nothing moves, else one.
 
     native: the ERP's own document, which must come to `journal`; otherwise the journal itself. An application names the
     documents of the first booking of its invoice and payment, so it needs no row of another root. A document waits for the
     customer it names and for what it undoes. mirrored_kind: kind of the event whose journal `journal.reverses` is, when it is
-    not the one in `events.MIRRORS` (a reversal undoes an event of its own kind, which is the default).
+    not the one in `events.MIRRORS` (a reversal undoes an event of its own kind, which is the default). invoice_event: for an
+    application, the event the invoice stands by now when it was booked again; the first booking by default.
     """
     maker = book.maker(event.kind)
     if maker is Maker.NONE or not book.erp or (event.kind is not EventKind.PAYMENT_APPLIED and not _moves(journal)):
@@ -92,7 +95,7 @@ def documents_of(
             document_kind=document_kind(kind=original, reversal=False, book=book),
             connection=book.erp,
         )
-    place = _Place(tenant=tenant, event=event, book=book, journal=journal, undone=undone)
+    place = _Place(tenant=tenant, event=event, book=book, journal=journal, undone=undone, invoice_event=invoice_event)
     kind = document_kind(kind=event.kind, reversal=bool(event.reverses), book=book)
     match kind:
         case DocumentKind.APPLICATION:
@@ -333,21 +336,20 @@ def _application(place: _Place) -> Document:
     payload = place.event.payload
     if not isinstance(payload, AppliedPayment):
         raise TypeError("an application is made of an applied payment")
+    tenant, book = place.tenant, place.book
     invoice = first_document_id(
-        tenant=place.tenant, source=payload.invoice, kind=EventKind.INVOICE_ISSUED, book=place.book
+        tenant=tenant, source=payload.invoice, kind=EventKind.INVOICE_ISSUED, book=book, event=place.invoice_event
     )
-    payment = first_document_id(
-        tenant=place.tenant, source=payload.payment, kind=EventKind.PAYMENT_RECEIVED, book=place.book
-    )
+    payment = first_document_id(tenant=tenant, source=payload.payment, kind=EventKind.PAYMENT_RECEIVED, book=book)
     content = ApplicationContent(invoice_document=invoice, payment_document=payment, amount=payload.amount)
     return _document(place, DocumentKind.APPLICATION, content, payload.amount, (invoice, payment))
 
 
-def first_document_id(*, tenant: str, source: SourceObject, kind: EventKind, book: BookSetup) -> str:
-    """The id of the document that the first booking of an object's event makes in a book, known before it is made."""
-    event = event_id(tenant=tenant, source=source, event_kind=kind.value, ordinal=0)
+def first_document_id(*, tenant: str, source: SourceObject, kind: EventKind, book: BookSetup, event: str = "") -> str:
+    """The id of the document that an object's event makes in a book, known before it is made. event: "" for the first booking."""
+    booked = event or event_id(tenant=tenant, source=source, event_kind=kind.value, ordinal=0)
     return document_id(
-        subject=journal_id(event=event, book=book.name),
+        subject=journal_id(event=booked, book=book.name),
         document_kind=document_kind(kind=kind, reversal=False, book=book),
         connection=book.erp,
     )
