@@ -14,8 +14,9 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from revline.core.ids import uuid7
 from revline.core.problem import ProblemError
+from revline.doors.api.description import COMPONENTS, KEY_SCHEME
 from revline.doors.api.events import EventsRoute, events_handler
-from revline.doors.api.guards import PERMISSION, PUBLIC, Guard, Threads
+from revline.doors.api.guards import PERMISSION, PUBLIC, Threads, make_guard
 from revline.doors.api.health import health_handlers
 from revline.doors.api.listings import ListRoute, list_handler
 from revline.doors.api.ports import ApiPorts
@@ -77,6 +78,7 @@ def create_app(ports: ApiPorts) -> Api:
     answers = ExceptionAnswers(ports.problem_base)
     routes = Router(
         path="/v1",
+        guards=[make_guard(ports=ports, threads=threads)],
         route_handlers=[
             events_handler(EventsRoute(ports=ports, threads=threads)),
             webhook_handler(WebhookRoute(ports=ports, threads=threads)),
@@ -90,7 +92,6 @@ def create_app(ports: ApiPorts) -> Api:
     )
     litestar = Litestar(
         route_handlers=[*health_handlers(ports=ports, threads=threads), routes],
-        guards=[Guard(ports=ports, threads=threads)],
         exception_handlers={
             ProblemError: answers.of_problem,
             HTTPException: answers.of_http,
@@ -102,6 +103,8 @@ def create_app(ports: ApiPorts) -> Api:
             version="1",
             description="Facts in, documents out. Errors are RFC 9457 problem documents.",
             path=OPENAPI_PATH,
+            components=COMPONENTS,
+            security=[{KEY_SCHEME: []}],
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
             use_handler_docstrings=False,
         ),

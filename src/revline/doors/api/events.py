@@ -13,6 +13,7 @@ from litestar.params import FromQuery, HeaderParameter
 from revline.connectors.direct.cloudevents import BATCH_CONTENT_TYPE, CONTENT_TYPE
 from revline.core.exact_json import parse
 from revline.core.problem import Mender, Problem, ProblemError, Retryable, define, problem
+from revline.doors.api.description import EventsOperation
 from revline.doors.api.guards import PERMISSION, Threads, principal_of
 from revline.doors.api.ports import ApiPorts
 from revline.doors.api.problems import correlation_of, problem_body
@@ -177,6 +178,7 @@ def events_handler(route: EventsRoute) -> Any:
         status_code=200,
         opt={PERMISSION: Permission.SEND_EVENTS},
         operation_id="sendEvents",
+        operation_class=EventsOperation,
         summary="Send business events",
         description=(
             f"CloudEvents 1.0 in structured JSON: one as `{CONTENT_TYPE}` or up to 500 as `{BATCH_CONTENT_TYPE}`. A batch "

@@ -10,6 +10,7 @@ from anyio import CapacityLimiter, to_thread
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Guard
 
 from revline.core.problem import Problem, ProblemError, problem
 from revline.doors.api.ports import ApiPorts
@@ -32,31 +33,27 @@ class Threads:
         return await to_thread.run_sync(work, limiter=self._limiter)
 
 
-class Guard:
-    """The guard of all routes."""
+def make_guard(*, ports: ApiPorts, threads: Threads) -> Guard:
+    """The guard of all routes under /v1. It raises `access.key_unknown`, `access.tenant_closed` or `access.forbidden`."""
 
-    def __init__(self, *, ports: ApiPorts, threads: Threads) -> None:
-        self._ports = ports
-        self._threads = threads
+    def principal(authorization: str | None) -> Principal:
+        found = ports.access.verify(authorization=authorization)
+        if isinstance(found, Problem):
+            raise ProblemError(found)
+        if not ports.tenant_active(found.tenant_id):
+            raise ProblemError(problem("access.tenant_closed", "the key's tenant is not active"))
+        return found
 
-    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Raises `access.key_unknown`, `access.tenant_closed` or `access.forbidden`."""
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         wanted = handler.opt.get(PERMISSION)
         if wanted == PUBLIC:
             return
-        principal = await self._threads.run(partial(self._principal, connection.headers.get("authorization")))
-        if not isinstance(wanted, Permission) or not principal.may(wanted):
-            detail = f"a key of the role {principal.role.value} may not do this"
-            raise ProblemError(problem("access.forbidden", detail))
-        connection.state[PRINCIPAL] = principal
+        who = await threads.run(partial(principal, connection.headers.get("authorization")))
+        if not isinstance(wanted, Permission) or not who.may(wanted):
+            raise ProblemError(problem("access.forbidden", f"a key of the role {who.role.value} may not do this"))
+        connection.state[PRINCIPAL] = who
 
-    def _principal(self, authorization: str | None) -> Principal:
-        found = self._ports.access.verify(authorization=authorization)
-        if isinstance(found, Problem):
-            raise ProblemError(found)
-        if not self._ports.tenant_active(found.tenant_id):
-            raise ProblemError(problem("access.tenant_closed", "the key's tenant is not active"))
-        return found
+    return guard
 
 
 def principal_of(request: Request[Any, Any, Any]) -> Principal:

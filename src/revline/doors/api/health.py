@@ -10,6 +10,7 @@ from litestar import Response, get
 from sqlalchemy import text
 
 from revline.core.problem import FieldError, ProblemError, problem
+from revline.doors.api.description import PublicOperation
 from revline.doors.api.guards import PERMISSION, PUBLIC, Threads
 from revline.doors.api.ports import ApiPorts
 from revline.platform.store.engine import Database
@@ -25,11 +26,25 @@ class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
 def health_handlers(*, ports: ApiPorts, threads: Threads) -> list[Any]:
     """The two probes."""
 
-    @get("/livez", opt={PERMISSION: PUBLIC}, operation_id="live", summary="Is the process alive", tags=["health"])
+    @get(
+        "/livez",
+        opt={PERMISSION: PUBLIC},
+        operation_id="live",
+        operation_class=PublicOperation,
+        summary="Is the process alive",
+        tags=["health"],
+    )
     async def live() -> HealthAnswer:
         return HealthAnswer(status="alive")
 
-    @get("/readyz", opt={PERMISSION: PUBLIC}, operation_id="ready", summary="Can it serve", tags=["health"])
+    @get(
+        "/readyz",
+        opt={PERMISSION: PUBLIC},
+        operation_id="ready",
+        operation_class=PublicOperation,
+        summary="Can it serve",
+        tags=["health"],
+    )
     async def ready() -> Response[HealthAnswer]:
         missing = tuple(await threads.run(ports.ready))
         if missing:

@@ -12,6 +12,7 @@ from litestar.params import FromQuery, QueryParameter
 from revline.core.hashing import plain
 from revline.core.problem import Problem, ProblemError, problem
 from revline.doors.api.cursors import make_cursor, read_cursor
+from revline.doors.api.description import ProblemOperation
 from revline.doors.api.guards import PERMISSION, Threads, principal_of
 from revline.doors.api.ports import ApiPorts, Key, Listing
 from revline.intake import queries
@@ -61,9 +62,10 @@ class ListRoute:
         )
 
     def _filters(self, request: Request[Any, Any, Any]) -> dict[str, str]:
-        given = [(name, value) for name, value in request.query_params.multi_items() if name not in {"limit", "cursor"}]
+        everything = list(request.query_params.multi_items())
+        given = [(name, value) for name, value in everything if name not in {"limit", "cursor"}]
         unknown = sorted({name[:40] for name, _ in given} - self._listing.filters)
-        if unknown or len({name for name, _ in given}) != len(given):
+        if unknown or len({name for name, _ in everything}) != len(everything):
             known = ", ".join(sorted({"limit", "cursor", *self._listing.filters}))
             detail = f"unknown or repeated parameters; this list takes {known}"
             raise ProblemError(problem("http.request_invalid", detail, field=unknown[0] if unknown else ""))
@@ -80,6 +82,7 @@ def list_handler(route: ListRoute, *, filters: frozenset[str]) -> Any:
         f"/{route.name}",
         opt={PERMISSION: Permission.READ},
         operation_id=f"list{route.name.capitalize()}",
+        operation_class=ProblemOperation,
         summary=f"List {route.name}",
         description=f"At most 1000 a page; opaque cursors, stable while rows are added.{taken}",
         tags=["read"],

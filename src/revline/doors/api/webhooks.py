@@ -10,6 +10,7 @@ from litestar import Request, Response, post
 from litestar.params import FromPath
 
 from revline.core.problem import ProblemError, problem
+from revline.doors.api.description import WebhookOperation
 from revline.doors.api.guards import PERMISSION, PUBLIC, Threads
 from revline.doors.api.ports import ApiPorts
 from revline.intake.values import Channel, Input, Outcome, Verdict, WhenUnreadable
@@ -68,6 +69,7 @@ def webhook_handler(route: WebhookRoute) -> Any:
         status_code=200,
         opt={PERMISSION: PUBLIC},
         operation_id="takeWebhook",
+        operation_class=WebhookOperation,
         summary="Take a source's webhook",
         description=(
             "The path is unguessable and belongs to one connection. A wrong path and a wrong signature answer alike. A proved "
