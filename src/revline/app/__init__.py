@@ -1,1 +1,59 @@
 """The only place that wires things together: settings to databases, configuration to connectors, rooms to doors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from revline.app import processes
+from revline.app.kinds import registry
+from revline.app.runtime import open_runtime
+from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.doors.cli.context import Program
+from revline.doors.cli.main import build
+from revline.doors.cli.output import say_problem
+from revline.doors.services import Services
+from revline.examples import write_example
+from revline.platform.settings import Settings, load
+from revline.sim.demo.run import run as run_demo
+
+define(
+    code="configuration.folder_taken",
+    title="The folder is not empty",
+    status=409,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.SENDER,
+    remedy="Name another folder.",
+)
+
+
+def main() -> None:
+    """The `revline` command."""
+    settings = load(environment=os.environ)
+    if isinstance(settings, Problem):
+        say_problem(settings)
+        sys.exit(1)
+    program = Program(
+        services=partial(_services, settings),
+        up=partial(processes.up, settings),
+        worker=partial(processes.run_worker, settings),
+        serve=partial(processes.run_server, settings),
+        upgrade=partial(processes.upgrade, settings),
+        demo=run_demo,
+        starter=_starter,
+    )
+    build(program=program, registry=registry())()
+
+
+def _services(settings: Settings) -> Services | Problem:
+    runtime = open_runtime(settings)
+    return runtime if isinstance(runtime, Problem) else runtime.services
+
+
+def _starter(folder: Path) -> tuple[str, ...] | Problem:
+    try:
+        return tuple(path.name for path in write_example(target=folder))
+    except FileExistsError as error:
+        return problem("configuration.folder_taken", str(error))

@@ -232,7 +232,7 @@ class Directory:
     def _connector(self, tenant_id: str, name: str, digest: str, spec: Connection) -> ErpConnector | Problem:
         key = (tenant_id, name, digest)
         if key not in self._connectors:
-            factory = _entry(CONNECTORS, spec.connector)
+            factory = entry_of(CONNECTORS, spec.connector)
             secrets = self._secrets.resolve_all(spec.secrets)
             if isinstance(secrets, Problem):
                 return secrets
@@ -249,7 +249,7 @@ class Directory:
 
     def _source(self, connector: str) -> SourceConnector | None:
         if connector not in self._sources:
-            factory = _entry(SOURCES, connector)
+            factory = entry_of(SOURCES, connector)
             if factory is None:
                 return None
             self._sources[connector] = factory()
@@ -268,6 +268,7 @@ def pool_id(*, tenant_id: str, name: str, pool: str) -> str:
     return derived_id("pool", pool) if pool else derived_id("pool", tenant_id, name)
 
 
-def _entry(group: str, name: str) -> Callable[..., Any] | None:
+def entry_of(group: str, name: str) -> Callable[..., Any] | None:
+    """The factory an installed connector registers under a group and name, or None."""
     found = entry_points(group=group, name=name)
     return next(iter(found)).load() if found else None

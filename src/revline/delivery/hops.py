@@ -21,13 +21,11 @@ class DeliveryHops:
             case "journal":
                 found = queries.documents_of(connection, tenant_id=tenant_id, journal_ids=[reference.record_id])
                 return [_sent(reference, document) for document, _, _ in found]
-            case "root":
-                documents = queries.master_documents_of(connection, tenant_id=tenant_id, root_id=reference.record_id)
-                return [_sent(reference, document) for document in documents]
             case "document":
                 return self._of_document(connection, tenant_id, reference)
             case "erp_record":
-                owner = queries.document_of_record(connection, tenant_id=tenant_id, reference=reference.record_id)
+                record = queries.record_of(connection, tenant_id=tenant_id, reference=reference.record_id)
+                owner = "" if record is None else str(record["document_id"] or "")
                 return [Hop(source=_document(owner), derived=reference, relation="is held as")] if owner else ()
         return ()
 
@@ -72,9 +70,6 @@ class DeliveryHops:
         elif delivery.event_id:
             event = Reference(kind="accounting_event", record_id=delivery.event_id)
             found.append(_sent(event, delivery.document_id))
-        else:
-            root = queries.root_of_master(connection, tenant_id=tenant_id, document_id=delivery.document_id)
-            found += [_sent(Reference(kind="root", record_id=root), delivery.document_id)] if root else []
         found += [
             Hop(source=_document(other), derived=reference, relation="comes before")
             for other in shown.predecessors[:HOP_MEMBERS_MAX]

@@ -157,6 +157,21 @@ def documents_of(
     return tuple((row.document_id, row.event_id, row.journal_id) for row in connection.execute(statement))
 
 
+def record_of(connection: Connection, *, tenant_id: str, reference: str) -> Mapping[str, Any] | None:
+    """A far-side record by its reference "connection/kind/id", as its table names the columns; None when it isn't known."""
+    parts = reference.split("/", 2)
+    if len(parts) != 3:
+        return None
+    statement = select(erp_record).where(
+        erp_record.c.tenant_id == tenant_id,
+        erp_record.c.connection == parts[0],
+        erp_record.c.record_kind == parts[1],
+        erp_record.c.erp_id == parts[2],
+    )
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else {str(name): value for name, value in row.items()}
+
+
 def states_of(connection: Connection, *, tenant_id: str, document_ids: Sequence[str]) -> Mapping[str, str]:
     """State by document id, of those that are there."""
     table = document_state

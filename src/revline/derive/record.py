@@ -27,6 +27,8 @@ from revline.subledger.posting import record as posting
 from revline.subledger.receivables import record as receivables
 
 ROOT_SUBJECT: Final = "root"
+MASTER_NAME: Final = "root_id"
+"""The name by which a master document is found from the root it is made of."""
 
 
 def awaited_of(need: Need, root: SourceObject) -> Awaited:
@@ -57,6 +59,14 @@ class Writer:
                 self._write_booking(booking, configuration)
                 documents.extend(booking.documents)
             documents.extend(plan.masters)
+            for master in plan.masters:
+                add_names(
+                    self._unit,
+                    tenant_id=self._tenant_id,
+                    names=[Name(kind=MASTER_NAME, value=root_id)],
+                    record_kind="document",
+                    record_id=master.document_id,
+                )
             self._write_awaited(root_id, plan, known[root_id].root)
             for entry in plan.dispositions:
                 self._write_disposition(root_id, entry, before)

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-import structlog
 from sqlalchemy import Connection
 
 from revline.core.clock import Clock
@@ -23,6 +22,7 @@ from revline.derive.ports import Configurations, DeriveConfiguration
 from revline.derive.record import awaited_of
 from revline.derive.roots import rule_of
 from revline.intake import queries as fact_log
+from revline.platform.logs import log
 from revline.platform.store.engine import Database
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
@@ -42,8 +42,6 @@ LANE_KIND: Final = "derive"
 ROOTS_PER_UNIT: Final = 50
 AWAITED_LIMIT: Final = timedelta(days=3)
 """How long a root waits for a record others refer to before people are told."""
-
-log = structlog.get_logger("revline.derive")
 
 
 class DeriveResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +80,9 @@ class Derive:
     def _batch(self, tenant_id: str, lanes: Sequence[ClaimedLane], claimed_at: datetime) -> int:
         try:
             return self._unit(tenant_id, lanes, claimed_at)
-        except Exception:
+        except Exception:  # noqa: BLE001 - one root must not stop its neighbours; alone it is parked with a case
             if len(lanes) == 1:
-                log.exception("derive_failed", tenant_id=tenant_id, root_id=lanes[0].lane_id)
+                log().exception("derive.root_failed", tenant_id=tenant_id, root_id=lanes[0].lane_id)
                 self._give_up(tenant_id, lanes[0], claimed_at)
                 return 0
         return sum(self._batch(tenant_id, [lane], claimed_at) for lane in lanes)

@@ -103,4 +103,6 @@ def _cell(value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return value is not None and not isinstance(value, (str, bool)) and str(value).lstrip("-").replace(".", "").isdigit()
+    return (
+        value is not None and not isinstance(value, (str, bool)) and str(value).lstrip("-").replace(".", "").isdigit()
+    )

@@ -1,0 +1,240 @@
+"""What the long-running commands do: the embedded database, the worker, the server, migrations."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from revline import __version__
+from revline.app.directory import SOURCES, Directory, entry_of
+from revline.app.runtime import Runtime, dsn_of, embedded, open_runtime
+from revline.app.worker import Worker, new_owner
+from revline.core.hashing import plain
+from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
+from revline.delivery import queries as deliveries
+from revline.doors.api.app import create_app
+from revline.doors.api.ports import ApiLimits, ApiPorts, Key, Listing
+from revline.doors.api.server import serve as serve_app
+from revline.doors.cli.output import say, say_problem
+from revline.intake import queries as fact_log
+from revline.platform.cases import queries as cases
+from revline.platform.logs import configure
+from revline.platform.settings import Settings
+from revline.platform.store import migrate
+from revline.platform.store.embedded import EmbeddedServerError
+from revline.platform.store.engine import Database
+from revline.platform.tenancy import queries as tenancy
+from revline.platform.work import queries as work
+
+EPOCH: Final = 1
+"""The cell's epoch: raised by a restore, which does not exist yet."""
+CURSOR_KEY_FILE: Final = "cursor.key"
+
+define(
+    code="database.behind",
+    title="The database's schema is older than this program",
+    status=503,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.OPERATOR,
+    remedy="Run `revline db upgrade` (or `revline up` for the embedded server).",
+)
+
+
+def up(settings: Settings, once: bool) -> int:  # noqa: FBT001 - one command's flag
+    """Start the embedded server, migrate, keep it until a signal."""
+    server = embedded(settings)
+    try:
+        owner = server.start()
+        state = migrate.upgrade(owner_dsn=server.dsn("revline_owner"))
+    except EmbeddedServerError as error:
+        say_problem(problem("database.unreachable", str(error).partition("\n")[0]))
+        return 1
+    say(f"PostgreSQL runs, schema at {state.current}" + ("" if owner else " (another process owns it)"))
+    if owner and not once:
+        stop = threading.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: stop.set())
+        say("Press Ctrl-C to stop it.")
+        stop.wait()
+    server.stop()
+    return 0
+
+
+def upgrade(settings: Settings, check: bool) -> Problem | str:  # noqa: FBT001 - one command's flag
+    """Migrate as the owner, or only say where the schema stands."""
+    dsn = dsn_of(settings, "revline_app" if check else "revline_owner")
+    if isinstance(dsn, Problem):
+        return dsn
+    state = migrate.check(dsn=dsn) if check else migrate.upgrade(owner_dsn=dsn)
+    if not state.is_current:
+        return problem("database.behind", f"the schema is at {state.current or 'nothing'}, newest is {state.head}")
+    return f"the schema is at {state.current}"
+
+
+def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - one command's flag
+    """Derive and deliver until a signal, or until nothing is left to do."""
+    configure(stream=sys.stderr, level=settings.log_level)
+    runtime = open_runtime(settings)
+    if isinstance(runtime, Problem):
+        say_problem(runtime)
+        return 1
+    owner = new_owner(host=os.uname().nodename, process_id=os.getpid(), started=runtime.clock.now().isoformat())
+    worker = Worker(
+        database=runtime.database,
+        directory=runtime.directory,
+        intake=runtime.intake,
+        clock=runtime.clock,
+        owner=owner,
+        epoch=EPOCH,
+        version=__version__,
+    )
+    asyncio.run(worker.run(until=partial(_idle, runtime.database) if until_idle else None))
+    runtime.database.dispose()
+    return 0
+
+
+def _idle(database: Database) -> bool:
+    """Nothing is due, owned or waiting for its time; parked lanes wait for a person and count as idle."""
+    with database.control() as connection:
+        return all(count.parked_code for count in work.counts(connection))
+
+
+def run_server(settings: Settings) -> int:
+    """Serve the API until a signal."""
+    configure(stream=sys.stderr, level=settings.log_level)
+    runtime = open_runtime(settings)
+    if isinstance(runtime, Problem):
+        say_problem(runtime)
+        return 1
+    ports = api_ports(runtime)
+    serve_app(
+        lambda: create_app(ports),
+        host=settings.host,
+        port=settings.port,
+        drain_seconds=settings.drain_seconds,
+        public=settings.production,
+        on_started=lambda port: say(f"serving on http://{settings.host}:{port}"),
+    )
+    runtime.services.close()
+    return 0
+
+
+def api_ports(runtime: Runtime) -> ApiPorts:
+    """What the API calls, wired."""
+    settings, services = runtime.settings, runtime.services
+    return ApiPorts(
+        intake=services.intake,
+        access=services.access,
+        addresses=services.addresses,
+        channels=services.channels,
+        clock=services.clock,
+        random_bytes=os.urandom,
+        decoy=_decoy(runtime.directory),
+        tenant_active=partial(_tenant_active, runtime.database),
+        ready=partial(_not_ready, settings, runtime.database),
+        listings={
+            "facts": Listing(page=partial(_facts, runtime.database), filters=frozenset({"kind"})),
+            "deliveries": Listing(
+                page=partial(_deliveries, runtime.database), filters=frozenset({"state", "connection"})
+            ),
+            "cases": Listing(page=partial(_cases, runtime.database), filters=frozenset({"state", "cause"})),
+        },
+        cursor_key=_cursor_key(settings),
+        problem_base=settings.problem_base,
+        limits=ApiLimits(
+            body_bytes_max=settings.body_bytes_max,
+            json_depth_max=settings.json_depth_max,
+            events_per_request_max=settings.events_per_request_max,
+            page_max=settings.page_max,
+        ),
+    )
+
+
+def _decoy(directory: Directory) -> Callable[..., Problem | None]:
+    """A signature check with a secret nobody knows, so that a wrong path costs what a wrong signature costs."""
+    source = entry_of(SOURCES, "stripe")
+    assert source is not None
+    return partial(source().verify, secrets=[secrets.token_urlsafe(32)])
+
+
+def _tenant_active(database: Database, tenant_id: str) -> bool:
+    with database.control() as connection:
+        return tenancy.tenant_state(connection, tenant_id=tenant_id) == "active"
+
+
+def _not_ready(settings: Settings, database: Database) -> Sequence[FieldError]:
+    dsn = dsn_of(settings, "revline_app")
+    if isinstance(dsn, Problem):
+        return [FieldError(pointer="database", detail=dsn.detail)]
+    try:
+        with database.control() as connection:
+            tenancy.active_tenants(connection)
+        state = migrate.check(dsn=dsn)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the process is not ready
+        return [FieldError(pointer="database", detail=f"can't be reached ({type(error).__name__})")]
+    if not state.is_current:
+        return [FieldError(pointer="schema", detail=f"is at {state.current or 'nothing'}, newest is {state.head}")]
+    return []
+
+
+def _facts(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    place = (int(after[0]), int(after[1])) if after else (0, 0)
+    with database.read(tenants=[tenant_id]) as connection:
+        page = fact_log.facts_page(
+            connection, tenant_id=tenant_id, after=place, limit=limit, kind=filters.get("kind", "")
+        )
+    return [(plain(one), (one.position, one.ordinal)) for one in page]
+
+
+def _deliveries(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    with database.read(tenants=[tenant_id]) as connection:
+        page = deliveries.deliveries(
+            connection,
+            tenant_id=tenant_id,
+            state=filters.get("state", ""),
+            far_connection=filters.get("connection", ""),
+            after=str(after[0]) if after else "",
+            limit=limit,
+        )
+    return [(plain(one), (one.document_id,)) for one in page]
+
+
+def _cases(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    with database.read(tenants=[tenant_id]) as connection:
+        page = cases.cases(
+            connection,
+            tenant_id=tenant_id,
+            cause_id=filters.get("cause", ""),
+            state=filters.get("state", "open"),
+            after=str(after[0]) if after else "",
+            limit=limit,
+        )
+    return [(plain(one), (one.case_id,)) for one in page]
+
+
+def _cursor_key(settings: Settings) -> bytes:
+    """The key that signs cursors: from the settings, else one kept beside the embedded database."""
+    if settings.cursor_key:
+        return settings.cursor_key.reveal().encode()
+    path = settings.data_folder / CURSOR_KEY_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(secrets.token_bytes(32))
+    return path.read_bytes()

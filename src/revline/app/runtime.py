@@ -1,0 +1,133 @@
+"""Builds one process's services from its settings: databases, directory, intake, the rooms' hops and retries."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from revline.app.directory import Directory
+from revline.app.kinds import registry
+from revline.core.clock import Clock, SystemClock
+from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.delivery import acts
+from revline.delivery.hops import DeliveryHops
+from revline.derive.hops import DeriveHops
+from revline.doors.services import Services
+from revline.intake.addresses import Addresses
+from revline.intake.hops import IntakeHops
+from revline.intake.service import Intake
+from revline.platform.access.service import Access
+from revline.platform.cases.hops import CaseHops
+from revline.platform.cases.service import RetryHandler
+from revline.platform.settings import Settings
+from revline.platform.store.embedded import EmbeddedServer, EmbeddedServerError
+from revline.platform.store.engine import Database
+from revline.platform.tenancy.record import register_tenant
+from revline.platform.tenancy.secrets import SecretResolver
+from revline.subledger.posting.hops import PostingHops
+
+DIRECTORY_POOL: Final = 2
+POSTGRES_FOLDER: Final = "postgres"
+SECRETS_FOLDER: Final = "secrets"
+
+define(
+    code="database.unreachable",
+    title="The database can't be reached",
+    status=503,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.OPERATOR,
+    remedy="Start it with `revline up`, or set REVLINE_DSN to a PostgreSQL server's address.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What a worker or a server is built from. services: the same for every door."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    directory: Directory
+    intake: Intake
+    services: Services
+
+
+def embedded(settings: Settings) -> EmbeddedServer:
+    """The embedded server of these settings; not started."""
+    return EmbeddedServer(settings.data_folder / POSTGRES_FOLDER)
+
+
+def dsn_of(settings: Settings, role: str) -> str | Problem:
+    """The address of the database for a role: from the settings, else of the running embedded server."""
+    given = {
+        "revline_app": settings.dsn,
+        "revline_control": settings.control_dsn,
+        "revline_owner": settings.owner_dsn,
+    }[role]
+    if given:
+        return given.reveal()
+    if settings.dsn or settings.production:
+        name = {"revline_control": "REVLINE_CONTROL_DSN", "revline_owner": "REVLINE_OWNER_DSN"}.get(role, "REVLINE_DSN")
+        return problem("database.unreachable", f"{name} is not set", field=name)
+    try:
+        return embedded(settings).dsn(role)
+    except (EmbeddedServerError, OSError) as error:
+        return problem("database.unreachable", str(error).partition("\n")[0])
+
+
+def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime | Problem:
+    """Everything over one database as `revline_app`; nothing is connected until it is used."""
+    dsn = dsn_of(settings, "revline_app")
+    if isinstance(dsn, Problem):
+        return dsn
+    time = clock or SystemClock()
+    database = Database(dsn=dsn, pool_size=settings.pool_size)
+    reading = Database(dsn=dsn, pool_size=DIRECTORY_POOL)
+    kinds = registry()
+    secrets = SecretResolver(folder=settings.data_folder / SECRETS_FOLDER)
+    directory = Directory(database=reading, registry=kinds, secrets=secrets, clock=time)
+    intake = Intake(
+        database=database,
+        clock=time,
+        random_bytes=os.urandom,
+        future_tolerance=timedelta(hours=settings.future_tolerance_hours),
+    )
+
+    def close() -> None:
+        asyncio.run(directory.close())
+        database.dispose()
+        reading.dispose()
+
+    handlers: dict[str, RetryHandler] = {
+        "document": acts.retry_handler(database=database, clock=time),
+        "root": intake.request_roots,
+        "awaited": intake.request_roots,
+        "input": partial(intake.retry_kept, channels=directory),
+    }
+    services = Services(
+        settings=settings,
+        clock=time,
+        database=database,
+        registry=kinds,
+        channels=directory,
+        intake=intake,
+        access=Access(database=database, clock=time, random_bytes=os.urandom),
+        addresses=Addresses(database=database, clock=time, random_bytes=os.urandom),
+        hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
+        retry_handlers=handlers,
+        register_tenant=_register,
+        close=close,
+    )
+    return Runtime(
+        settings=settings, clock=time, database=database, directory=directory, intake=intake, services=services
+    )
+
+
+def _register(connection: Connection, tenant_id: str, now: datetime) -> None:
+    register_tenant(connection, tenant_id=tenant_id, created_at=now)

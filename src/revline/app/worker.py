@@ -1,0 +1,147 @@
+"""The worker process: derive, delivery and timers in one asyncio loop, database code in a bounded pool of threads.
+
+SIGTERM or SIGINT drains: nothing more is claimed, calls under way come back and are written, the rest is given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection
+
+from revline.app.directory import Directory
+from revline.core.clock import Clock
+from revline.core.ids import derived_id
+from revline.core.journal import JournalEntry
+from revline.delivery.loop import DeliveryLoop
+from revline.delivery.service import Desk
+from revline.delivery.values import Timing
+from revline.derive.service import Derive
+from revline.intake.service import Intake
+from revline.platform.logs import log
+from revline.platform.store.engine import Database
+from revline.platform.tenancy import queries as tenancy
+from revline.platform.work import service as work
+from revline.subledger.posting import queries as posting
+
+T = TypeVar("T")
+DATABASE_THREADS: Final = 4
+IDLE_SECONDS: Final = 0.05
+SWEEP_SECONDS: Final = 2.0
+
+
+class Worker:
+    """One worker. owner: unique to this process; every lease and write is fenced by it. epoch: of the cell."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        directory: Directory,
+        intake: Intake,
+        clock: Clock,
+        owner: str,
+        epoch: int,
+        version: str,
+        timing: Timing | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self._database, self._intake, self._owner, self._version = database, intake, owner, version
+        self._directory = directory
+        self._threads = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
+        self._stopping = asyncio.Event()
+        uniform = random.Random(seed).uniform  # noqa: S311 - jitter only
+        self.derive = Derive(database=database, configurations=directory, clock=clock, owner=owner, epoch=epoch)
+        self.delivery = DeliveryLoop(
+            desk=Desk(
+                database=database,
+                directory=directory,
+                journals=journals_by_id,
+                clock=clock,
+                owner=owner,
+                epoch=epoch,
+                uniform=uniform,
+                timing=timing or Timing(),
+            ),
+            blocking=self.blocking,
+        )
+
+    async def blocking(self, call: Callable[[], T], /) -> T:
+        """Run database code in the bounded pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def run(self, *, until: Callable[[], bool] | None = None) -> None:
+        """Work until `stop()` or a signal; with `until`, also stop when it says so (asked when nothing was due)."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self.stop)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._derive())
+                group.create_task(self._timers())
+                group.create_task(self.delivery.run())
+                group.create_task(self._watch(until))
+        finally:
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(signum)
+            await self._directory.close()
+            self._threads.shutdown(wait=True)
+
+    def stop(self) -> None:
+        """Drain and end."""
+        self._stopping.set()
+        self.delivery.stop()
+
+    async def _derive(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                result = await self.blocking(self.derive.turn)
+            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
+                log().exception("derive.turn_failed")
+                await self._pause(1.0)
+                continue
+            if not result.roots:
+                await self._pause(IDLE_SECONDS)
+
+    async def _timers(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self.blocking(self._sweep)
+            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
+                log().exception("worker.sweep_failed")
+            await self._pause(SWEEP_SECONDS)
+
+    def _sweep(self) -> None:
+        work.beat(self._database, process_id=self._owner, role="worker", version=self._version)
+        with self._database.control() as connection:
+            tenants = tenancy.active_tenants(connection)
+        for tenant_id in tenants:
+            self._intake.sweep_awaited(tenant_id=tenant_id)
+
+    async def _watch(self, until: Callable[[], bool] | None) -> None:
+        while not self._stopping.is_set():
+            await self._pause(0.2)
+            if until is not None and await self.blocking(until):
+                self.stop()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), timeout=seconds)
+        except TimeoutError:
+            return
+
+
+def journals_by_id(connection: Connection, *, tenant_id: str, journal_ids: Sequence[str]) -> Mapping[str, JournalEntry]:
+    """Delivery's port to posting: what the far side's own entries must equal."""
+    found = posting.journals_by_id(connection, tenant_id=tenant_id, journal_ids=journal_ids)
+    return {entry.journal_id: entry for entry in found}
+
+
+def new_owner(*, host: str, process_id: int, started: str) -> str:
+    """A worker's id: short, unique to the process, and no name of a machine in it."""
+    return f"w{derived_id('worker', host, process_id, started)[:12]}"

@@ -1,0 +1,100 @@
+"""`revline import`: a file of events, provider events or provider objects into one connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.doors.cli.context import JsonOption, ReasonOption, TenantOption, actor, one_tenant, services_of
+from revline.doors.cli.output import EXIT_FAILED, emit_json, emit_rows, fail, say
+from revline.intake.imports import Importer, ImportProgress
+from revline.intake.values import WhenUnreadable
+
+define(
+    code="import.unreadable",
+    title="The file can't be read",
+    status=400,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.SENDER,
+    remedy="Name a readable file of one JSON document a line.",
+)
+
+
+def add_import(app: typer.Typer) -> None:
+    """`revline import`."""
+
+    @app.command(name="import")
+    def import_file(
+        context: typer.Context,
+        file: Annotated[Path, typer.Argument(help="NDJSON: CloudEvents, a provider's events or its API objects.")],
+        connection_name: Annotated[str, typer.Option("--connection", help="The source connection they belong to.")],
+        tenant: TenantOption = "",
+        rejects: Annotated[
+            Path | None, typer.Option("--rejects", help="Where refused lines go; FILE.rejects by default.")
+        ] = None,
+        keep: Annotated[bool, typer.Option("--keep", help="Keep what can't be translated, with a case.")] = False,
+        reason: ReasonOption = "imported from a file",
+        as_json: JsonOption = False,
+    ) -> None:
+        """Take a file in; a line that came before is a duplicate, so an import that broke off is simply run again."""
+        refused = rejects or file.with_name(file.name + ".rejects")
+        with services_of(context, as_json=as_json) as services:
+            chosen = one_tenant(services, tenant, as_json=as_json)
+            channel = services.channels.channel(tenant_id=chosen, connection=connection_name)
+            if isinstance(channel, Problem):
+                fail(channel, as_json=as_json)
+            importer = Importer(
+                intake=services.intake,
+                clock=services.clock,
+                channel=channel,
+                actor=actor(),
+                reason=reason,
+                batch=services.settings.import_batch,
+                line_bytes_max=services.settings.import_line_bytes_max,
+                when_unreadable=WhenUnreadable.KEEP if keep else WhenUnreadable.REFUSE,
+            )
+            try:
+                size = file.stat().st_size
+                with file.open("rb") as stream, refused.open("wb") as rejected, _bar(size) as tell:
+                    summary = importer.run(stream=stream, rejects=rejected, progress=tell)
+            except OSError as error:
+                fail(problem("import.unreadable", f"{file.name}: {error.strerror}"), as_json=as_json)
+        if not summary.rejected:
+            refused.unlink(missing_ok=True)
+        if as_json:
+            emit_json(summary)
+        else:
+            rows = [{"outcome": name, "lines": count} for name, count in sorted(summary.counts.items())]
+            emit_rows(rows, columns=["outcome", "lines"], as_json=False, empty="The file is empty.")
+            rows = [{"problem": code, "lines": count} for code, count in sorted(summary.codes.items())]
+            if rows:
+                emit_rows(rows, columns=["problem", "lines"], as_json=False, empty="")
+                say(f"refused lines with their reasons: {refused}")
+        if summary.rejected:
+            raise typer.Exit(EXIT_FAILED)
+
+
+class _bar:  # noqa: N801 - used as a function that gives a context
+    """A progress bar on stderr when a person is watching; silent otherwise."""
+
+    def __init__(self, size: int) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("importing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._size = size
+
+    def __enter__(self) -> _bar:
+        self._progress.start()
+        self._task = self._progress.add_task("importing", total=self._size)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, progress: ImportProgress) -> None:
+        self._progress.update(self._task, completed=progress.bytes_read)

@@ -1,0 +1,39 @@
+"""The command line put together."""
+
+from __future__ import annotations
+
+import typer
+
+from revline.doors.cli import access, configuration, importing, operations, running
+from revline.doors.cli.context import Program
+from revline.platform.config.registry import Registry
+
+
+def build(*, program: Program, registry: Registry) -> typer.Typer:
+    """Every command over what app gives them."""
+    app = typer.Typer(
+        name="revline",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Keeps what you sell and what your ERP books true to each other.",
+    )
+
+    @app.callback()
+    def prepare(context: typer.Context) -> None:
+        context.obj = program
+
+    configuration.add_init(app)
+    app.add_typer(configuration.commands(registry), name="config")
+    running.add_processes(app)
+    app.add_typer(running.database_commands(), name="db")
+    importing.add_import(app)
+    operations.add_status(app)
+    operations.add_trace(app)
+    app.add_typer(operations.case_commands(), name="cases")
+    app.add_typer(operations.delivery_commands(), name="deliveries")
+    app.add_typer(access.key_commands(), name="keys")
+    app.add_typer(access.webhook_commands(), name="webhooks")
+    app.add_typer(access.audit_commands(), name="audit")
+    app.add_typer(access.export_commands(), name="export")
+    return app

@@ -1,0 +1,38 @@
+"""What every door stands on: the rooms' services over one database, put together by app. A door adds no accounting to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from revline.core.clock import Clock
+from revline.intake.addresses import Addresses
+from revline.intake.service import Intake
+from revline.intake.values import Channels
+from revline.platform.access.service import Access
+from revline.platform.cases.service import RetryHandler
+from revline.platform.config.registry import Registry
+from revline.platform.lineage.walk import Hops
+from revline.platform.settings import Settings
+from revline.platform.store.engine import Database
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """One process's services. retry_handlers: by kind of case subject. close: lets go of pools and threads."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    registry: Registry
+    channels: Channels
+    intake: Intake
+    access: Access
+    addresses: Addresses
+    hops: tuple[Hops, ...]
+    retry_handlers: Mapping[str, RetryHandler]
+    register_tenant: Callable[[Connection, str, datetime], None]
+    close: Callable[[], None]
