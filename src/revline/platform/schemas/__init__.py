@@ -1,0 +1,1 @@
+"""The registry of contracts: which schemas are published, their versions, owners, consumers and personal data."""
