@@ -11,7 +11,7 @@ import msgspec
 from revline.core.canonical import Customer, Invoice, InvoiceStatus
 from revline.core.facts import TranslatedFact
 from revline.core.money import currency, in_scale
-from revline.core.problem import FieldError, Problem, problem
+from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 
 IDENTIFIER_BYTES_MAX: Final = 255
 SOURCE_EVENT_BYTES_MAX: Final = 512
@@ -99,3 +99,13 @@ def _check_invoice(invoice: Invoice) -> Problem | None:
 
 def _contradiction(field: str, detail: str) -> Problem:
     return problem("intake.value_invalid", detail, field=field)
+
+
+define(
+    code="intake.value_invalid",
+    title="A value that can't be kept",
+    status=422,
+    retryable=Retryable.NO,
+    mender=Mender.SENDER,
+    remedy="Correct the named value at its source and send the record again under a new id.",
+)

@@ -140,14 +140,6 @@ define(
     remedy="Send fewer events in one request, or use `revline import` for bulk.",
 )
 define(
-    code="intake.value_invalid",
-    title="A value that can't be kept",
-    status=422,
-    retryable=Retryable.NO,
-    mender=Mender.SENDER,
-    remedy="Correct the named value at its source and send the record again under a new id.",
-)
-define(
     code="connection.unknown",
     title="No such source connection",
     status=422,

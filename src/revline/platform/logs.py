@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
@@ -54,6 +55,8 @@ def allow(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> Mutab
     dropped = sum(1 for name in fields if name not in FIELDS and not name.startswith("_"))
     if dropped:
         kept["dropped"] = dropped
+    if error is True:
+        error = sys.exc_info()
     if isinstance(error, tuple) and len(error) == 3:
         error = error[1]
     if isinstance(error, BaseException):

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -77,7 +77,7 @@ def masked_dsn(dsn: str) -> str:
         return "***"
     user = f"{parts.username}:***@" if parts.password else (f"{parts.username}@" if parts.username else "")
     query = "&".join(key for key, _ in parse_qsl(parts.query))
-    return urlunsplit((parts.scheme, user + host, parts.path, query, ""))
+    return f"{parts.scheme}://{user}{host}{parts.path}" + (f"?{query}" if query else "")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

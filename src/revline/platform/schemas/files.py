@@ -50,9 +50,8 @@ def check(folder: Path, *, contracts: tuple[Contract, ...] = CONTRACTS) -> tuple
         elif file.read_text() != text:
             errors.append(FieldError(pointer=path, detail="is not what the code says", instead="generate the schemas"))
     names = {one.name for one in contracts}
-    for file in sorted(folder.glob("*/v*.json")):
-        if file.parent.name not in names:
-            errors.append(FieldError(pointer=str(file.relative_to(folder)), detail="belongs to no contract"))
+    strangers = [file for file in sorted(folder.glob("*/v*.json")) if file.parent.name not in names]
+    errors += [FieldError(pointer=str(file.relative_to(folder)), detail="belongs to no contract") for file in strangers]
     return tuple(errors)
 
 
