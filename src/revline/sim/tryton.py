@@ -22,7 +22,7 @@ import time
 import venv
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -78,6 +78,7 @@ class TrytonServer:
         self._postgresql = EmbeddedServer(self.folder / "postgresql", durable=False)
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
+        self._claimed: IO[str] | None = None
 
     # -- what a connection needs
 
@@ -129,6 +130,7 @@ class TrytonServer:
 
     def start(self, *, fresh: bool = True) -> None:
         """Start the server. fresh: on a new copy of the books, else on the database of the last time if there is one."""
+        self._claim()
         try:
             self.provision()
             with self._locked():
@@ -145,6 +147,22 @@ class TrytonServer:
         """Stop the server and its PostgreSQL. The databases stay."""
         self._stop_process()
         self._postgresql.stop()
+        if self._claimed is not None:
+            self._claimed.close()
+            self._claimed = None
+
+    def _claim(self) -> None:
+        """One process at a time runs a folder: its PostgreSQL stops with it."""
+        if self._claimed is not None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle = (self.folder / "running.lock").open("a")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            raise TrytonServerError(f"another process runs the rehearsal Tryton in {self.folder}") from None
+        self._claimed = handle
 
     def kill(self) -> None:
         """End the server at once, as a crash would; `restart` brings it back on the same address."""

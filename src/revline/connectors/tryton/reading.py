@@ -171,13 +171,11 @@ class TrytonReader:
 
     async def records(self, company: Company, model: str, domain: list[Any], **options: Any) -> list[ErpRecord]:
         """Records of a model with their lines, in the order of `order`."""
-        if model == PARTY:
-            # A party somebody deactivated still has the code.
-            domain = [*domain, ["active", "in", [True, False]]]
-        else:
-            domain = [["company", "=", company.number], *domain]
+        # A party somebody deactivated still has the code.
+        own = [["active", "in", [True, False]]] if model == PARTY else [["company", "=", company.number]]
         if model == INVOICE:
-            domain = [["type", "=", "out"], *domain]
+            own.append(["type", "=", "out"])
+        domain = [*own, *domain]
         rows = await self.rows(model, domain, FIELDS[model], company=company.number, **options)
         return await self.as_records(company, model, rows)
 
