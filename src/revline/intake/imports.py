@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from revline.core import exact_json
 from revline.core.clock import Clock
 from revline.core.problem import Problem, problem
 from revline.intake.service import Intake
@@ -21,7 +22,7 @@ from revline.intake.values import INPUTS_PER_UNIT_MAX, Channel, Form, Input, Out
 
 BATCH: Final = 200
 BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
-LINE_BYTES_MAX: Final = 1024 * 1024
+LINE_BYTES_MAX: Final = exact_json.BYTES_MAX
 REJECTED_RAW_BYTES_MAX: Final = 64 * 1024
 CONTENT_TYPE: Final = "application/x-ndjson"
 

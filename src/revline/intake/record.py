@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, text
 
 from revline.core.facts import Name, TranslatedFact
 from revline.core.hashing import canonical_bytes
@@ -27,6 +26,28 @@ KEPT_PREFIX: Final = "kept:"
 SUBJECT_INPUT: Final = "input"
 SUBJECT_AWAITED: Final = "awaited"
 OPEN_STATES: Final = ("waiting", "overdue")
+
+_KNOWN: Final = text(
+    "SELECT source_event, content_digest, subject_id FROM seen_event"
+    " WHERE tenant_id = :tenant AND connection = :connection AND source_event = ANY(CAST(:events AS text[]))"
+)
+_CLAIM: Final = text(
+    """
+    INSERT INTO seen_event (tenant_id, connection, source_event, content_digest, subject_id)
+    SELECT :tenant, :connection, given.*
+    FROM unnest(CAST(:events AS text[]), CAST(:digests AS bytea[]), CAST(:subjects AS text[])) AS given
+    ON CONFLICT DO NOTHING
+    """
+)
+_ADD_ROOTS: Final = text(
+    """
+    INSERT INTO root (tenant_id, root_id, connection, kind, outside_id)
+    SELECT :tenant, given.*
+    FROM unnest(CAST(:ids AS text[]), CAST(:connections AS text[]), CAST(:kinds AS text[]), CAST(:outside AS text[]))
+        AS given
+    ON CONFLICT DO NOTHING
+    """
+)
 
 
 class LostRaceError(RuntimeError):
@@ -69,13 +90,12 @@ class _Batch:
         """What was seen before of the messages in hand."""
         wanted = {fact.source_event for one in prepared for fact in one.facts}
         wanted |= {KEPT_PREFIX + one.body_digest().hex() for one in prepared}
-        table = tables.seen_event
-        statement = select(table.c.source_event, table.c.content_digest, table.c.subject_id).where(
-            table.c.tenant_id == self.channel.tenant_id,
-            table.c.connection == self.channel.connection,
-            table.c.source_event.in_(sorted(wanted)),
-        )
-        for row in self.unit.connection.execute(statement):
+        parameters = {
+            "tenant": self.channel.tenant_id,
+            "connection": self.channel.connection,
+            "events": sorted(wanted),
+        }
+        for row in self.unit.connection.execute(_KNOWN, parameters):
             self.known[row.source_event] = _Seen(content_digest=bytes(row.content_digest), subject_id=row.subject_id)
 
     def take(self, one: Prepared) -> Verdict:
@@ -198,35 +218,30 @@ class _Batch:
     def _write_claims(self) -> None:
         if not self.claims:
             return
-        rows = [
-            {
-                "tenant_id": self.channel.tenant_id,
-                "connection": self.channel.connection,
-                "source_event": source_event,
-                "content_digest": seen.content_digest,
-                "subject_id": seen.subject_id,
-            }
-            for source_event, seen in sorted(self.claims.items())
-        ]
-        statement = insert(tables.seen_event).values(rows).on_conflict_do_nothing()
-        taken = self.unit.connection.execute(statement.returning(tables.seen_event.c.source_event)).all()
-        if len(taken) != len(rows):
-            raise LostRaceError(f"{len(rows) - len(taken)} messages were taken in by another unit")
+        claims = sorted(self.claims.items())
+        parameters = {
+            "tenant": self.channel.tenant_id,
+            "connection": self.channel.connection,
+            "events": [source_event for source_event, _ in claims],
+            "digests": [seen.content_digest for _, seen in claims],
+            "subjects": [seen.subject_id for _, seen in claims],
+        }
+        taken = self.unit.connection.execute(_CLAIM, parameters).rowcount
+        if taken != len(claims):
+            raise LostRaceError(f"{len(claims) - taken} messages were taken in by another unit")
 
     def _write_roots(self) -> None:
         if not self.roots:
             return
-        rows = [
-            {
-                "tenant_id": self.channel.tenant_id,
-                "root_id": identity,
-                "connection": source.connection,
-                "kind": source.kind,
-                "outside_id": source.outside_id,
-            }
-            for identity, source in sorted(self.roots.items())
-        ]
-        self.unit.connection.execute(insert(tables.root).values(rows).on_conflict_do_nothing())
+        roots = sorted(self.roots.items())
+        parameters = {
+            "tenant": self.channel.tenant_id,
+            "ids": [identity for identity, _ in roots],
+            "connections": [source.connection for _, source in roots],
+            "kinds": [source.kind for _, source in roots],
+            "outside": [source.outside_id for _, source in roots],
+        }
+        self.unit.connection.execute(_ADD_ROOTS, parameters)
 
 
 def accept(
