@@ -53,6 +53,22 @@ def test_a_cursor_is_good_for_its_own_list_and_filters_only(world: World) -> Non
         problem_of(world.client.get(f"/v1/facts?{query}", headers=headers), "cursor.invalid", 400)
 
 
+def test_the_greatest_page_is_not_taken_for_the_last(world: World, ports: ApiPorts) -> None:
+    def capped(*, tenant_id: str, after: Any, limit: int, filters: Any) -> list[tuple[dict[str, int], tuple[int]]]:
+        first = after[0] + 1 if after else 0
+        return [({"number": number}, (number,)) for number in range(first, 5)][: min(limit, 2)]
+
+    small = dataclasses.replace(ports.limits, page_max=2)
+    broken = dataclasses.replace(ports, limits=small, listings={"facts": Listing(page=capped)})
+    seen, query = [], ""
+    with TestClient(app=create_app(broken)) as client:
+        while query is not None:
+            body = client.get(f"/v1/facts{query}", headers=world.headers(Role.AUDITOR)).json()
+            seen += [item["number"] for item in body["items"]]
+            query = f"?cursor={body['next_cursor']}" if body["next_cursor"] else None
+    assert seen == [0, 1, 2, 3, 4]
+
+
 def test_unknown_parameters_and_sizes_are_refused(world: World) -> None:
     headers = world.headers(Role.AUDITOR)
     for query in ("knid=customer", "limit=0", "limit=1001", "limit=1&limit=2", "kind=a%00b"):

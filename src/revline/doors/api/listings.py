@@ -55,7 +55,8 @@ class ListRoute:
         size = min(limit, self._ports.limits.page_max)
         page = partial(self._listing.page, tenant_id=tenant_id, after=after, limit=size + 1, filters=filters)
         rows = list(await self._threads.run(page))
-        more = len(rows) > size
+        # A source may itself stop at the greatest page, and then can't show the one row more that says so.
+        more = len(rows) > size or len(rows) == size == self._ports.limits.page_max
         return PageAnswer(
             items=[dict(plain(item)) for item, _ in rows[:size]],
             next_cursor=make_cursor(rows[size - 1][1], **scope) if more else None,
