@@ -90,8 +90,8 @@ def event(number: int = 1, **more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def ports(database: Database) -> ApiPorts:
+def make_ports(database: Database) -> ApiPorts:
+    """The API's ports over a database, with a clock that stands and small limits."""
     clock, random_bytes = StandingClock(), random.Random(7).randbytes
     sources = {"direct": build_direct(), "stripe": build_stripe()}
     channels = ConfiguredChannels(
@@ -114,6 +114,11 @@ def ports(database: Database) -> ApiPorts:
         cursor_key=b"k" * 32,
         limits=ApiLimits(body_bytes_max=64 * 1024, json_depth_max=20, events_per_request_max=20),
     )
+
+
+@pytest.fixture
+def ports(database: Database) -> ApiPorts:
+    return make_ports(database)
 
 
 @pytest.fixture

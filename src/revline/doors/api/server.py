@@ -7,7 +7,9 @@ import ipaddress
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from granian.constants import HTTPModes, Interfaces
@@ -17,6 +19,7 @@ from granian.server.embed import Server
 from revline.platform.logs import log
 
 DRAIN_SECONDS: Final = 20
+THREADS: Final = Path("/proc/self/task")
 BACKPRESSURE: Final = 256
 HEADER_TIMEOUT_MILLISECONDS: Final = 10_000
 BUFFER_BYTES_MAX: Final = 64 * 1024
@@ -62,6 +65,7 @@ async def _serve(app: Any, host: str, port: int, drain_seconds: int, on_started:
         ),
         log_enabled=False,
     )
+    native_before = _native_threads()
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,6 +84,7 @@ async def _serve(app: Any, host: str, port: int, drain_seconds: int, on_started:
     except TimeoutError:
         log().warning("api.drain_cut", limit=drain_seconds)
     waiting.cancel()
+    await _threads_gone(native_before)
 
 
 async def _listening(host: str, port: int, running: asyncio.Future[None]) -> None:
@@ -92,4 +97,18 @@ async def _listening(host: str, port: int, running: asyncio.Future[None]) -> Non
             await asyncio.sleep(0.01)
         else:
             writer.close()
+            return
+
+
+def _native_threads() -> set[int]:
+    """Threads of this process that Python did not start; none where the system has no way to tell."""
+    known = {thread.native_id for thread in threading.enumerate()}
+    return {int(task.name) for task in THREADS.iterdir()} - known if THREADS.is_dir() else set()
+
+
+async def _threads_gone(before: set[int]) -> None:
+    """The server library's threads outlive its stop by moments and abort the process if the interpreter ends under them."""
+    for _ in range(100):
+        await asyncio.sleep(0.01)
+        if THREADS.is_dir() and not _native_threads() - before:
             return
