@@ -12,12 +12,12 @@ import msgspec
 from revline.connectors.tryton.client import TrytonClient, TrytonFailure
 from revline.connectors.tryton.creating import Creator
 from revline.connectors.tryton.listing import list_page
-from revline.connectors.tryton.manifest import CREATE, INVOICE, MODELS, MOVE, PARTY, POST, SETTLEMENT, manifest_of
+from revline.connectors.tryton.manifest import CREATE, INVOICE, MODELS, PARTY, POST, SETTLEMENT, manifest_of
 from revline.connectors.tryton.outcomes import of_read
 from revline.connectors.tryton.posting import Poster
-from revline.connectors.tryton.reading import FIELDS, REFERENCE_FIELD, Company, TrytonReader, erp_period
+from revline.connectors.tryton.reading import FIELDS, REFERENCE_FIELD, TrytonReader, erp_period
 from revline.connectors.tryton.records import party_record
-from revline.connectors.tryton.settling import NOTE, Settler, note_text, void_record
+from revline.connectors.tryton.settling import Settler
 from revline.connectors.tryton.translate import difference_of, prepare_step
 from revline.core.clock import Clock
 from revline.core.documents import Document, DocumentKind
@@ -91,17 +91,15 @@ class TrytonConnector:
         found: dict[str, tuple[ErpRecord, ...]] = dict.fromkeys(references, ())
         if not references:
             return found
+        model = MODELS.get(kind)
+        if model is None:
+            # A void and an application leave a note on their invoice, which Tryton lets nobody search for by its text: sending
+            # them again finds the note there and confirms what was done, or does what was not.
+            return found
         try:
             there = await self._reader.company(company)
-            if kind in MODELS:
-                model = MODELS[kind]
-                domain = [[REFERENCE_FIELD[model], "in", list(references)]]
-                records = await self._reader.records(there, model, domain)
-            elif kind is DocumentKind.INVOICE_VOID:
-                records = await self._voids(there, references)
-            else:
-                # An application has no record of its own: sending it again finds its note and confirms it.
-                records = []
+            domain = [[REFERENCE_FIELD[model], "in", list(references)]]
+            records = await self._reader.records(there, model, domain)
         except TrytonFailure as failure:
             return of_read(failure)
         except ProblemError as error:
@@ -110,33 +108,6 @@ class TrytonConnector:
             if record.external_reference in found:
                 found[record.external_reference] += (record,)
         return found
-
-    async def _voids(self, company: Company, references: Sequence[str]) -> list[ErpRecord]:
-        """Voids that left their note on an invoice and took effect."""
-        texts = {note_text(reference=reference): reference for reference in references}
-        notes = await self._reader.rows(
-            NOTE, [["message", "in", list(texts)]], ["message", "resource"], company=company.number
-        )
-        records: list[ErpRecord] = []
-        for note in notes:
-            model, _, number = str(note["resource"]).partition(",")
-            if model == INVOICE:
-                record = await self._void_of(company, int(number), texts[note["message"]])
-                records += [record] if record else []
-        return records
-
-    async def _void_of(self, company: Company, invoice: int, reference: str) -> ErpRecord | None:
-        rows = await self._reader.rows(
-            INVOICE, [["id", "=", invoice]], ["state", "cancel_move"], company=company.number
-        )
-        move = rows[0]["cancel_move"] if rows and rows[0]["state"] == "cancelled" else None
-        if move is None:
-            domain = [["company", "=", company.number], ["description", "=", reference]]
-            found = await self._reader.rows(MOVE, domain, ["id"], company=company.number)
-            move = found[0]["id"] if found else None
-        if move is None:
-            return None
-        return await void_record(self._reader, company, move=move, invoice=invoice, reference=reference)
 
     async def read(self, *, record: ErpRecord) -> Posted | Placed | Problem:
         if record.record_kind == SETTLEMENT:

@@ -81,6 +81,13 @@ GOTCHAS: Final = (
         verified=_TRIED,
     ),
     Gotcha(
+        title="A void and an application are confirmed by sending them again",
+        detail="Neither has a record with a reference. A note on the invoice claims the intent before it is carried out; sent"
+        " again, what is done under our note is confirmed, and what is done without it is somebody else's and refused. Notes"
+        " can't be searched for by text, so look-up finds nothing for these two kinds.",
+        verified=_TRIED,
+    ),
+    Gotcha(
         title="One writer",
         detail="Several writers at once meet 503 on the number sequence's lock; so one slot and batches of twenty.",
         verified="tried on Tryton 8.2 with four clients",
