@@ -101,9 +101,9 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
 
 
 def _idle(database: Database) -> bool:
-    """Nothing is due, owned or waiting for its time; parked lanes wait for a person and count as idle."""
+    """Nothing is due or under way: what is left is parked until a person mends something, or waits for what is."""
     with database.control() as connection:
-        return all(count.parked_code for count in work.counts(connection))
+        return all(count.parked_code or count.waiting for count in work.counts(connection))
 
 
 def run_server(settings: Settings) -> int:

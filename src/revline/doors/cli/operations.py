@@ -88,13 +88,15 @@ def _status_of(services: Services, tenant_id: str) -> dict[str, Any]:
         for count in deliveries.counts(connection, tenant_id=tenant_id):
             documents[count.state] = documents.get(count.state, 0) + count.documents
         open_cases = cases.counts(connection, tenant_id=tenant_id)
-        due = sum(count.lanes for count in work.counts(connection, tenant_id=tenant_id) if not count.parked_code)
+        lanes = work.counts(connection, tenant_id=tenant_id)
     return {
         "tenant": tenant_id,
         "facts": facts.facts,
         "kept_inputs": facts.kept_inputs,
         "awaited": facts.awaited,
-        "work_due": due,
+        "work_due": sum(count.lanes for count in lanes if not count.parked_code and not count.waiting),
+        "work_waiting": sum(count.lanes for count in lanes if count.waiting),
+        "work_parked": sum(count.lanes for count in lanes if count.parked_code),
         "documents": documents,
         "open_cases": sum(count.cases for count in open_cases),
         "at_risk": {count.currency: count.amount for count in open_cases if count.currency},
