@@ -142,7 +142,8 @@ class DeliveryLoop:
     async def _work_slot(self, pool_id: str, slot: str) -> None:
         waiting = self._channels[pool_id][slot]
         while waiting:
-            self._results += await self._make(waiting[0])
+            found = await self._make(waiting[0])
+            self._results.extend(found)
             waiting.popleft()
             self._came_back.set()
         del self._channels[pool_id][slot]

@@ -139,9 +139,7 @@ def test_an_older_epoch_is_looked_up_before_anything_is_sent(database: Database)
     world.deliver_to_far_side_only(first)
     world.epoch = 2
     world.deliver()
-    assert sorted(world.far.lookups) == sorted(
-        [first.external_reference, journal("never-sent").external_reference]
-    )
+    assert sorted(world.far.lookups) == sorted([first.external_reference, journal("never-sent").external_reference])
     assert world.far.posted(document_id("sent-after-the-backup")) == 1
     assert world.far.posted(document_id("never-sent")) == 1
 
@@ -332,3 +330,29 @@ def resend(world: World, name: str, *, known_absent: bool = False) -> None:
         known_absent=known_absent,
     )
     assert isinstance(answer, acts.Resent)
+
+
+def test_results_that_come_back_during_a_turn_are_settled_once_and_none_is_dropped(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make(database, slots=4, pause=7)
+    world.write(*(journal(f"d{number}") for number in range(40)))
+    settled: list[str] = []
+    real = settling.write
+
+    def counted(*arguments: object, **named: object) -> settling.Settled:
+        written = real(*arguments, **named)  # type: ignore[arg-type]
+        assert written.lost == ()
+        settled.extend(key.document_id for key in written.finished)
+        return written
+
+    monkeypatch.setattr(settling, "write", counted)
+    worker = world.worker()
+
+    async def overlapping() -> None:
+        for _ in range(400):
+            await worker.turn()
+            await asyncio.sleep(0)
+
+    asyncio.run(overlapping())
+    assert sorted(settled) == sorted(document_id(f"d{number}") for number in range(40))

@@ -93,7 +93,7 @@ def run_workers(world: World, names: list[str], *, count: int) -> None:
     def work(loop: DeliveryLoop) -> None:
         try:
             asyncio.run(loop.run())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
             errors.append(error)
 
     threads = [threading.Thread(target=work, args=[loop]) for loop in loops]

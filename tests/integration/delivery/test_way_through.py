@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from revline.core.documents import DocumentState, Rank
-from revline.core.farside import ErpPeriod, Idempotency, NotSent, PeriodState, Rejected
+from revline.core.farside import ErpPeriod, Idempotency, NotSent, PeriodState, Rejected, Uncertain
 from revline.core.problem import problem
 from revline.delivery import acts, housekeeping, queries, record
 from revline.delivery.housekeeping import store_periods
@@ -223,7 +223,9 @@ def test_a_closed_period_holds_with_a_timing_case_until_it_opens(world: World) -
             tenant_id="alpha",
             connection="erp",
             periods=(
-                ErpPeriod(company="1", name="2026-01", start=DAY.replace(day=1), end=DAY.replace(month=2, day=1), state=state),
+                ErpPeriod(
+                    company="1", name="2026-01", start=DAY.replace(day=1), end=DAY.replace(month=2, day=1), state=state
+                ),
             ),
             actor="worker:test",
             recorded_at=world.clock.now(),

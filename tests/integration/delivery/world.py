@@ -228,12 +228,8 @@ def shift_database(database: Database, by: timedelta) -> None:
             {"by": by},
         )
     for tenant in ("alpha", "beta"):
-        with database.unit(
-            tenants=[tenant], kind="test", actor="test", reason="time passes", recorded_at=NOON
-        ) as unit:
+        with database.unit(tenants=[tenant], kind="test", actor="test", reason="time passes", recorded_at=NOON) as unit:
             unit.connection.execute(
                 text("UPDATE document_state SET uncertain_since = uncertain_since - :by WHERE tenant_id = :tenant"),
                 {"by": by, "tenant": tenant},
             )
-
-

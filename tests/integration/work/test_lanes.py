@@ -24,23 +24,26 @@ LEASE = timedelta(seconds=15)
 
 
 def request(database: Database, lanes: Sequence[str], *, tenant: str = "alpha", now: datetime = NOON) -> None:
-    with database.unit(
-        tenants=[tenant], kind="accept", actor="worker:test", reason="test", recorded_at=now
-    ) as unit:
+    with database.unit(tenants=[tenant], kind="accept", actor="worker:test", reason="test", recorded_at=now) as unit:
         record.request(unit, tenant_id=tenant, kind="derive", lane_ids=lanes, now=now)
 
 
 def enqueue(
-    database: Database, items: Sequence[tuple[str, str]], *, tenant: str = "alpha", pool: str = "erp", now: datetime = NOON
+    database: Database,
+    items: Sequence[tuple[str, str]],
+    *,
+    tenant: str = "alpha",
+    pool: str = "erp",
+    now: datetime = NOON,
 ) -> dict[str, int]:
-    with database.unit(
-        tenants=[tenant], kind="derive", actor="worker:test", reason="test", recorded_at=now
-    ) as unit:
+    with database.unit(tenants=[tenant], kind="derive", actor="worker:test", reason="test", recorded_at=now) as unit:
         new = [NewItem(lane_id=lane, subject=subject, pool_id=pool) for lane, subject in items]
         return dict(record.enqueue(unit, tenant_id=tenant, kind="delivery", items=new, now=now))
 
 
-def claim_levels(database: Database, *, owner: str = "one", now: datetime = NOON, limit: int = 100) -> list[ClaimedLane]:
+def claim_levels(
+    database: Database, *, owner: str = "one", now: datetime = NOON, limit: int = 100
+) -> list[ClaimedLane]:
     return list(service.claim(database, kind="derive", owner=owner, limit=limit, lease=LEASE, now=now).lanes)
 
 
@@ -51,7 +54,14 @@ def claim_items(
     rooms = [PoolRoom(pool_id=pool, lanes=limit) for pool in pools]
     return list(
         service.claim(
-            database, kind="delivery", owner=owner, limit=limit, lease=LEASE, pools=rooms, now=now, lanes_per_tenant=each
+            database,
+            kind="delivery",
+            owner=owner,
+            limit=limit,
+            lease=LEASE,
+            pools=rooms,
+            now=now,
+            lanes_per_tenant=each,
         ).lanes
     )
 
@@ -147,7 +157,9 @@ def test_an_older_claim_of_the_same_process_is_stale_too(database: Database) -> 
 def test_a_renewed_lease_keeps_others_out(database: Database) -> None:
     enqueue(database, [("a", "d1")])
     (lane,) = claim_items(database)
-    assert service.renew(database, owner="one", lanes=[lane], lease=LEASE, now=NOON + timedelta(seconds=10)) == {lane.key}
+    assert service.renew(database, owner="one", lanes=[lane], lease=LEASE, now=NOON + timedelta(seconds=10)) == {
+        lane.key
+    }
     assert claim_items(database, owner="two", now=NOON + timedelta(seconds=20)) == []
 
 
@@ -185,9 +197,7 @@ def test_new_work_is_seen_though_the_last_claim_found_nothing(database: Database
 def test_finished_items_move_to_history(database: Database) -> None:
     enqueue(database, [("a", "d1"), ("a", "d2")])
     (lane,) = claim_items(database)
-    with database.unit(
-        tenants=["alpha"], kind="deliver", actor="worker:test", reason="test", recorded_at=NOON
-    ) as unit:
+    with database.unit(tenants=["alpha"], kind="deliver", actor="worker:test", reason="test", recorded_at=NOON) as unit:
         held = record.hold(unit.connection, owner="one", lanes=[lane])
         record.finish_items(unit.connection, items=[(lane.key, 1)])
         record.change(unit.connection, owner="one", changes=[progressed(lane=lane, done=1, release=True)], now=NOON)

@@ -56,8 +56,10 @@ def test_a_cent_on_another_account_is_named() -> None:
 
 def test_the_second_currency_must_agree_too() -> None:
     lines = [expected("cash", "10.00", currency="EUR", functional="11.00")]
-    assert difference(expected=lines, accounts=ACCOUNTS, entries=[booked("1000", "10.00", currency="EUR", functional="11.00")]) is None
-    assert difference(expected=lines, accounts=ACCOUNTS, entries=[booked("1000", "10.01", currency="EUR", functional="11.00")])
+    equal = booked("1000", "10.00", currency="EUR", functional="11.00")
+    other = booked("1000", "10.01", currency="EUR", functional="11.00")
+    assert difference(expected=lines, accounts=ACCOUNTS, entries=[equal]) is None
+    assert difference(expected=lines, accounts=ACCOUNTS, entries=[other])
     assert difference(expected=lines, accounts=ACCOUNTS, entries=[booked("1000", "11.00")])
 
 
