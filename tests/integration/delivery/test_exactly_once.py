@@ -338,11 +338,12 @@ def test_results_that_come_back_during_a_turn_are_settled_once_and_none_is_dropp
     world = make(database, slots=4, pause=7)
     world.write(*(journal(f"d{number}") for number in range(40)))
     settled: list[str] = []
+    lost: list[object] = []
     real = settling.write
 
     def counted(*arguments: object, **named: object) -> settling.Settled:
         written = real(*arguments, **named)  # type: ignore[arg-type]
-        assert written.lost == ()
+        lost.extend(written.lost)
         settled.extend(key.document_id for key in written.finished)
         return written
 
@@ -350,9 +351,12 @@ def test_results_that_come_back_during_a_turn_are_settled_once_and_none_is_dropp
     worker = world.worker()
 
     async def overlapping() -> None:
-        for _ in range(400):
+        for _ in range(150):
             await worker.turn()
             await asyncio.sleep(0)
+            if lost:
+                return
 
     asyncio.run(overlapping())
+    assert lost == []
     assert sorted(settled) == sorted(document_id(f"d{number}") for number in range(40))
