@@ -77,7 +77,7 @@ class Plan:
         """Lanes worth holding at once: what its slots can carry."""
         if pool_id not in self._limits:
             return UNKNOWN_POOL_LANES
-        wanted = self.slots(pool_id) * CALLS_PER_SLOT * self._batches[pool_id]
+        wanted = self.slots(pool_id) * self.depth(pool_id) * self._batches[pool_id]
         return min(LANES_PER_POOL_MAX, wanted)
 
 
