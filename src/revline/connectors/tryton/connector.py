@@ -137,8 +137,8 @@ class TrytonConnector:
         found = (await self._reader.as_records(company, model, rows))[0]
         if found.state == DRAFT:
             return Placed(record=found)
-        move = row["move"] if model == INVOICE else row["id"]
-        entries = (await self._reader.entries(company, [move]))[move] if move else ()
+        read = self._reader.invoice_entries if model == INVOICE else self._reader.entries
+        entries = (await read(company, [row["id"]]))[row["id"]]
         # A void's move has no reference of its own; it stays under the one it was asked for by.
         named = msgspec.structs.replace(found, external_reference=found.external_reference or record.external_reference)
         return Posted(record=named, entries=entries)

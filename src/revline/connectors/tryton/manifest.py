@@ -101,7 +101,8 @@ GOTCHAS: Final = (
     Gotcha(
         title="Foreign-currency invoices are converted by Tryton",
         detail="Each line and the total are converted at Tryton's own rate of the invoice date and rounded half-even; what the"
-        " lines leave goes to the currency exchange account. The rate is compared before the invoice is made.",
+        " lines leave goes to the currency exchange account, from where a move with the invoice as origin gives it back to the"
+        " receivable, as in the journal. The rate is compared before the invoice is made.",
         verified=_TRIED,
     ),
     Gotcha(

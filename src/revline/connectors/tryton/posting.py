@@ -22,9 +22,10 @@ from revline.connectors.tryton.outcomes import (
 )
 from revline.connectors.tryton.reading import FIELDS, Company, TrytonReader
 from revline.connectors.tryton.records import Values
+from revline.connectors.tryton.residue import ResidueMender
 from revline.connectors.tryton.translate import body_of
 from revline.core.clock import Clock
-from revline.core.farside import ErpEntry, Outcome, Placed, Posted, PreparedStep, Rejected, Throttled, Uncertain
+from revline.core.farside import Outcome, Placed, Posted, PreparedStep, Rejected, Throttled, Uncertain
 from revline.core.problem import ProblemError, problem
 
 WARNINGS_MAX: Final = 100
@@ -40,6 +41,7 @@ class Poster:
         self._client = client
         self._reader = reader
         self._clock = clock
+        self._residues = ResidueMender(client, reader)
 
     async def post(self, steps: Sequence[PreparedStep]) -> list[Outcome]:
         """One outcome for each step, in order. A record that is posted already is read and answered as posted."""
@@ -61,7 +63,22 @@ class Poster:
         days = {number: body["day"] for number, body in zip(numbers, bodies, strict=True)}
         if sendable:
             failed |= await self._post(company, model, sendable, days)
+        if model == INVOICE:
+            failed |= await self._mended(company, [number for number in numbers if number not in failed], bodies)
         return await self._standing(company, model, numbers, failed)
+
+    async def _mended(self, company: Company, numbers: list[int], bodies: list[Values]) -> dict[int, Outcome]:
+        """Outcomes of posted invoices whose conversion could not be corrected."""
+        days = {int(body["id"]): body["day"] for body in bodies}
+        try:
+            rows = await self._rows(company, INVOICE, numbers)
+            posted = [row for row in rows.values() if row["state"] == "posted"]
+            await self._residues.mend(company, posted, days=days, journal=bodies[0]["journal"])
+        except TrytonFailure as failure:
+            return dict.fromkeys(
+                numbers, Uncertain(evidence=f"posted, and correcting its conversion came to {failure}")
+            )
+        return {}
 
     async def _rows(self, company: Company, model: str, numbers: list[int]) -> dict[int, Values]:
         fields = (*FIELDS[model], *_EXTRA.get(model, ()))
@@ -173,8 +190,8 @@ class Poster:
                 int(record.erp_id): record
                 for record in await self._reader.as_records(company, model, list(rows.values()))
             }
-            moves = {number: (row["move"] if model == INVOICE else number) for number, row in rows.items()}
-            entries = await self._reader.entries(company, [move for move in moves.values() if move])
+            read = self._reader.invoice_entries if model == INVOICE else self._reader.entries
+            entries = await read(company, list(rows))
         except TrytonFailure as failure:
             lost = Uncertain(evidence=f"posted or not: the record can't be read ({failure.kind.value})")
             return [failed.get(number, lost) for number in numbers]
@@ -190,9 +207,7 @@ class Poster:
             elif record.state == "draft":
                 outcomes.append(Placed(record=record))
             else:
-                move = moves[number]
-                booked: tuple[ErpEntry, ...] = entries[move] if move else ()
-                outcomes.append(Posted(record=record, entries=booked))
+                outcomes.append(Posted(record=record, entries=entries[number]))
         return outcomes
 
 

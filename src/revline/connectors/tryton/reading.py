@@ -24,13 +24,14 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     PARTY: ("name", "code", "addresses", *_STAMPS),
     INVOICE: (
         "number", "state", "reference", "description", "currency.code", "total_amount", "accounting_date", "invoice_date",
-        "party", "move", "cancel_move", "company", *_STAMPS,
+        "party", "move", "cancel_move", "company", "currency", "account", *_STAMPS,
     ),
     MOVE: ("number", "state", "description", "date", "origin", "company", *_STAMPS),
 }  # fmt: skip
 REFERENCE_FIELD: Final = {PARTY: "code", INVOICE: "reference", MOVE: "description"}
 _MOVE_LINE_FIELDS: Final = [
     "move", "account.code", "debit", "credit", "second_currency.code", "amount_second_currency", "party", "party.code", "date",
+    "account", "second_currency",
 ]  # fmt: skip
 _SEARCHABLE: Final = {"account": "account.account", "journal": "account.journal", "currency": "currency.currency"}
 
@@ -52,6 +53,14 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
     first_day: date
     last_day: date
     state: str
+
+
+class OriginMove(msgspec.Struct, frozen=True, kw_only=True):
+    """A move an invoice is the origin of: its own, and what corrects its conversion."""
+
+    number: int
+    state: str
+    lines: tuple[Values, ...]
 
 
 class TrytonReader:
@@ -189,7 +198,17 @@ class TrytonReader:
             return [move_record(row=row, lines=lines[row["id"]], currency=company.currency) for row in rows]
         lines = await self._parts(company, "account.invoice.line", numbers, [["type", "=", "line"]])
         taxes = await self._parts(company, "account.invoice.tax", numbers, [])
-        return [invoice_record(row=row, lines=lines[row["id"]], taxes=taxes[row["id"]]) for row in rows]
+        unfinished = await self._unfinished(company, rows)
+        return [
+            invoice_record(row=row, lines=lines[row["id"]], taxes=taxes[row["id"]], unfinished=row["id"] in unfinished)
+            for row in rows
+        ]
+
+    async def _unfinished(self, company: Company, rows: list[Values]) -> set[int]:
+        """Posted foreign-currency invoices whose conversion is still to be corrected."""
+        foreign = [row["id"] for row in rows if row["move"] and row["currency."]["code"] != company.currency]
+        moves = await self.origin_moves(company, foreign)
+        return {number for number in foreign if left_over(moves[number]) or _draft_among(moves[number])}
 
     async def _parts(
         self, company: Company, model: str, invoices: list[int], domain: list[Any]
@@ -217,10 +236,44 @@ class TrytonReader:
                 found[row["move"]].append(row)
         return found
 
+    async def origin_moves(self, company: Company, invoices: Sequence[int]) -> dict[int, list[OriginMove]]:
+        """The moves that have an invoice as their origin, with their lines, by invoice."""
+        found: dict[int, list[OriginMove]] = defaultdict(list)
+        if invoices:
+            names = {f"{INVOICE},{number}": number for number in invoices}
+            domain = [["company", "=", company.number], ["origin", "in", list(names)]]
+            rows = await self.rows(MOVE, domain, ["origin", "state"], company=company.number, order=[["id", "ASC"]])
+            lines = await self.move_lines(company, [row["id"] for row in rows])
+            for row in rows:
+                move = OriginMove(number=row["id"], state=row["state"], lines=tuple(lines[row["id"]]))
+                found[names[row["origin"]]].append(move)
+        return found
+
+    async def invoice_entries(self, company: Company, invoices: Sequence[int]) -> dict[int, tuple[ErpEntry, ...]]:
+        """The ledger lines of posted invoices by invoice: of every move they are the origin of."""
+        moves = await self.origin_moves(company, invoices)
+        return {
+            number: erp_entries(
+                lines=[line for move in moves[number] if move.state == "posted" for line in move.lines],
+                currency=company.currency,
+            )
+            for number in invoices
+        }
+
     async def entries(self, company: Company, moves: Sequence[int]) -> dict[int, tuple[ErpEntry, ...]]:
         """The ledger lines of moves by move."""
         lines = await self.move_lines(company, moves)
         return {move: erp_entries(lines=lines[move], currency=company.currency) for move in moves}
+
+
+def left_over(moves: Sequence[OriginMove]) -> Decimal:
+    """What an invoice's conversion leaves on the exchange account (debit positive): its lines have no second currency."""
+    lines = [line for move in moves for line in move.lines if not line["second_currency"]]
+    return sum((line["debit"] - line["credit"] for line in lines), Decimal(0))
+
+
+def _draft_among(moves: Sequence[OriginMove]) -> bool:
+    return any(move.state == "draft" for move in moves)
 
 
 def holding(periods: Sequence[Period], day: date) -> Period | None:

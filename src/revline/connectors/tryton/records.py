@@ -65,14 +65,17 @@ _INVOICE_STATES: Final[dict[str, str]] = {
 }
 
 
-def invoice_record(*, row: Values, lines: Iterable[Values], taxes: Iterable[Values]) -> ErpRecord:
-    """A customer invoice or credit note."""
+def invoice_record(
+    *, row: Values, lines: Iterable[Values], taxes: Iterable[Values], unfinished: bool = False
+) -> ErpRecord:
+    """A customer invoice or credit note. unfinished: it is posted, but a step of ours on it isn't done: it counts as a draft."""
+    state = _INVOICE_STATES.get(str(row["state"]), str(row["state"]))
     day: date | None = row.get("accounting_date") or row.get("invoice_date")
     return ErpRecord(
         record_kind=INVOICE,
         erp_id=str(row["id"]),
         number=row.get("number") or "",
-        state=_INVOICE_STATES.get(str(row["state"]), str(row["state"])),
+        state="draft" if unfinished and state == "posted" else state,
         version=version_of(row),
         external_reference=row.get("reference") or "",
         currency=row["currency."]["code"],

@@ -106,7 +106,12 @@ class Settler:
         invoice = await self._invoice(company, number)
         if invoice is None or invoice["state"] != "posted" or invoice["amount_to_pay"]:
             return
-        await self._reconcile_lines(company, [*invoice["lines_to_pay"], *invoice["payment_lines"]])
+        await self._reconcile_lines(company, [*await self._owed(company, invoice), *invoice["payment_lines"]])
+
+    async def _owed(self, company: Company, invoice: Values) -> list[int]:
+        """The receivable lines of all that was booked for the invoice."""
+        moves = (await self._reader.origin_moves(company, [invoice["id"]]))[invoice["id"]]
+        return [line["id"] for move in moves for line in move.lines if line["account"] == invoice["account"]]
 
     async def _reconcile_lines(self, company: Company, numbers: list[int]) -> None:
         fields = ["debit", "credit", "reconciliation"]
@@ -135,12 +140,14 @@ class Settler:
         if not claimed:
             await self._claim(company, body)
         if not await self._refundable(company, body, invoice):
-            number = await self._make_reversal(company, body, invoice)
+            number = await self._make_reversal(company, body)
             return await self._finish_reversal(company, body, invoice, {"id": number, "state": "draft"})
         return await self._refund(company, body)
 
     async def _refundable(self, company: Company, body: Values, invoice: Values) -> bool:
-        """Whether a credit note of the day can be numbered, and converts as the invoice did."""
+        """Whether a credit note of the day can be numbered, and undoes all that was booked, at the invoice's own rate."""
+        if len((await self._reader.origin_moves(company, [body["invoice"]]))[body["invoice"]]) > 1:
+            return False
         last = await last_numbered(self._reader, company, kind="credit_note", day=body["day"])
         if last is not None and last > body["day"]:
             return False
@@ -162,9 +169,10 @@ class Settler:
             return await self._voided(company, body, invoice["cancel_move"])
         return of_write(failed, what="a void") if failed else Uncertain(evidence="the void shows no effect")
 
-    async def _make_reversal(self, company: Company, body: Values, invoice: Values) -> int:
-        fields = ["account", "debit", "credit", "party", "second_currency", "amount_second_currency"]
-        rows = await self._reader.rows(LINE, [["move", "=", invoice["move"]]], fields, company=company.number)
+    async def _make_reversal(self, company: Company, body: Values) -> int:
+        """A draft with the sides of all that was booked for the invoice exchanged."""
+        moves = (await self._reader.origin_moves(company, [body["invoice"]]))[body["invoice"]]
+        rows = [row for move in moves if move.state == "posted" for row in move.lines]
         lines = [
             {
                 "account": row["account"],
@@ -196,7 +204,7 @@ class Settler:
             await self._call(company, f"model.{MOVE}.post", [move["id"]])
         domain = [["move", "=", move["id"]], ["account", "=", invoice["account"]]]
         rows = await self._reader.rows(LINE, domain, ["id"], company=company.number)
-        await self._reconcile_lines(company, [*invoice["lines_to_pay"], *(row["id"] for row in rows)])
+        await self._reconcile_lines(company, [*await self._owed(company, invoice), *(row["id"] for row in rows)])
         return await self._voided(company, body, move["id"])
 
     async def _reversals(self, company: Company, body: Values) -> list[Values]:

@@ -145,6 +145,7 @@ def _post_body(document: Document, context: PrepareContext) -> Values:
         "company": context.mapping.company,
         "id": int(own.erp_id),
         "day": _day(document),
+        "journal": _journal_code(context, "journal", DEFAULT_JOURNAL),
     }
 
 
