@@ -16,7 +16,7 @@ from revline.core.documents import Document, DocumentKind, InvoiceContent, Invoi
 from revline.core.farside import ErpEntry, Placed, Posted, Rejected, Uncertain
 from revline.core.ids import SourceObject
 from revline.core.journal import JournalLine
-from revline.sim.tryton import TrytonServer
+from revline.sim.tryton import TrytonServer, TrytonServerError
 from tests.real.running_tryton import EUROS, TrytonSystem, running_tryton
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.xdist_group("tryton")]
@@ -478,3 +478,8 @@ def test_a_stopped_server_is_unreachable_and_then_serves_again(tryton: TrytonSer
         await run.posted(make.journal(world=run.world, name="down"))
 
     play(tryton, scene)
+
+
+def test_two_processes_do_not_run_one_folder(tryton: TrytonServer) -> None:
+    with pytest.raises(TrytonServerError, match="another process runs"):
+        TrytonServer(tryton.folder, books=tryton.books).start()
