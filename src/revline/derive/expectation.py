@@ -91,6 +91,15 @@ def newest_by_source(facts: Iterable[Fact], kind: type[CanonicalObject]) -> list
     ]
 
 
+def was_pushed(facts: Iterable[Fact], source: SourceObject) -> bool:
+    """Whether any message told of the object; else it is known from listings only, which may leave times out.
+
+    While messages tell of an object, a time they have not told yet is waited for: a guessed day would make the books depend on
+    which message came first.
+    """
+    return any("." in fact.translated.event_type for fact in facts if fact.translated.source == source)
+
+
 SUPERSEDED = "a newer snapshot of the same object speaks"
 """The rule by which an older snapshot makes nothing."""
 

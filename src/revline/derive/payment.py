@@ -17,6 +17,7 @@ from revline.derive.expectation import (
     make_event,
     newest_by_source,
     silent_rest,
+    was_pushed,
 )
 
 define(
@@ -132,7 +133,7 @@ def _refunds(
             known, scope, EventKind.REFUND_PAID, fact, refund.created_at, refund.currency, customer, money
         )
         events.append(Supported(event=paid, facts=(fact,)))
-        if refund.status == "failed":
+        if refund.status == "failed" and (refund.failed_at or not was_pushed(known.facts, fact.translated.source)):
             when = refund.failed_at or refund.created_at
             kind = EventKind.REFUND_FAILED
             failed = make_event(known, scope, kind, fact, when, refund.currency, customer, money)

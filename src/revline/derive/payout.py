@@ -14,6 +14,7 @@ from revline.derive.expectation import (
     make_event,
     newest_by_source,
     silent_rest,
+    was_pushed,
 )
 
 
@@ -45,7 +46,7 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
             payout.arrival_date,
         )
         events.append(Supported(event=paid, facts=(fact,)))
-        if payout.status == "failed":
+        if payout.status == "failed" and (payout.failed_at or not was_pushed(known.facts, fact.translated.source)):
             back_on = None if payout.failed_at else payout.arrival_date
             when = payout.failed_at or payout.created_at
             kind = EventKind.PAYOUT_FAILED

@@ -12,6 +12,7 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from revline.connectors.sdk.source import SourceContext
@@ -232,6 +233,42 @@ def _compiled(harness: Harness) -> PostingSetup:
     compiled = compile_setup(by_tenant(load_folder(harness.folder, harness.registry).documents)["aurora"])
     assert isinstance(compiled, PostingSetup)
     return compiled
+
+
+def refund_story() -> list[tuple[bytes, bool]]:
+    """A refund that fails, told by a listing first and by its messages later."""
+    profile = replace(SMALL, account="failing", refund_share=NONE, refund_failed_share=Decimal(1), void_share=NONE)
+    month = generate(seed=5, month=Period(start=date(2026, 1, 1), end=date(2026, 2, 1)), profile=profile)
+    told = [
+        body
+        for body in month.webhooks
+        if kind_of(body)[0].startswith("refund.") or kind_of(body)[0] == "charge.succeeded"
+    ]
+    failed = next(body for body in told if kind_of(body)[0] == "refund.failed")
+    listed = json.dumps(json.loads(failed)["data"]["object"]).encode()
+    charges = [body for body in told if kind_of(body)[0] == "charge.succeeded"]
+    return [
+        *((body, False) for body in charges),
+        (listed, True),
+        *((body, False) for body in told if body not in charges),
+    ]
+
+
+def test_a_mirror_whose_day_was_wrong_is_reversed_and_booked_again(harness: Harness) -> None:
+    harness.apply()
+    feed(harness, refund_story(), batch=1)
+    with harness.database.read(tenants=["aurora"]) as connection:
+        kinds = connection.execute(
+            text(
+                "SELECT kind, count(*), count(*) FILTER (WHERE reverses <> '') FROM accounting_event"
+                " WHERE tenant_id = 'aurora' AND kind LIKE 'refund.%' GROUP BY kind ORDER BY kind"
+            )
+        ).all()
+        open_cases = connection.execute(text("SELECT count(*) FROM exception_case WHERE tenant_id = 'aurora'")).scalar()
+    assert open_cases == 0
+    assert next((row[0], row[2]) for row in kinds) == ("refund.failed", 1)
+    totals = {key: value for key, value in harness.totals("aurora").items() if key[2] == "deferred_revenue"}
+    assert {Decimal(one) for one, _ in totals.values()} == {Decimal(0)}
 
 
 def test_the_log_replayed_from_empty_gives_the_same_bytes(

@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import permutations
 
 import pytest
+from msgspec.structs import replace
 
 from revline.core.canonical import (
     BalanceTransaction,
@@ -247,6 +248,35 @@ def test_a_failed_payout_was_paid_before() -> None:
     expectation = expect("payout", "po_1", fact("payout", payout))
     assert kinds(expectation) == [EventKind.PAYOUT_PAID, EventKind.PAYOUT_FAILED]
     assert [entry.event.accounting_date for entry in expectation.events] == [date(2026, 1, 10), date(2026, 1, 13)]
+
+
+def refund_snapshot(**more: object) -> Refund:
+    values: dict[str, object] = {
+        "outside_id": "re_1",
+        "payment": "ch_1",
+        "status": "failed",
+        "currency": "USD",
+        "amount": D("10.00"),
+        "earned": D("0.00"),
+        "created_at": at(9),
+    }
+    return Refund(**(values | more))  # type: ignore[arg-type]
+
+
+def test_a_failure_without_its_time_waits_for_the_message_that_has_it() -> None:
+    told = fact("refund.updated", refund_snapshot(), rank=3)
+    told = replace(told, translated=replace(told.translated, source=source("refund", "re_1")))
+    waiting = expect("payment", "ch_1", fact("payment", PAYMENT), told)
+    assert kinds(waiting) == [EventKind.PAYMENT_RECEIVED, EventKind.REFUND_PAID]
+    failed = fact("refund.failed", refund_snapshot(failed_at=at(12)), rank=4)
+    failed = replace(failed, translated=replace(failed.translated, source=source("refund", "re_1")))
+    complete = expect("payment", "ch_1", fact("payment", PAYMENT), told, failed)
+    assert [entry.event.accounting_date.day for entry in complete.events] == [5, 9, 12]
+
+
+def test_a_failure_known_from_a_listing_only_counts_on_the_refund_s_own_day() -> None:
+    listed = expect("payment", "ch_1", fact("payment", PAYMENT), fact("refund", refund_snapshot()))
+    assert [entry.event.accounting_date.day for entry in listed.events] == [5, 9, 9]
 
 
 def test_a_payment_intent_links_and_books_nothing() -> None:

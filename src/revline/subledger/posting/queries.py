@@ -142,9 +142,12 @@ def journals_by_id(connection: Connection, *, tenant_id: str, journal_ids: Seque
 
 
 def reversal_of_journal(connection: Connection, *, tenant_id: str, journal_id: str) -> str:
-    """Id of the journal that mirrors or reverses this one, or ""."""
-    statement = select(journal.c.journal_id).where(
-        journal.c.tenant_id == tenant_id, journal.c.reverses == journal_id, journal.c.reverses != ""
+    """Id of the journal that mirrors or reverses this one, or ""; the newest where a mirror was booked again."""
+    statement = (
+        select(journal.c.journal_id)
+        .where(journal.c.tenant_id == tenant_id, journal.c.reverses == journal_id, journal.c.reverses != "")
+        .order_by(journal.c.position.desc(), journal.c.ordinal.desc())
+        .limit(1)
     )
     return str(connection.execute(statement).scalar_one_or_none() or "")
 

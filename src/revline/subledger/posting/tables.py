@@ -58,7 +58,7 @@ journal: Final[Table] = tenant_table(
     Column("reverses", Text, nullable=False),
     CheckConstraint("period ~ '^[0-9]{4}-[0-9]{2}$'", name="period"),
     Index("uq_journal_event_book", "tenant_id", "event_id", "book", unique=True),
-    Index("uq_journal_reverses", "tenant_id", "reverses", unique=True, postgresql_where=text("reverses <> ''")),
+    Index("ix_journal_reverses", "tenant_id", "reverses", postgresql_where=text("reverses <> ''")),
     Index(None, "tenant_id", "entity", "book", "period"),
     recorded=True,
 )

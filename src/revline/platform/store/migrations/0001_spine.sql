@@ -709,11 +709,11 @@ CREATE TABLE journal (
     CONSTRAINT uq_journal_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
 );
 
+CREATE INDEX ix_journal_reverses ON journal (tenant_id, reverses) WHERE reverses <> '';
+
 CREATE INDEX ix_journal_tenant_id_entity_book_period ON journal (tenant_id, entity, book, period);
 
 CREATE UNIQUE INDEX uq_journal_event_book ON journal (tenant_id, event_id, book);
-
-CREATE UNIQUE INDEX uq_journal_reverses ON journal (tenant_id, reverses) WHERE reverses <> '';
 
 ALTER TABLE journal ENABLE ROW LEVEL SECURITY;
 ALTER TABLE journal FORCE ROW LEVEL SECURITY;
