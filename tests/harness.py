@@ -20,8 +20,8 @@ from revline.platform.config.loader import load_folder
 from revline.platform.store.engine import Database
 from revline.platform.tenancy.record import register_tenant
 from revline.platform.tenancy.secrets import SecretResolver
-from revline.subledger.posting import queries as posting
 from revline.sim.demo.folder import write_folder
+from revline.subledger.posting import queries as posting
 
 SIGNING_SECRET = "whsec_demo"
 ADDRESSES = {
@@ -110,7 +110,12 @@ class Harness:
                 for body in pending[start : start + batch]
             ]
             answer = self.intake.accept(
-                channel=channel, inputs=inputs, actor="test", reason="a test", form=form, when_unreadable=WhenUnreadable.KEEP
+                channel=channel,
+                inputs=inputs,
+                actor="test",
+                reason="a test",
+                form=form,
+                when_unreadable=WhenUnreadable.KEEP,
             )
             verdicts += answer
         return verdicts

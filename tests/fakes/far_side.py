@@ -161,9 +161,7 @@ class FakeConnector:
             return self._outcome(there[-1], step)
         if there and step.step != self._steps(step.kind)[0]:
             self.far.records.remove(there[-1])
-        self.far.effects.append(
-            Effect(reference=step.external_reference, document_id=step.document_id, step=step.step)
-        )
+        self.far.effects.append(Effect(reference=step.external_reference, document_id=step.document_id, step=step.step))
         number = len(self.far.effects)
         record = ErpRecord(
             record_kind=str(step.kind),

@@ -25,11 +25,11 @@ class TranslatedFact(msgspec.Struct, frozen=True, kw_only=True):
     """One snapshot a connector made of one input.
 
     source: the object. source_event: the id of the message that brought it (a webhook's event id), unique per connection;
-    re-delivery has the same. event_type: the source's own word (invoice.paid), or its
-    word for the object alone (refund) when the object was listed or read instead of pushed. content_digest: hexadecimal SHA-256 over the
-    parts the connector names as content; same source_event with another digest is a conflict. order_key: which snapshot of an
-    object is newest, compared as a list of integers, greatest wins (the connector's declared rule, never arrival).
-    roots: every root the fact touches. names: what it can be found by, the outside id among them.
+    re-delivery has the same. event_type: the source's own word (invoice.paid), or its word for the object alone (refund) when the
+    object was listed or read instead of pushed. content_digest: hexadecimal SHA-256 over the parts the connector names as
+    content; same source_event with another digest is a conflict. order_key: which snapshot of an object is newest, compared as a
+    list of integers, greatest wins (the connector's declared rule, never arrival). roots: every root the fact touches. names:
+    what it can be found by, the outside id among them.
     """
 
     source: SourceObject

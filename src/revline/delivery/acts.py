@@ -55,9 +55,7 @@ def resend(
     side refuses doubles). known_absent: the person has searched the far system and says the record isn't there; only then is an
     uncertain document sent where no look-up exists. Problems `document.unknown`, `document.in_flight`, `document.finished`.
     """
-    with database.unit(
-        tenants=[tenant_id], kind="resend", actor=actor, reason=reason, recorded_at=recorded_at
-    ) as unit:
+    with database.unit(tenants=[tenant_id], kind="resend", actor=actor, reason=reason, recorded_at=recorded_at) as unit:
         found = lock_with_lane(unit.connection, key=DocumentKey(tenant_id, document_id))
         refused = _refused(found, document_id)
         if refused is not None or found is None:
@@ -79,9 +77,7 @@ def waive(
     Whatever waits for it is woken. Problems as `resend`.
     """
     key = DocumentKey(tenant_id, document_id)
-    with database.unit(
-        tenants=[tenant_id], kind="waive", actor=actor, reason=reason, recorded_at=recorded_at
-    ) as unit:
+    with database.unit(tenants=[tenant_id], kind="waive", actor=actor, reason=reason, recorded_at=recorded_at) as unit:
         found = lock_with_lane(unit.connection, key=key)
         refused = _refused(found, document_id)
         if refused is not None or found is None:

@@ -46,9 +46,7 @@ class DeliveryHops:
                 "problem": delivery.problem_detail,
             }
             title = f"{delivery.kind} for {delivery.connection}"
-            return Described(
-                reference=reference, title=title, at=delivery.changed_at.isoformat(), fields=fields
-            )
+            return Described(reference=reference, title=title, at=delivery.changed_at.isoformat(), fields=fields)
         if reference.kind == "erp_record":
             record = queries.record_of(connection, tenant_id=tenant_id, reference=reference.record_id)
             if record is None:

@@ -125,9 +125,7 @@ def load(connection: Connection, *, lanes: Sequence[ClaimedLane], journals: Jour
 def referenced(document: Document) -> tuple[str, ...]:
     """Documents whose far-side records this one's content names."""
     content = document.content
-    names = [
-        getattr(content, field, "") for field in ("customer_document", "invoice_document", "payment_document")
-    ]
+    names = [getattr(content, field, "") for field in ("customer_document", "invoice_document", "payment_document")]
     if isinstance(content, JournalContent):
         names += [name for _, name in content.customer_documents]
     return tuple(name for name in {*names, document.reverses} if name)

@@ -28,7 +28,6 @@ DRAIN_LIMIT: Final = timedelta(seconds=30)
 DATABASE_PAUSE_SECONDS: Final = 1.0
 
 
-
 class DeliveryLoop:
     """One worker's loop over one desk. Run `run()` until `stop()`; `turn()` is one round, for tests and simulation."""
 
@@ -158,7 +157,9 @@ class DeliveryLoop:
 
     async def _timers_due(self) -> None:
         desk, timing = self.desk, self.desk.timing
-        await self._timer("sweep", timing.sweep, lambda: sweep(desk.database, actor=desk.owner, recorded_at=desk.clock.now()))
+        await self._timer(
+            "sweep", timing.sweep, lambda: sweep(desk.database, actor=desk.owner, recorded_at=desk.clock.now())
+        )
         await self._timer("archive", timing.archive, lambda: archive_finished(
             desk.database, before=desk.clock.now() - timing.archive_after
         ))  # fmt: skip

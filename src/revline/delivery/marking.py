@@ -107,9 +107,7 @@ def mark(
                 kept.append(msgspec.structs.replace(call, members=members))
         granted, short = _with_capacity(connection, kept, new_slots, now)
         numbered = [
-            msgspec.structs.replace(
-                call, attempts=tuple(states[_key(ready)].attempts + 1 for ready in call.members)
-            )
+            msgspec.structs.replace(call, attempts=tuple(states[_key(ready)].attempts + 1 for ready in call.members))
             for call in granted
         ]
         _write(connection, numbered, owner=owner, epoch=epoch, now=now)
@@ -180,5 +178,3 @@ def _write(connection: Connection, calls: Sequence[Call], *, owner: str, epoch: 
 
 def _key(ready: Ready) -> DocumentKey:
     return DocumentKey(ready.head.loaded.lane.tenant_id, ready.head.loaded.standing.document_id)
-
-

@@ -181,9 +181,9 @@ def _of_lookup(result: Looked, pauses: Pauses) -> Settlement:
         return _person(head, problem("erp.reference_not_unique", f"{reference} is {names}"), evidence=names)
     record = result.found[0]
     evidence = f"looked up {reference} at {pauses.now.isoformat()}: {record.record_kind} {record.erp_id} {record.state}"
-    fields = head.far.connector.difference(
-        document=head.loaded.document, record=record, context=context_of(head)
-    ) or (("state",) if record.state == "cancelled" else ())
+    fields = head.far.connector.difference(document=head.loaded.document, record=record, context=context_of(head)) or (
+        ("state",) if record.state == "cancelled" else ()
+    )
     if fields:
         detail = f"{record.record_kind} {record.number or record.erp_id} differs in {', '.join(fields)}"
         return _person(head, problem("erp.record_differs", detail, field=",".join(fields)), evidence=evidence)
@@ -359,4 +359,3 @@ def context_of(head: Head) -> PrepareContext:
         functional_currency=head.far.functional_currency,
         records=head.loaded.records,
     )
-

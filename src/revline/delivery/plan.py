@@ -88,9 +88,7 @@ def plan_calls(
     calls: list[Call] = []
     left: list[Ready] = []
     new_slots: dict[str, list[str]] = {}
-    carried = {
-        pool: {entry.slot: entry.waiting for entry in entries} for pool, entries in load.items()
-    }
+    carried = {pool: {entry.slot: entry.waiting for entry in entries} for pool, entries in load.items()}
     for pool, members in groups(ready):
         slots = carried.setdefault(pool, {})
         slot = _slot_for(pool, slots, plan)

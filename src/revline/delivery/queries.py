@@ -249,8 +249,7 @@ def _select_delivery() -> Any:
     ]
     joined = document_state.join(
         document,
-        (document.c.tenant_id == document_state.c.tenant_id)
-        & (document.c.document_id == document_state.c.document_id),
+        (document.c.tenant_id == document_state.c.tenant_id) & (document.c.document_id == document_state.c.document_id),
     )
     return select(*columns).select_from(joined)
 
@@ -264,6 +263,4 @@ def _rows(
         .order_by(*(table.c[name] for name in order))
         .limit(PAGE_MAX)
     )
-    return tuple(
-        {str(name): value for name, value in row.items()} for row in connection.execute(statement).mappings()
-    )
+    return tuple({str(name): value for name, value in row.items()} for row in connection.execute(statement).mappings())

@@ -85,24 +85,18 @@ def write_documents(
         return ()
     _check_order(unit.connection, tenant_id, new, written)
     items = [
-        NewItem(
-            lane_id=lane_of(tenant_id=tenant_id, document=one), subject=one.document_id, pool_id=pool_of(one)
-        )
+        NewItem(lane_id=lane_of(tenant_id=tenant_id, document=one), subject=one.document_id, pool_id=pool_of(one))
         for one in new
     ]
     now = work_queries.moment(unit.connection)
-    sequences = work_record.enqueue(
-        unit, tenant_id=tenant_id, kind=LANE_KIND, items=items, priority=priority, now=now
-    )
+    sequences = work_record.enqueue(unit, tenant_id=tenant_id, kind=LANE_KIND, items=items, priority=priority, now=now)
     for one in new:
         _write(unit, tenant_id, one, sequences[one.document_id], configuration_version, epoch)
         written[tenant_id, one.document_id] = (one.rank, lane_of(tenant_id=tenant_id, document=one), -1)
     return tuple(one.document_id for one in new)
 
 
-def new_revision(
-    unit: Unit, *, tenant_id: str, document: Document, configuration_version: int
-) -> int | Problem:
+def new_revision(unit: Unit, *, tenant_id: str, document: Document, configuration_version: int) -> int | Problem:
     """Let a document that has no far-side effect yet say something else; gives the revision. Identity, lane and place stay.
 
     Problem `document.unknown`; `document.in_flight` while an earlier revision is sending, uncertain or begun;
@@ -187,7 +181,9 @@ def lock_states(connection: Connection, *, keys: Iterable[DocumentKey]) -> Mappi
     }
     rows = connection.execute(_LOCK_STATES, parameters).mappings()
     return {
-        DocumentKey(row["tenant_id"], row["document_id"]): standing_of({str(name): value for name, value in row.items()})
+        DocumentKey(row["tenant_id"], row["document_id"]): standing_of(
+            {str(name): value for name, value in row.items()}
+        )
         for row in rows
     }
 
@@ -208,9 +204,7 @@ def lock_with_lane(connection: Connection, *, key: DocumentKey) -> Standing | No
     return lock_states(connection, keys=[key]).get(key)
 
 
-def _write(
-    unit: Unit, tenant_id: str, one: Document, sequence: int, configuration_version: int, epoch: int
-) -> None:
+def _write(unit: Unit, tenant_id: str, one: Document, sequence: int, configuration_version: int, epoch: int) -> None:
     lane = lane_of(tenant_id=tenant_id, document=one)
     shared = {"kind": one.kind, "connection": one.connection, "entity": one.entity, "book": one.book,
               "lane_id": lane, "rank": int(one.rank)}  # fmt: skip
@@ -326,9 +320,7 @@ def _check_order(
         check_rank(places[row.predecessor_id], after, row.predecessor_id, row.document_id)
 
 
-def check_rank(
-    before: Place, after: Place, before_id: str, after_id: str
-) -> None:
+def check_rank(before: Place, after: Place, before_id: str, after_id: str) -> None:
     """Raises ValueError unless `before` has a lower rank, or the same lane and an earlier place in it. Pure."""
     same_lane = before[1] == after[1] and before[2] < after[2]
     if before[0] < after[0] or same_lane:

@@ -60,7 +60,6 @@ NOWHERE: Final = FarSide(
 DATABASE_AWAY: Final = (OperationalError, InterfaceError, PoolTimeoutError)
 
 
-
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What a turn did. calls: to be made now. busy: there was something to do, so the next turn comes soon."""
 
@@ -257,9 +256,7 @@ class Desk:
         decision = decide(head=head, now=now, epoch=self.epoch, policy=policy)
         match decision:
             case Send():
-                prepared = far.connector.prepare(
-                    document=loaded.document, step=decision.step, context=context_of(head)
-                )
+                prepared = far.connector.prepare(document=loaded.document, step=decision.step, context=context_of(head))
                 if isinstance(prepared, Problem):
                     decided.append(self._refusal(head, prepared, now))
                 else:
@@ -275,9 +272,7 @@ class Desk:
 
     def _refusal(self, head: Head, why: Problem, now: datetime) -> Settlement:
         refuse = Refuse(problem=why, state=refused_state(head.loaded.standing.state))
-        return settle(
-            result=Decided(head=head, decision=refuse), now=now, timing=self.timing, uniform=self.uniform
-        )
+        return settle(result=Decided(head=head, decision=refuse), now=now, timing=self.timing, uniform=self.uniform)
 
     def _make_pools(self, now: datetime) -> None:
         limits = self._plans.new_limits()
@@ -309,12 +304,8 @@ class Desk:
             self._give_back(marked.lost, due_at=None)
         oldest = self.clock.now() - self.timing.lease / 5
         stale = [entry for entry in left if since[entry.head.loaded.lane.key] < oldest]
-        self._give_back(
-            [entry.head.loaded.lane for entry in stale], due_at=now + self.timing.retry_base
-        )
-        self._ready = [
-            (since[entry.head.loaded.lane.key], entry) for entry in left if entry not in stale
-        ]
+        self._give_back([entry.head.loaded.lane for entry in stale], due_at=now + self.timing.retry_base)
+        self._ready = [(since[entry.head.loaded.lane.key], entry) for entry in left if entry not in stale]
         return tuple(made)
 
     def _give_back(self, lanes: Sequence[ClaimedLane], *, due_at: datetime | None) -> None:
@@ -379,5 +370,3 @@ def _call_parts(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
 def lease_ended() -> Problem:
     """Why a marked call was not made."""
     return problem("erp.busy", "the lease ended, or the worker does, before the call began")
-
-

@@ -73,9 +73,7 @@ def write(
     with database.unit(
         tenants=tenants, kind="deliver", actor=owner, reason="what came of it", recorded_at=recorded_at
     ) as unit:
-        held = work_record.hold(
-            unit.connection, owner=owner, lanes=[one.head.loaded.lane for one in settlements]
-        )
+        held = work_record.hold(unit.connection, owner=owner, lanes=[one.head.loaded.lane for one in settlements])
         kept = [one for one in settlements if one.head.loaded.lane.key in held]
         states = lock_states(unit.connection, keys=[_key(one) for one in kept])
         for one in kept:

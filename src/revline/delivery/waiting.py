@@ -91,8 +91,7 @@ def park(
             {DocumentKey(one.head.loaded.lane.tenant_id, name) for one in kept for name in one.decision.predecessors}
         )
         states = {
-            DocumentKey(row.tenant_id, row.document_id): row.state
-            for row in connection.execute(_SHARE, _keys(wanted))
+            DocumentKey(row.tenant_id, row.document_id): row.state for row in connection.execute(_SHARE, _keys(wanted))
         }
         rows: list[tuple[str, str, str, str]] = []
         changes = []
@@ -109,9 +108,7 @@ def park(
             changes.append(waits(lane=lane, due_at=due_at) if left else retried(lane=lane, due_at=now, failed=False))
         if rows:
             columns = list(zip(*rows, strict=True))
-            parameters = dict(
-                zip(("tenants", "documents", "predecessors", "lanes"), map(list, columns), strict=True)
-            )
+            parameters = dict(zip(("tenants", "documents", "predecessors", "lanes"), map(list, columns), strict=True))
             connection.execute(_WAIT, {**parameters, "now": now})
         work_record.change(connection, owner=owner, changes=changes, now=now)
 
@@ -143,9 +140,7 @@ def sweep(database: Database, *, actor: str, recorded_at: datetime) -> int:
         if not tenants:
             return woken
         after = tenants[-1]
-        with database.unit(
-            tenants=tenants, kind="wake", actor=actor, reason="sweep", recorded_at=recorded_at
-        ) as unit:
+        with database.unit(tenants=tenants, kind="wake", actor=actor, reason="sweep", recorded_at=recorded_at) as unit:
             parameters = {"tenants": list(tenants), "limit": SWEEP_PAGE}
             rows = [tuple(row) for row in unit.connection.execute(_OVERDUE, parameters)]
             woken += len(_wake_rows(unit.connection, rows))

@@ -18,9 +18,7 @@ NOON = datetime(2026, 2, 1, 12, 0, tzinfo=UTC)
 @given(attempts=st.integers(0, 10_000), seed=st.integers(0, 100))
 def test_a_pause_is_never_longer_than_its_cap(attempts: int, seed: int) -> None:
     cap = timedelta(minutes=2)
-    pause = full_jitter(
-        attempts=attempts, base=timedelta(seconds=1), cap=cap, uniform=random.Random(seed).uniform
-    )
+    pause = full_jitter(attempts=attempts, base=timedelta(seconds=1), cap=cap, uniform=random.Random(seed).uniform)
     assert timedelta(0) <= pause <= min(cap, timedelta(seconds=1) * 2 ** min(attempts, 10))
 
 

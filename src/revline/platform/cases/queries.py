@@ -183,9 +183,7 @@ def counts(connection: Connection, *, tenant_id: str) -> tuple[CaseCount, ...]:
 
 def _select_case(tenant_id: str) -> Select[tuple[object, ...]]:
     table = exception_case
-    joined = table.join(
-        cause, (cause.c.tenant_id == table.c.tenant_id) & (cause.c.cause_id == table.c.cause_id)
-    )
+    joined = table.join(cause, (cause.c.tenant_id == table.c.tenant_id) & (cause.c.cause_id == table.c.cause_id))
     chosen = [table.c[name] for name in Case.__struct_fields__ if name not in {"code", "connection", "field"}]
     return (
         select(*chosen, cause.c.code, cause.c.connection, cause.c.field)

@@ -117,7 +117,13 @@ def _write_open(unit: Unit, one: NewCase, identity: str, of: str, *, openings: i
         connection=one.connection,
         field=one.problem.field,
     )
-    said = {"detail": detail, "currency": one.currency, "amount": one.amount, "actor": unit.actor, "reason": unit.reason}
+    said = {
+        "detail": detail,
+        "currency": one.currency,
+        "amount": one.amount,
+        "actor": unit.actor,
+        "reason": unit.reason,
+    }
     unit.project(
         exception_case,
         key=("case_id",),

@@ -157,9 +157,7 @@ def report(connection: Connection, *, answered: Sequence[str], failed: Sequence[
         return
     connection.execute(_LOCK, {"pools": pools})
     found = states(connection, pools=pools, now=now)
-    failures = {
-        pool: 0 if pool in answered else found[pool].breaker_failures + 1 for pool in pools if pool in found
-    }
+    failures = {pool: 0 if pool in answered else found[pool].breaker_failures + 1 for pool in pools if pool in found}
     parameters = {
         "pools": list(failures),
         "failures": list(failures.values()),
@@ -182,9 +180,7 @@ def breaker_until(*, failures: int, now: datetime) -> datetime | None:
     return now + pause
 
 
-def tokens_at(
-    *, tokens: Decimal, refilled_at: datetime, per_second: Decimal, burst: int, now: datetime
-) -> Decimal:
+def tokens_at(*, tokens: Decimal, refilled_at: datetime, per_second: Decimal, burst: int, now: datetime) -> Decimal:
     """Tokens of a bucket at a moment: refilled evenly, at most `burst`; never fewer because a clock went back. Pure."""
     passed = max(timedelta(0), now - refilled_at)
     microseconds = passed // timedelta(microseconds=1)

@@ -104,7 +104,9 @@ class LaneChange(msgspec.Struct, frozen=True, kw_only=True):
 
 def finished(*, lane: ClaimedLane, again_at: datetime | None = None) -> LaneChange:
     """A level lane was read through what was requested when it was claimed. again_at: run once more then (a deadline)."""
-    return LaneChange(lane=lane, read_through=lane.requested, again=again_at is not None, due_at=again_at, succeeded=True)
+    return LaneChange(
+        lane=lane, read_through=lane.requested, again=again_at is not None, due_at=again_at, succeeded=True
+    )
 
 
 def progressed(*, lane: ClaimedLane, done: int, release: bool) -> LaneChange:

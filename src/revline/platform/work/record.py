@@ -258,9 +258,7 @@ def hold(connection: Connection, *, owner: str, lanes: Iterable[ClaimedLane]) ->
     return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in connection.execute(_HOLD, parameters))
 
 
-def change(
-    connection: Connection, *, owner: str, changes: Sequence[LaneChange], now: datetime
-) -> frozenset[LaneKey]:
+def change(connection: Connection, *, owner: str, changes: Sequence[LaneChange], now: datetime) -> frozenset[LaneKey]:
     """Write what becomes of claimed lanes; gives those it was written for. The caller holds them (`hold`)."""
     if not changes:
         return frozenset()
@@ -312,7 +310,9 @@ def unpark(connection: Connection, *, lanes: Iterable[LaneKey], now: datetime) -
     return _due_now(connection, _UNPARK, lanes, now)
 
 
-def _due_now(connection: Connection, statement: TextClause, lanes: Iterable[LaneKey], now: datetime) -> frozenset[LaneKey]:
+def _due_now(
+    connection: Connection, statement: TextClause, lanes: Iterable[LaneKey], now: datetime
+) -> frozenset[LaneKey]:
     ordered = sorted(set(lanes))
     if not ordered:
         return frozenset()
