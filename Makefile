@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 TESTS ?= tests
 WORKERS ?= 2
 
-.PHONY: help demo test test-real lint format lock schemas migration clean
+.PHONY: help demo test lint format lock schemas migration clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/' | sort
@@ -41,6 +41,14 @@ lock: $(READY) ## pin every requirement with its hashes (no addresses)
 		--allow-unsafe --strip-extras -o requirements/runtime.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-options --no-header \
 		--allow-unsafe --strip-extras --extra development -o requirements/development.txt pyproject.toml
+
+schemas: $(READY) ## write the JSON Schemas of objects and events
+	$(BIN)/python -c 'from pathlib import Path; from revline.platform.schemas.files import generate; generate(Path("schemas"))'
+
+migration: $(READY) ## write the first revision's frozen SQL anew from the declared tables (until it is released)
+	PYTHONPATH=. $(BIN)/python -m revline.platform.store.schema \
+		$$(PYTHONPATH=. $(BIN)/python -c 'from tests.databases import table_modules; print(*table_modules())') > build-schema.sql
+	mv build-schema.sql src/revline/platform/store/migrations/0001_spine.sql
 
 clean: ## remove what was made, not what was installed
 	rm -rf build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
