@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from revline.app.worker import Worker, new_owner
 from revline.core.hashing import plain
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 from revline.delivery import queries as deliveries
+from revline.delivery.values import Timing
 from revline.doors.api.app import create_app
 from revline.doors.api.ports import ApiLimits, ApiPorts, Key, Listing
 from revline.doors.api.server import serve as serve_app
@@ -94,6 +96,7 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
         owner=owner,
         epoch=EPOCH,
         version=__version__,
+        timing=Timing(lease=timedelta(seconds=settings.lease_seconds)),
     )
     asyncio.run(worker.run(until=partial(_idle, runtime.database) if until_idle else None))
     runtime.database.dispose()

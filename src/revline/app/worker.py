@@ -56,7 +56,15 @@ class Worker:
         self._threads = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
         self._stopping = asyncio.Event()
         uniform = random.Random(seed).uniform  # noqa: S311 - jitter only
-        self.derive = Derive(database=database, configurations=directory, clock=clock, owner=owner, epoch=epoch)
+        pauses = timing or Timing()
+        self.derive = Derive(
+            database=database,
+            configurations=directory,
+            clock=clock,
+            owner=owner,
+            epoch=epoch,
+            lease=pauses.lease,
+        )
         self.delivery = DeliveryLoop(
             desk=Desk(
                 database=database,
@@ -66,7 +74,7 @@ class Worker:
                 owner=owner,
                 epoch=epoch,
                 uniform=uniform,
-                timing=timing or Timing(),
+                timing=pauses,
             ),
             blocking=self.blocking,
         )

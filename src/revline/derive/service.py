@@ -52,21 +52,34 @@ class DeriveResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Derive:
-    """Runs derive lanes. owner: this worker's id; every write is fenced by it."""
+    """Runs derive lanes. owner: this worker's id; every write is fenced by it. lease: of claimed roots."""
 
     def __init__(
-        self, *, database: Database, configurations: Configurations, clock: Clock, owner: str, epoch: int
+        self,
+        *,
+        database: Database,
+        configurations: Configurations,
+        clock: Clock,
+        owner: str,
+        epoch: int,
+        lease: timedelta = work.DEFAULT_LEASE,
     ) -> None:
         self._database = database
         self._configurations = configurations
         self._clock = clock
         self._owner = owner
         self._epoch = epoch
+        self._lease = lease
 
     def turn(self, *, limit: int = 200) -> DeriveResult:
         """Claim up to `limit` due roots, fairly over tenants, and derive them; zero roots when none is due."""
         claim = work.claim(
-            self._database, kind=LANE_KIND, owner=self._owner, limit=limit, lanes_per_tenant=ROOTS_PER_UNIT
+            self._database,
+            kind=LANE_KIND,
+            owner=self._owner,
+            limit=limit,
+            lanes_per_tenant=ROOTS_PER_UNIT,
+            lease=self._lease,
         )
         by_tenant: dict[str, list[ClaimedLane]] = {}
         for lane in claim.lanes:

@@ -87,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Empty DSNs mean the embedded server in `data_folder`. cursor_key: signs page cursors; empty: the app derives one.
     problem_base: where the error catalogue is published; problem type URIs start with it.
     production: refuses the embedded server and allows a host that is not loopback.
+    lease_seconds: how long a worker's claims hold without a renewal, so how long the work of a dead one stands still.
     """
 
     dsn: Secret = Secret("")
@@ -109,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     page_max: int = 1000
     future_tolerance_hours: int = 24
     drain_seconds: int = 20
+    lease_seconds: int = 15
     unrecognised: tuple[str, ...] = ()
 
     def shown(self) -> dict[str, str]:
@@ -204,6 +206,7 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "page_max": _whole(1, 1000),
     "future_tolerance_hours": _whole(0, 8760),
     "drain_seconds": _whole(1, 600),
+    "lease_seconds": _whole(1, 600),
 }
 
 
