@@ -232,6 +232,21 @@ def test_a_void_behind_later_credit_notes_still_counts_on_its_own_day(tryton: Tr
     play(tryton, scene)
 
 
+def test_a_void_of_lines_of_both_signs_behind_a_later_invoice_counts_on_its_own_day(tryton: TrytonServer) -> None:
+    async def scene(system: TrytonSystem) -> None:
+        run, buyer = await with_buyer(system)
+        lines = (("deferred_revenue", "50.00"), ("deferred_revenue", "-20.00"))
+        document = bill(run, buyer, *lines, name="both signs", day=date(2026, 3, 9))
+        booked = balances(await run.entries(document))
+        await run.posted(bill(run, buyer, ("deferred_revenue", "1.00"), name="later", day=date(2026, 7, 31)))
+        void = msgspec.structs.replace(make.void(world=run.world, of=document), accounting_date=date(2026, 3, 10))
+        found = await run.posted(void)
+        assert balances(found.entries or ()) == {account: -amount for account, amount in booked.items()}
+        assert {entry.day for entry in found.entries or ()} == {date(2026, 3, 10)}
+
+    play(tryton, scene)
+
+
 def test_an_invoice_cancelled_by_somebody_else_is_not_taken_for_our_void(tryton: TrytonServer) -> None:
     async def scene(system: TrytonSystem) -> None:
         run, buyer = await with_buyer(system)

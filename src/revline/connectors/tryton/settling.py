@@ -142,7 +142,7 @@ class Settler:
         if not await self._refundable(company, body, invoice):
             number = await self._make_reversal(company, body)
             return await self._finish_reversal(company, body, invoice, {"id": number, "state": "draft"})
-        return await self._refund(company, body)
+        return await self._refund(company, body, invoice)
 
     async def _refundable(self, company: Company, body: Values, invoice: Values) -> bool:
         """Whether a credit note of the day can be numbered, and undoes all that was booked, at the invoice's own rate."""
@@ -155,7 +155,7 @@ class Settler:
             self._reader, company, invoice["currency."]["code"], invoice["invoice_date"], body["day"]
         )
 
-    async def _refund(self, company: Company, body: Values) -> Outcome:
+    async def _refund(self, company: Company, body: Values, invoice: Values) -> Outcome:
         form = {"invoice_date": body["day"], "with_refund": True, "with_refund_allowed": True}
         failed: TrytonFailure | None = None
         try:
@@ -164,9 +164,14 @@ class Settler:
             if failure.kind in {FailureKind.UNCERTAIN, FailureKind.BUSY}:
                 return Uncertain(evidence=failure.message)
             failed = failure
-        invoice = await self._invoice(company, body["invoice"])
-        if invoice is not None and invoice["state"] == "cancelled" and invoice["cancel_move"]:
-            return await self._voided(company, body, invoice["cancel_move"])
+        now = await self._invoice(company, body["invoice"])
+        if now is not None and now["state"] == "cancelled" and now["cancel_move"]:
+            return await self._voided(company, body, now["cancel_move"])
+        if now is not None and now["state"] == "posted" and failed is not None and failed.kind is FailureKind.REFUSED:
+            # A credit note with lines of both signs takes its number from the invoices' sequence, which may have gone past the
+            # day. Tryton rolled the attempt back, so the dated reversal is the first effect.
+            number = await self._make_reversal(company, body)
+            return await self._finish_reversal(company, body, invoice, {"id": number, "state": "draft"})
         return of_write(failed, what="a void") if failed else Uncertain(evidence="the void shows no effect")
 
     async def _make_reversal(self, company: Company, body: Values) -> int:
