@@ -92,19 +92,34 @@ class Writer:
             epoch=self._epoch,
         )
 
-    def write_refusals(self, *, refused: Mapping[str, Problem], known: Mapping[str, RootFacts]) -> None:
-        """A case for each root that could not be planned at all."""
+    def write_refusals(
+        self,
+        *,
+        refused: Mapping[str, Problem],
+        roots: Mapping[str, SourceObject],
+        places: Mapping[str, Sequence[tuple[int, int]]],
+    ) -> None:
+        """A case for each root that could not be planned at all; its facts that nothing was said of yet are in that case.
+
+        places: (position, ordinal) of the facts of each root.
+        """
         cases = [
             NewCase(
                 tenant_id=self._tenant_id,
                 subject_kind=ROOT_SUBJECT,
                 subject_id=root_id,
                 problem=refusal,
-                connection=known[root_id].root.connection if root_id in known else "",
+                connection=roots[root_id].connection if root_id in roots else "",
             )
             for root_id, refusal in refused.items()
         ]
         open_cases(self._unit, cases=cases)
+        before = self._dispositions(list(refused))
+        for root_id, refusal in refused.items():
+            for position, ordinal in places.get(root_id, ()):
+                entry = Disposition(fact_position=position, fact_ordinal=ordinal, verdict="case", rule=refusal.code)
+                if before.get((root_id, position, ordinal), ("case",))[0] == "case":
+                    self._write_disposition(root_id, entry, before)
 
     def _write_booking(self, booking: Booking, configuration: DeriveConfiguration) -> None:
         posting.write_event(

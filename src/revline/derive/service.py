@@ -23,7 +23,7 @@ from revline.derive.record import awaited_of
 from revline.derive.roots import rule_of
 from revline.intake import queries as fact_log
 from revline.platform.logs import log
-from revline.platform.store.engine import Database
+from revline.platform.store.engine import Database, is_transient
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
 from revline.platform.work.lanes import ClaimedLane, LaneChange, finished, parked
@@ -40,6 +40,7 @@ define(
 
 LANE_KIND: Final = "derive"
 ROOTS_PER_UNIT: Final = 50
+ATTEMPTS_MAX: Final = 5
 AWAITED_LIMIT: Final = timedelta(days=3)
 """How long a root waits for a record others refer to before people are told."""
 
@@ -91,13 +92,18 @@ class Derive:
         return DeriveResult(roots=len(claim.lanes), events=events)
 
     def _batch(self, tenant_id: str, lanes: Sequence[ClaimedLane], claimed_at: datetime) -> int:
-        try:
-            return self._unit(tenant_id, lanes, claimed_at)
-        except Exception:  # noqa: BLE001 - one root must not stop its neighbours; alone it is parked with a case
-            if len(lanes) == 1:
-                log().exception("derive.root_failed", tenant_id=tenant_id, root_id=lanes[0].lane_id)
-                self._give_up(tenant_id, lanes[0], claimed_at)
-                return 0
+        """A failure of the database is no root's failure: the whole unit runs again, and in the end the leases run out."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                return self._unit(tenant_id, lanes, claimed_at)
+            except Exception as failure:
+                if not is_transient(failure):
+                    if len(lanes) == 1:
+                        log().exception("derive.root_failed", tenant_id=tenant_id, root_id=lanes[0].lane_id)
+                        return self._give_up(tenant_id, lanes[0], claimed_at)
+                    break
+                if attempt == ATTEMPTS_MAX:
+                    raise
         return sum(self._batch(tenant_id, [lane], claimed_at) for lane in lanes)
 
     def _unit(self, tenant_id: str, lanes: Sequence[ClaimedLane], claimed_at: datetime) -> int:
@@ -122,12 +128,15 @@ class Derive:
             writer = record.Writer(unit=unit, tenant_id=tenant_id, epoch=self._epoch, deadline=now + AWAITED_LIMIT)
             if not isinstance(configuration, Problem):
                 writer.write_plans(plans=plans, known=known, configuration=configuration)
-            writer.write_refusals(refused=refused, known=known)
+            writer.write_refusals(
+                refused=refused, roots={root_id: known[root_id].root for root_id in refused}, places=_places(known)
+            )
             changes: list[LaneChange] = [finished(lane=lane) for lane in mine]
             work_record.change(unit.connection, owner=self._owner, changes=changes, now=claimed_at)
         return sum(len(plan.bookings) for plan in plans.values())
 
-    def _give_up(self, tenant_id: str, lane: ClaimedLane, claimed_at: datetime) -> None:
+    def _give_up(self, tenant_id: str, lane: ClaimedLane, claimed_at: datetime) -> int:
+        """Park a root with a case. It reads no fact's content, since that may be what failed."""
         cause = problem("internal.unexpected", "derive failed on this record; the operator's log has the trace")
         with self._database.unit(
             tenants=[tenant_id],
@@ -136,13 +145,21 @@ class Derive:
             reason="derive failed",
             recorded_at=self._clock.now(),
         ) as unit:
-            held = work_record.hold(unit.connection, owner=self._owner, lanes=[lane])
-            if lane.key in held:
-                known = _known(unit.connection, tenant_id, [lane])
+            if work_record.hold(unit.connection, owner=self._owner, lanes=[lane]):
+                root_id = lane.lane_id
                 writer = record.Writer(unit=unit, tenant_id=tenant_id, epoch=self._epoch, deadline=self._clock.now())
-                writer.write_refusals(refused={lane.lane_id: cause}, known=known)
+                writer.write_refusals(
+                    refused={root_id: cause},
+                    roots=fact_log.root_sources(unit.connection, tenant_id=tenant_id, root_ids=[root_id]),
+                    places={root_id: fact_log.places_of_root(unit.connection, tenant_id=tenant_id, root_id=root_id)},
+                )
                 change = parked(lane=lane, code=cause.code)
                 work_record.change(unit.connection, owner=self._owner, changes=[change], now=claimed_at)
+        return 0
+
+
+def _places(known: Mapping[str, RootFacts]) -> dict[str, list[tuple[int, int]]]:
+    return {root_id: [(fact.position, fact.ordinal) for fact in root.facts] for root_id, root in known.items()}
 
 
 def _known(connection: Connection, tenant_id: str, lanes: Iterable[ClaimedLane]) -> dict[str, RootFacts]:

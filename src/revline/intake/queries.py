@@ -105,6 +105,15 @@ def facts_of_root(connection: Connection, *, tenant_id: str, root_id: str) -> li
     return list(facts_of_roots(connection, tenant_id=tenant_id, root_ids=[root_id])[root_id])
 
 
+def places_of_root(connection: Connection, *, tenant_id: str, root_id: str) -> tuple[tuple[int, int], ...]:
+    """(position, ordinal) of a root's facts, oldest first, without their content; at most PAGE_MAX."""
+    statement = select(fact_root.c.position, fact_root.c.ordinal).where(
+        fact_root.c.tenant_id == tenant_id, fact_root.c.root_id == root_id
+    )
+    rows = connection.execute(statement.order_by(fact_root.c.position, fact_root.c.ordinal).limit(PAGE_MAX))
+    return tuple((row.position, row.ordinal) for row in rows)
+
+
 def facts_by_names(
     connection: Connection, *, tenant_id: str, wanted: Collection[Awaited]
 ) -> Mapping[Awaited, tuple[Fact, ...]]:
