@@ -21,11 +21,11 @@ from revline.sim.demo.run import run as run_demo
 
 define(
     code="configuration.folder_taken",
-    title="The folder is not empty",
+    title="The folder can't be filled",
     status=409,
     retryable=Retryable.AFTER_FIX,
     mender=Mender.SENDER,
-    remedy="Name another folder.",
+    remedy="Name a new folder in a place you can write to.",
 )
 
 
@@ -35,7 +35,12 @@ def main() -> None:
     if isinstance(settings, Problem):
         say_problem(settings)
         sys.exit(1)
-    program = Program(
+    build(program=program_of(settings), registry=registry())()
+
+
+def program_of(settings: Settings) -> Program:
+    """What the commands call, under these settings."""
+    return Program(
         services=partial(_services, settings),
         up=partial(processes.up, settings),
         worker=partial(processes.run_worker, settings),
@@ -44,7 +49,6 @@ def main() -> None:
         demo=run_demo,
         starter=_starter,
     )
-    build(program=program, registry=registry())()
 
 
 def _services(settings: Settings) -> Services | Problem:
@@ -57,3 +61,5 @@ def _starter(folder: Path) -> tuple[str, ...] | Problem:
         return tuple(path.name for path in write_example(target=folder))
     except FileExistsError as error:
         return problem("configuration.folder_taken", str(error))
+    except OSError as error:
+        return problem("configuration.folder_taken", f"{folder}: {error.strerror}")

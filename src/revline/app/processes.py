@@ -18,7 +18,7 @@ from revline.app.directory import SOURCES, Directory, entry_of
 from revline.app.runtime import Runtime, dsn_of, embedded, open_runtime
 from revline.app.worker import Worker, new_owner
 from revline.core.hashing import plain
-from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
+from revline.core.problem import FieldError, Problem, problem
 from revline.delivery import queries as deliveries
 from revline.delivery.values import Timing
 from revline.doors.api.app import create_app
@@ -32,21 +32,13 @@ from revline.platform.settings import Settings
 from revline.platform.store import migrate
 from revline.platform.store.embedded import EmbeddedServerError
 from revline.platform.store.engine import Database
+from revline.platform.store.failures import DatabaseFailure, problem_of
 from revline.platform.tenancy import queries as tenancy
 from revline.platform.work import queries as work
 
 EPOCH: Final = 1
 """The cell's epoch: raised by a restore, which does not exist yet."""
 CURSOR_KEY_FILE: Final = "cursor.key"
-
-define(
-    code="database.behind",
-    title="The database's schema is older than this program",
-    status=503,
-    retryable=Retryable.AFTER_FIX,
-    mender=Mender.OPERATOR,
-    remedy="Run `revline db upgrade` (or `revline up` for the embedded server).",
-)
 
 
 def up(settings: Settings, once: bool) -> int:  # noqa: FBT001 - one command's flag
@@ -55,8 +47,12 @@ def up(settings: Settings, once: bool) -> int:  # noqa: FBT001 - one command's f
     try:
         owner = server.start()
         state = migrate.upgrade(owner_dsn=server.dsn("revline_owner"))
-    except EmbeddedServerError as error:
+    except (EmbeddedServerError, OSError) as error:
         say_problem(problem("database.unreachable", str(error).partition("\n")[0]))
+        return 1
+    except DatabaseFailure as error:
+        server.stop()
+        say_problem(problem_of(error))
         return 1
     say(f"PostgreSQL runs, schema at {state.current}" + ("" if owner else " (another process owns it)"))
     if owner and not once:
@@ -74,7 +70,10 @@ def upgrade(settings: Settings, check: bool) -> Problem | str:  # noqa: FBT001 -
     dsn = dsn_of(settings, "revline_app" if check else "revline_owner")
     if isinstance(dsn, Problem):
         return dsn
-    state = migrate.check(dsn=dsn) if check else migrate.upgrade(owner_dsn=dsn)
+    try:
+        state = migrate.check(dsn=dsn) if check else migrate.upgrade(owner_dsn=dsn)
+    except DatabaseFailure as error:
+        return problem_of(error)
     if not state.is_current:
         return problem("database.behind", f"the schema is at {state.current or 'nothing'}, newest is {state.head}")
     return f"the schema is at {state.current}"
@@ -86,6 +85,11 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
     runtime = open_runtime(settings)
     if isinstance(runtime, Problem):
         say_problem(runtime)
+        return 1
+    unready = _not_ready(settings, runtime.database)
+    if unready:
+        code = "database.behind" if unready[0].pointer == "schema" else "database.unreachable"
+        say_problem(problem(code, f"the {unready[0].pointer} {unready[0].detail}"))
         return 1
     owner = new_owner(host=os.uname().nodename, process_id=os.getpid(), started=runtime.clock.now().isoformat())
     worker = Worker(

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from revline.app.directory import Directory
 from revline.app.kinds import registry
 from revline.core.clock import Clock, SystemClock
-from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.core.problem import Problem, problem
 from revline.delivery import acts
 from revline.delivery.hops import DeliveryHops
 from revline.derive.hops import DeriveHops
@@ -35,15 +35,6 @@ from revline.subledger.posting.hops import PostingHops
 DIRECTORY_POOL: Final = 2
 POSTGRES_FOLDER: Final = "postgres"
 SECRETS_FOLDER: Final = "secrets"
-
-define(
-    code="database.unreachable",
-    title="The database can't be reached",
-    status=503,
-    retryable=Retryable.AFTER_FIX,
-    mender=Mender.OPERATOR,
-    remedy="Start it with `revline up`, or set REVLINE_DSN to a PostgreSQL server's address.",
-)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,6 +103,20 @@ def in_scale(*, amount: Decimal, currency: Currency) -> Decimal | Problem:
     return quantized
 
 
+def at_least_in_scale(*, amount: Decimal, code: str) -> Decimal:
+    """An amount with its currency's digits, and no zeros beyond them: how a stored amount, padded with zeros, is shown.
+
+    Digits that mean something are never lost, and an unknown or empty code only loses the zeros: 5.500000 is 5.50 in USD, 5.5
+    without a currency.
+    """
+    known = _currencies().get(code)
+    with localcontext() as context:
+        context.prec = PRECISION
+        shortest = amount.normalize()
+        digits = max(-int(shortest.as_tuple().exponent), known.scale if known else 0, 0)
+        return shortest.quantize(Decimal(1).scaleb(-digits))
+
+
 def from_minor_units(*, units: int, currency: Currency) -> Decimal:
     """An amount from a count of the currency's smallest units: 1050 in USD is 10.50, in JPY 1050, in KWD 1.050."""
     if abs(units) >= MINOR_UNITS_LIMIT:

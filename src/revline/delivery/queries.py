@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from revline.core.documents import Document, decode_document
+from revline.core.money import at_least_in_scale
 from revline.delivery.tables import (
     attempt,
     document,
@@ -105,7 +106,7 @@ def deliveries(
     if far_connection:
         chosen = chosen.where(document_state.c.connection == far_connection)
     rows = connection.execute(chosen.order_by(document_state.c.document_id).limit(min(limit, PAGE_MAX))).mappings()
-    return tuple(Delivery(**{str(name): value for name, value in row.items()}) for row in rows)
+    return tuple(Delivery(**_in_scale(row)) for row in rows)
 
 
 def show(connection: Connection, *, tenant_id: str, document_id: str) -> Shown | None:
@@ -116,7 +117,7 @@ def show(connection: Connection, *, tenant_id: str, document_id: str) -> Shown |
     row = connection.execute(statement).mappings().one_or_none()
     if row is None:
         return None
-    delivery = Delivery(**{str(name): value for name, value in row.items()})
+    delivery = Delivery(**_in_scale(row))
     content = connection.execute(
         select(document_revision.c.content).where(
             document_revision.c.tenant_id == tenant_id,
@@ -169,7 +170,7 @@ def record_of(connection: Connection, *, tenant_id: str, reference: str) -> Mapp
         erp_record.c.erp_id == parts[2],
     )
     row = connection.execute(statement).mappings().one_or_none()
-    return None if row is None else {str(name): value for name, value in row.items()}
+    return None if row is None else _in_scale(row)
 
 
 def states_of(connection: Connection, *, tenant_id: str, document_ids: Sequence[str]) -> Mapping[str, str]:
@@ -239,7 +240,7 @@ def account_totals(connection: Connection, *, tenant_id: str, far_connection: st
     if far_connection:
         statement = statement.where(table.c.connection == far_connection)
     rows = connection.execute(statement).mappings()
-    return tuple(AccountTotal(**{str(name): value for name, value in row.items()}) for row in rows)
+    return tuple(AccountTotal(**_in_scale(row)) for row in rows)
 
 
 def _select_delivery() -> Any:
@@ -263,4 +264,13 @@ def _rows(
         .order_by(*(table.c[name] for name in order))
         .limit(PAGE_MAX)
     )
-    return tuple({str(name): value for name, value in row.items()} for row in connection.execute(statement).mappings())
+    return tuple(_in_scale(row) for row in connection.execute(statement).mappings())
+
+
+def _in_scale(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row by column; its amounts, stored padded with zeros, with the currency's digits where that loses none."""
+    values = {str(name): value for name, value in row.items()}
+    for name, value in values.items():
+        if isinstance(value, Decimal):
+            values[name] = at_least_in_scale(amount=value, code=values["currency"])
+    return values

@@ -14,6 +14,8 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 
@@ -150,7 +152,15 @@ def _level(text: str) -> str:
 
 
 def _dsn(text: str) -> Secret:
-    if text and not text.startswith(("postgresql://", "postgresql+psycopg://")):
+    if not text:
+        return Secret(text)
+    try:
+        make_url(text)
+    except (ArgumentError, ValueError):
+        readable = False
+    else:
+        readable = text.startswith(("postgresql://", "postgresql+psycopg://"))
+    if not readable:
         raise _RefusedError("is not a PostgreSQL address", "postgresql://user:password@host:5432/database")
     return Secret(text)
 

@@ -14,6 +14,7 @@ from revline.core.money import (
     Rounding,
     allocate,
     amount_text,
+    at_least_in_scale,
     convert,
     currency,
     decode_hook,
@@ -115,3 +116,19 @@ def test_digits_are_never_lost_in_silence() -> None:
     assert in_scale(amount=Decimal("1"), currency=USD) == Decimal("1.00")
     assert amount_text(Decimal("-0.00")) == "0.00"
     assert amount_text(Decimal("1E+2")) == "100"
+
+
+@pytest.mark.parametrize(
+    ("stored", "code", "shown"),
+    [
+        ("55568.630000000000", "USD", "55568.63"),
+        ("100.000000000000", "USD", "100.00"),
+        ("100.000000000000", "JPY", "100"),
+        ("0E-12", "KWD", "0.000"),
+        ("0.001250000000", "USD", "0.00125"),
+        ("-7.500000000000", "", "-7.5"),
+        ("120000000000000000.120000000000", "EUR", "120000000000000000.12"),
+    ],
+)
+def test_a_stored_amount_is_shown_in_its_currency(stored: str, code: str, shown: str) -> None:
+    assert amount_text(at_least_in_scale(amount=Decimal(stored), code=code)) == shown

@@ -75,13 +75,19 @@ def key_commands() -> typer.Typer:
         )
 
     @app.command()
-    def revoke(context: typer.Context, key_id: Annotated[str, typer.Argument()], tenant: TenantOption = "") -> None:
+    def revoke(
+        context: typer.Context,
+        key_id: Annotated[str, typer.Argument()],
+        tenant: TenantOption = "",
+        as_json: JsonOption = False,
+    ) -> None:
         """End a key for good, at once."""
-        with services_of(context) as services:
-            chosen = one_tenant(services, tenant)
+        with services_of(context, as_json=as_json) as services:
+            chosen = one_tenant(services, tenant, as_json=as_json)
             if not services.access.revoke(tenant_id=chosen, key_id=key_id):
-                fail(problem("key.unknown", f"tenant {chosen} has no live key {key_id[:40]!r}"))
-        say(f"key {key_id} is revoked")
+                unknown = problem("key.unknown", f"tenant {chosen} has no live key {key_id[:40]!r}")
+                fail(unknown, as_json=as_json)
+        emit_json({"key_id": key_id, "revoked": True}) if as_json else say(f"key {key_id} is revoked")
 
     return app
 
@@ -92,27 +98,43 @@ def webhook_commands() -> typer.Typer:
 
     @app.command()
     def address(
-        context: typer.Context, connection_name: Annotated[str, typer.Argument()], tenant: TenantOption = ""
+        context: typer.Context,
+        connection_name: Annotated[str, typer.Argument()],
+        tenant: TenantOption = "",
+        as_json: JsonOption = False,
     ) -> None:
         """Make an unguessable path for a connection; it is shown this once. Earlier ones stay good until revoked."""
-        with services_of(context) as services:
-            chosen = one_tenant(services, tenant)
+        with services_of(context, as_json=as_json) as services:
+            chosen = one_tenant(services, tenant, as_json=as_json)
             channel = services.channels.channel(tenant_id=chosen, connection=connection_name)
             if isinstance(channel, Problem):
-                fail(channel)
+                fail(channel, as_json=as_json)
             token = services.addresses.issue(tenant_id=chosen, connection=connection_name)
-        lines([f"/v1/webhooks/{channel.connector}/{token}"])
+        path = f"/v1/webhooks/{channel.connector}/{token}"
+        if as_json:
+            emit_json({"tenant": chosen, "connection": connection_name, "path": path})
+            return
+        lines([path])
         say("give the source this path behind your public host; it is not shown again")
 
     @app.command()
     def revoke(
-        context: typer.Context, connection_name: Annotated[str, typer.Argument()], tenant: TenantOption = ""
+        context: typer.Context,
+        connection_name: Annotated[str, typer.Argument()],
+        tenant: TenantOption = "",
+        as_json: JsonOption = False,
     ) -> None:
-        """End every address of a connection."""
-        with services_of(context) as services:
-            chosen = one_tenant(services, tenant)
+        """End every address of a connection, also of one that is no longer configured."""
+        with services_of(context, as_json=as_json) as services:
+            chosen = one_tenant(services, tenant, as_json=as_json)
             count = services.addresses.revoke_all(tenant_id=chosen, connection=connection_name)
-        say(f"{count} addresses of {connection_name} are revoked")
+            channel = services.channels.channel(tenant_id=chosen, connection=connection_name)
+        if not count and isinstance(channel, Problem):
+            fail(channel, as_json=as_json)
+        if as_json:
+            emit_json({"tenant": chosen, "connection": connection_name, "revoked": count})
+        else:
+            say(f"{count} addresses of {connection_name} are revoked")
 
     return app
 

@@ -9,8 +9,9 @@ import typer
 
 from revline.core.problem import Problem, problem
 from revline.doors.cli.context import JsonOption, Program, ReasonOption, TenantOption, actor, one_tenant, services_of
-from revline.doors.cli.output import EXIT_CHANGES, EXIT_FAILED, emit_json, emit_rows, fail, say
+from revline.doors.cli.output import EXIT_CHANGES, emit_json, emit_rows, fail, say
 from revline.platform.config import queries, service
+from revline.platform.config.changes import DocumentChange
 from revline.platform.config.loader import load_folder
 from revline.platform.config.registry import Registry
 
@@ -83,7 +84,7 @@ def commands(registry: Registry) -> typer.Typer:
             emit_rows(rows, columns=list(rows[0]) if rows else [], as_json=False, empty="No tenant in this folder.")
             for one in applied:
                 for change in one.changes:
-                    say(f"  {one.tenant}: {change}")
+                    say(f"  {one.tenant}: {_change_text(change)}")
         if detailed_exitcode and any(one.changes for one in applied):
             raise typer.Exit(EXIT_CHANGES)
 
@@ -105,18 +106,30 @@ def commands(registry: Registry) -> typer.Typer:
     return app
 
 
+def _change_text(change: DocumentChange) -> str:
+    """One changed document on a line, with what differs of it."""
+    place = f"{change.sign} {change.kind} {change.name} ({change.file}:{change.line})"
+    fields = [f"{each.path}: {each.before or 'nothing'} -> {each.after or 'nothing'}" for each in change.fields]
+    return "; ".join([place, *fields])
+
+
 def add_init(app: typer.Typer) -> None:
     """`revline init`."""
 
     @app.command()
-    def init(context: typer.Context, folder: Annotated[Path, typer.Argument(help="Where to write it.")]) -> None:
+    def init(
+        context: typer.Context,
+        folder: Annotated[Path, typer.Argument(help="Where to write it.")],
+        as_json: JsonOption = False,
+    ) -> None:
         """Write a commented starter configuration to a new folder."""
         program: Program = context.obj
         written = program.starter(folder)
         if isinstance(written, Problem):
-            fail(written)
+            fail(written, as_json=as_json)
+        if as_json:
+            emit_json({"folder": str(folder), "files": written})
+            return
         for name in written:
             say(f"  {folder / name}")
         say(f"next: revline config validate {folder}")
-        if not written:
-            raise typer.Exit(EXIT_FAILED)

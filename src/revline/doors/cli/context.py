@@ -14,6 +14,7 @@ import typer
 from revline.core.problem import Mender, Problem, ProblemError, Retryable, define, problem
 from revline.doors.cli.output import fail
 from revline.doors.services import Services
+from revline.platform.store.failures import DatabaseFailure, problem_of
 from revline.platform.tenancy.queries import active_tenants
 
 define(
@@ -62,6 +63,8 @@ def services_of(context: typer.Context, *, as_json: bool = False) -> Iterator[Se
         yield made
     except ProblemError as error:
         fail(error.problem, as_json=as_json)
+    except DatabaseFailure as error:
+        fail(problem_of(error), as_json=as_json)
     finally:
         made.close()
 

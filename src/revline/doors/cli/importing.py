@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.doors.cli.context import JsonOption, ReasonOption, TenantOption, actor, one_tenant, services_of
 from revline.doors.cli.output import EXIT_FAILED, emit_json, emit_rows, fail, say
-from revline.intake.imports import Importer, ImportProgress
+from revline.intake.imports import Importer, ImportProgress, ImportSummary
 from revline.intake.values import WhenUnreadable
 
 define(
@@ -22,6 +22,14 @@ define(
     retryable=Retryable.AFTER_FIX,
     mender=Mender.SENDER,
     remedy="Name a readable file of one JSON document a line.",
+)
+define(
+    code="import.rejects_unwritable",
+    title="Refused lines can't be written down",
+    status=400,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.SENDER,
+    remedy="Name a file that can be written with --rejects, another than the one to import.",
 )
 
 
@@ -58,12 +66,9 @@ def add_import(app: typer.Typer) -> None:
                 line_bytes_max=services.settings.import_line_bytes_max,
                 when_unreadable=WhenUnreadable.KEEP if keep else WhenUnreadable.REFUSE,
             )
-            try:
-                size = file.stat().st_size
-                with file.open("rb") as stream, refused.open("wb") as rejected, _bar(size) as tell:
-                    summary = importer.run(stream=stream, rejects=rejected, progress=tell)
-            except OSError as error:
-                fail(problem("import.unreadable", f"{file.name}: {error.strerror}"), as_json=as_json)
+            summary = _run(importer, file, refused)
+        if isinstance(summary, Problem):
+            fail(summary, as_json=as_json)
         if not summary.rejected:
             refused.unlink(missing_ok=True)
         if as_json:
@@ -77,6 +82,23 @@ def add_import(app: typer.Typer) -> None:
                 say(f"refused lines with their reasons: {refused}")
         if summary.rejected:
             raise typer.Exit(EXIT_FAILED)
+
+
+def _run(importer: Importer, file: Path, refused: Path) -> ImportSummary | Problem:
+    """Opens the file to read before the one for refused lines, so that a wrong name empties neither."""
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        return problem("import.unreadable", f"{file}: {error.strerror}", field=str(file))
+    with stream:
+        if refused.exists() and refused.samefile(file):
+            return problem("import.rejects_unwritable", f"{refused} is the file to import", field=str(refused))
+        try:
+            rejected = refused.open("wb")
+        except OSError as error:
+            return problem("import.rejects_unwritable", f"{refused}: {error.strerror}", field=str(refused))
+        with rejected, _bar(file.stat().st_size) as tell:
+            return importer.run(stream=stream, rejects=rejected, progress=tell)
 
 
 class _bar:  # noqa: N801 - used as a function that gives a context

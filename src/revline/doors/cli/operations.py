@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from revline.core.documents import DocumentState
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.delivery import acts
 from revline.delivery import queries as deliveries
@@ -35,14 +36,6 @@ define(
     mender=Mender.SENDER,
     remedy="Give any id or number exactly: a webhook's id, an invoice number, an ERP number, a journal's or document's id.",
 )
-define(
-    code="document.not_found",
-    title="There is no such document",
-    status=404,
-    retryable=Retryable.NO,
-    mender=Mender.SENDER,
-    remedy="List the documents with `revline deliveries list`.",
-)
 
 
 def add_status(app: typer.Typer) -> None:
@@ -52,8 +45,11 @@ def add_status(app: typer.Typer) -> None:
     def status(context: typer.Context, tenant: TenantOption = "", as_json: JsonOption = False) -> None:
         """Facts, work, documents and cases of each tenant, in numbers."""
         with services_of(context, as_json=as_json) as services:
-            with services.database.control() as connection:
-                tenants = [tenant] if tenant else list(active_tenants(connection))
+            if tenant:
+                tenants = [one_tenant(services, tenant, as_json=as_json)]
+            else:
+                with services.database.control() as connection:
+                    tenants = list(active_tenants(connection))
             found = [_status_of(services, one) for one in tenants]
         if as_json:
             emit_json(found)
@@ -187,7 +183,7 @@ def delivery_commands() -> typer.Typer:
     def list_deliveries(
         context: typer.Context,
         tenant: TenantOption = "",
-        state: Annotated[str, typer.Option("--state", help="Only documents in this state.")] = "",
+        state: Annotated[DocumentState | None, typer.Option("--state", help="Only documents in this state.")] = None,
         connection_name: Annotated[str, typer.Option("--connection", help="Only documents for this connection.")] = "",
         after: Annotated[str, typer.Option("--after", help="Go on after this document id.")] = "",
         limit: LimitOption = 50,
@@ -198,7 +194,12 @@ def delivery_commands() -> typer.Typer:
             chosen = one_tenant(services, tenant, as_json=as_json)
             with services.database.read(tenants=[chosen]) as connection:
                 found = deliveries.deliveries(
-                    connection, tenant_id=chosen, state=state, far_connection=connection_name, after=after, limit=limit
+                    connection,
+                    tenant_id=chosen,
+                    state=state.value if state else "",
+                    far_connection=connection_name,
+                    after=after,
+                    limit=limit,
                 )
         rows = [{name: getattr(one, name) for name in one.__struct_fields__} for one in found]
         columns = ["document_id", "kind", "state", "connection", "amount", "currency", "attempts", "problem_detail"]
@@ -217,7 +218,7 @@ def delivery_commands() -> typer.Typer:
             with services.database.read(tenants=[chosen]) as connection:
                 found = deliveries.show(connection, tenant_id=chosen, document_id=document_id)
         if found is None:
-            fail(problem("document.not_found", f"there is no document {document_id[:60]!r}"), as_json=as_json)
+            fail(problem("document.unknown", f"there is no document {document_id[:60]!r}"), as_json=as_json)
         emit_json(found)
 
     @app.command()
@@ -226,10 +227,11 @@ def delivery_commands() -> typer.Typer:
         document_id: Annotated[str, typer.Argument()],
         tenant: TenantOption = "",
         reason: ReasonOption = "sent again by hand",
+        as_json: JsonOption = False,
     ) -> None:
         """Send the same revision again; a document that may have arrived is looked up first."""
-        with services_of(context) as services:
-            chosen = one_tenant(services, tenant)
+        with services_of(context, as_json=as_json) as services:
+            chosen = one_tenant(services, tenant, as_json=as_json)
             answer = acts.resend(
                 services.database,
                 tenant_id=chosen,
@@ -239,8 +241,8 @@ def delivery_commands() -> typer.Typer:
                 recorded_at=services.clock.now(),
             )
         if isinstance(answer, Problem):
-            fail(answer)
-        say(f"document {document_id} is on its way again")
+            fail(answer, as_json=as_json)
+        emit_json(answer) if as_json else say(f"document {document_id} is on its way again")
 
     @app.command()
     def waive(
@@ -248,10 +250,11 @@ def delivery_commands() -> typer.Typer:
         document_id: Annotated[str, typer.Argument()],
         reason: Annotated[str, typer.Option("--reason", help="Why nothing is to be sent; kept in the audit chain.")],
         tenant: TenantOption = "",
+        as_json: JsonOption = False,
     ) -> None:
         """Decide that a document needs no effect, or has it already."""
-        with services_of(context) as services:
-            chosen = one_tenant(services, tenant)
+        with services_of(context, as_json=as_json) as services:
+            chosen = one_tenant(services, tenant, as_json=as_json)
             refused = acts.waive(
                 services.database,
                 tenant_id=chosen,
@@ -261,8 +264,9 @@ def delivery_commands() -> typer.Typer:
                 recorded_at=services.clock.now(),
             )
         if refused is not None:
-            fail(refused)
-        say(f"document {document_id} is waived")
+            fail(refused, as_json=as_json)
+        waived = {"document_id": document_id, "state": DocumentState.WAIVED}
+        emit_json(waived) if as_json else say(f"document {document_id} is waived")
 
     return app
 

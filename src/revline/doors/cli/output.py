@@ -24,6 +24,8 @@ _out = Console(highlight=False, soft_wrap=True)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 CELL_WIDTH_MAX: Final = 120
+WIDTH_WITHOUT_TERMINAL: Final = 4_000
+"""Output that another program reads keeps one row on one line."""
 
 
 def emit_json(value: Any) -> None:
@@ -48,7 +50,8 @@ def emit_rows(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], as_j
         table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
-    _out.print(table)
+    console = _out if _out.is_terminal else Console(highlight=False, soft_wrap=True, width=WIDTH_WITHOUT_TERMINAL)
+    console.print(table)
 
 
 def say(text: str) -> None:

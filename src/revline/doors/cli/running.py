@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from revline.core.problem import Problem
-from revline.doors.cli.context import Program
-from revline.doors.cli.output import fail, say
+from revline.doors.cli.context import JsonOption, Program
+from revline.doors.cli.output import emit_json, fail, say
 
 
 def add_processes(app: typer.Typer) -> None:
@@ -60,12 +60,13 @@ def database_commands() -> typer.Typer:
         check: Annotated[
             bool, typer.Option("--check", help="Only say whether anything is left to do; 1 when so.")
         ] = False,
+        as_json: JsonOption = False,
     ) -> None:
         """Run every migration that is missing, as the owner."""
         program: Program = context.obj
         answer = program.upgrade(check)
         if isinstance(answer, Problem):
-            fail(answer)
-        say(answer)
+            fail(answer, as_json=as_json)
+        emit_json({"current": True, "detail": answer}) if as_json else say(answer)
 
     return app

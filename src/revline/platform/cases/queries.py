@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Select, func, select
 
+from revline.core.money import at_least_in_scale
 from revline.core.problem import CATALOGUE
 from revline.platform.cases.tables import case_transition, cause, exception_case
 
@@ -110,7 +112,11 @@ def causes(connection: Connection, *, tenant_id: str, limit: int = 100) -> tuple
             connection=kinds[identity].connection,
             field=kinds[identity].field,
             cases=sum(part[1] for part in parts),
-            at_risk=tuple(AtRisk(currency=part[0], amount=part[2]) for part in parts if part[0]),
+            at_risk=tuple(
+                AtRisk(currency=part[0], amount=at_least_in_scale(amount=part[2], code=part[0]))
+                for part in parts
+                if part[0]
+            ),
             oldest=min(part[3] for part in parts),
             example=parts[0][4],
         )
@@ -140,14 +146,14 @@ def cases(
     if subject_kind:
         statement = statement.where(table.c.subject_kind == subject_kind, table.c.subject_id == subject_id)
     rows = connection.execute(statement.order_by(table.c.case_id).limit(min(limit, PAGE_MAX))).mappings()
-    return tuple(Case(**{str(key): value for key, value in row.items()}) for row in rows)
+    return tuple(Case(**_in_scale(row)) for row in rows)
 
 
 def case(connection: Connection, *, tenant_id: str, case_id: str) -> Case | None:
     """One case by its id."""
     statement = _select_case(tenant_id).where(exception_case.c.case_id == case_id)
     row = connection.execute(statement).mappings().one_or_none()
-    return None if row is None else Case(**{str(key): value for key, value in row.items()})
+    return None if row is None else Case(**_in_scale(row))
 
 
 def transitions(connection: Connection, *, tenant_id: str, case_id: str) -> tuple[Transition, ...]:
@@ -178,7 +184,15 @@ def counts(connection: Connection, *, tenant_id: str) -> tuple[CaseCount, ...]:
         .order_by(table.c.case_class, table.c.currency)
     )
     rows = connection.execute(statement).mappings()
-    return tuple(CaseCount(**{str(key): value for key, value in row.items()}) for row in rows)
+    return tuple(CaseCount(**_in_scale(row)) for row in rows)
+
+
+def _in_scale(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row by column; its amount, stored padded with zeros, with its currency's digits."""
+    values = {str(name): value for name, value in row.items()}
+    if values["amount"] is not None:
+        values["amount"] = at_least_in_scale(amount=values["amount"], code=values["currency"])
+    return values
 
 
 def _select_case(tenant_id: str) -> Select[tuple[object, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 
 from revline.core.events import AccountingEvent, decode_event
 from revline.core.journal import JournalEntry, decode_journal
+from revline.core.money import at_least_in_scale
 from revline.subledger.posting.tables import accounting_event, accounting_event_fact, journal, journal_line
 
 PAGE_MAX: Final = 1_000
@@ -169,8 +170,8 @@ def control_totals(
     for column, wanted in ((line.entity, entity), (line.book, book), (line.period, period)):
         if wanted:
             statement = statement.where(column == wanted)
-    rows = connection.execute(statement.group_by(*keys).order_by(*keys))
-    return tuple(ControlTotal(**row._mapping) for row in rows)
+    rows = connection.execute(statement.group_by(*keys).order_by(*keys)).mappings()
+    return tuple(_total(row) for row in rows)
 
 
 def page_of_journals(
@@ -188,6 +189,16 @@ def page_of_journals(
         .limit(max(1, min(limit, PAGE_MAX)))
     )
     return tuple(_journal(row) for row in connection.execute(statement))
+
+
+def _total(row: Mapping[Any, Any]) -> ControlTotal:
+    """Sums are stored padded with zeros; they are given with their currency's digits."""
+    values = {str(name): value for name, value in row.items()}
+    for name in ("debit", "credit"):
+        values[name] = at_least_in_scale(amount=values[name], code=values["currency"])
+        functional = f"functional_{name}"
+        values[functional] = at_least_in_scale(amount=values[functional], code=values["functional_currency"])
+    return ControlTotal(**values)
 
 
 def _event_rows() -> Select[Any]:
