@@ -11,10 +11,11 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, text
 
+from revline.core.documents import DocumentState
 from revline.core.farside import PreparedStep
 from revline.delivery.loading import DocumentKey
 from revline.delivery.record import lock_states
-from revline.delivery.values import Head, LookUp, Send
+from revline.delivery.values import SENDER_LOST, Head, LookUp, Send
 from revline.platform.store.engine import Database
 from revline.platform.work import capacity
 from revline.platform.work import record as work_record
@@ -68,6 +69,15 @@ _ATTEMPTS: Final = text(
                 CAST(:digests AS bytea[]), CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:slots AS text[]))
          AS given(tenant_id, document_id, attempt, revision, step, operation, digest, idempotency_key,
                   configuration_version, call_id)
+    """
+)
+
+_ABANDONED: Final = text(
+    """
+    UPDATE attempt SET state = 'uncertain', settled_at = :now, evidence = :evidence
+    FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS given(tenant_id, document_id)
+    WHERE attempt.tenant_id = given.tenant_id AND attempt.document_id = given.document_id
+      AND attempt.state = 'sending' AND NOT attempt.archived
     """
 )
 
@@ -160,6 +170,15 @@ def _write(connection: Connection, calls: Sequence[Call], *, owner: str, epoch: 
         "epoch": epoch,
         "now": now,
     }
+    abandoned = [_key(ready) for _, ready, _ in sends if ready.head.loaded.standing.state is DocumentState.SENDING]
+    if abandoned:
+        parameters = {
+            "tenants": [key.tenant_id for key in abandoned],
+            "documents": [key.document_id for key in abandoned],
+            "evidence": SENDER_LOST,
+            "now": now,
+        }
+        connection.execute(_ABANDONED, parameters)
     connection.execute(_SENDING, shared)
     prepared = [ready.prepared for _, ready, _ in sends if ready.prepared]
     connection.execute(

@@ -26,7 +26,19 @@ from revline.core.farside import (
 from revline.core.problem import Problem, Retryable, problem
 from revline.delivery.decide import RESENDABLE, UNRESOLVED, effect_window, next_step, refused_state, step_of_draft
 from revline.delivery.expectation import difference
-from revline.delivery.values import Answered, Decided, Done, Head, Hold, Later, Looked, Refuse, Result, Timing
+from revline.delivery.values import (
+    SENDER_LOST,
+    Answered,
+    Decided,
+    Done,
+    Head,
+    Hold,
+    Later,
+    Looked,
+    Refuse,
+    Result,
+    Timing,
+)
 from revline.platform.cases.record import CaseClass
 from revline.platform.work.lanes import full_jitter
 
@@ -207,6 +219,16 @@ def _accepted_as_found(
 
 
 def _decided(result: Decided, pauses: Pauses) -> Settlement:
+    found = _of_decision(result, pauses)
+    standing = result.head.loaded.standing
+    if standing.state is DocumentState.SENDING and found.state is DocumentState.UNCERTAIN:
+        return msgspec.structs.replace(
+            found, attempt=standing.attempts, attempt_state="uncertain", evidence=SENDER_LOST
+        )
+    return found
+
+
+def _of_decision(result: Decided, pauses: Pauses) -> Settlement:
     head, standing = result.head, result.head.loaded.standing
     match result.decision:
         case Done():

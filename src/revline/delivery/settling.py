@@ -49,6 +49,14 @@ _ATTEMPTS: Final = text(
     """
 )
 
+_EARLIER_ATTEMPTS: Final = text(
+    """
+    UPDATE attempt SET archived = true
+    FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS given(tenant_id, document_id)
+    WHERE attempt.tenant_id = given.tenant_id AND attempt.document_id = given.document_id AND NOT attempt.archived
+    """
+)
+
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """finished: documents that need no more work; whatever waits for them can be woken. lost: lanes that were not ours."""
@@ -238,6 +246,13 @@ def _write_attempts(unit: Unit, kept: Sequence[Settlement], now: datetime) -> No
         "now": now,
     }
     unit.connection.execute(_ATTEMPTS, parameters)
+    repeated = [_key(one) for one in settled if one.state in FINISHED_STATES and one.attempt > 1]
+    if repeated:
+        parameters = {
+            "tenants": [key.tenant_id for key in repeated],
+            "documents": [key.document_id for key in repeated],
+        }
+        unit.connection.execute(_EARLIER_ATTEMPTS, parameters)
 
 
 def _write_lanes(unit: Unit, kept: Sequence[Settlement], owner: str, now: datetime) -> None:

@@ -26,6 +26,9 @@ LANE_KIND: Final = "delivery"
 SUBJECT_KIND: Final = "document"
 """What a case of a document names as its subject kind, and lineage as the record kind."""
 
+SENDER_LOST: Final = "the worker that sent it lost its lease or ended before the answer"
+"""Evidence of an attempt that another worker found unanswered."""
+
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """Pauses of delivery. Every one has a bound, so nothing spins and nothing is forgotten.
