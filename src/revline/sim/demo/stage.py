@@ -138,7 +138,7 @@ class Stage:
         shutil.rmtree(self.configuration, ignore_errors=True)
         self.report("starting the simulated ERP")
         self.simulated = self._stack.enter_context(SimulatedErp(folder=self.folder / "erp"))
-        self._set_up_simulated()
+        self.simulated.set_up(body=birch_books())
         if self.with_tryton:
             self.tryton = TrytonServer(self.folder.parent / "tryton", books=TRYTON_BOOKS, report=self.report)
             self.tryton.start()
@@ -146,17 +146,6 @@ class Stage:
         self._write_configuration()
         self.port = free_port()
         self.api = f"http://127.0.0.1:{self.port}"
-
-    def _set_up_simulated(self) -> None:
-        accounts = (Account(code="1100", kind="receivable"), *(Account(code=code) for code in BIRCH_ACCOUNTS))
-        company = CompanySetup(
-            code="BIRCH-US",
-            functional_currency="USD",
-            accounts=accounts,
-            first_period=f"{YEAR - 1}-01",
-            period_count=24,
-        )
-        self.simulated.set_up(body=SetupBody(companies=(company,)))
 
     def _write_configuration(self) -> None:
         tryton = self.tryton
@@ -179,3 +168,16 @@ class Stage:
         }
         signing = {f"REVLINE_SECRET_DEMO_SIGNING_{SIGNING[name]}": secret for name, secret in self.signing.items()}
         return {**kept, **mine, **signing}
+
+
+def birch_books() -> SetupBody:
+    """The simulated ERP's company: its chart and two years of open periods."""
+    accounts = (Account(code="1100", kind="receivable"), *(Account(code=code) for code in BIRCH_ACCOUNTS))
+    company = CompanySetup(
+        code="BIRCH-US",
+        functional_currency="USD",
+        accounts=accounts,
+        first_period=f"{YEAR - 1}-01",
+        period_count=24,
+    )
+    return SetupBody(companies=(company,))
