@@ -1,0 +1,75 @@
+"""Page of settings: every REVLINE_ variable with its default and what may stand there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from revline.platform import settings
+from tools.reference import markdown
+
+MEANINGS: Final = {
+    "dsn": "The database as role revline_app. Empty: the embedded server in the data folder.",
+    "control_dsn": "The database as role revline_control, which sees control tables only.",
+    "owner_dsn": "The database as role revline_owner, for `revline db upgrade`.",
+    "cursor_key": "Signs page cursors; at least 32 bytes, the same for every server process. Empty: one kept in the data folder.",
+    "production": "Refuses the embedded server, and allows a host that is not loopback.",
+    "data_folder": "The embedded server, the cursor key, and the folder `secrets` of secret://file/ references.",
+    "configuration_folder": "Where configuration documents stand. Commands take the folder as an argument.",
+    "host": "Address the API listens on; loopback unless REVLINE_PRODUCTION is true.",
+    "port": "Port of the API; 0 takes a free one and prints it.",
+    "pool_size": "Database connections of a process.",
+    "log_level": "The least level that is logged.",
+    "problem_base": "Where the problem catalogue is published; problem type URIs begin with it.",
+    "body_bytes_max": "Bytes of a request body at the most.",
+    "json_depth_max": "Depth of JSON at the most.",
+    "events_per_request_max": "Events of one batch at the most.",
+    "import_line_bytes_max": "Bytes of one line of an imported file at the most.",
+    "import_batch": "Lines of a file taken in one unit of work.",
+    "page_max": "Rows of a page at the most.",
+    "future_tolerance_hours": "How far ahead of our clock a source's time may be.",
+    "drain_seconds": "How long a server that was told to stop waits for requests under way.",
+    "lease_seconds": "How long a worker's claims hold without a renewal, so how long the work of a dead one stands still.",
+}
+LEAD: Final = f"""A setting is the environment variable below, or its name in lower case without `{settings.PREFIX}` in the
+TOML file that `{settings.FILE_VARIABLE}` names; the environment wins. A process reads its settings once, when it starts.
+
+Variables that begin with `{settings.SECRET_PREFIX}` are secrets that connections name as `secret://env/...`; no other variable of
+Revline's can be named so. `REVLINE_TENANT` is the tenant a command means when `--tenant` is not given."""
+
+
+def render() -> str:
+    """The page."""
+    rows = [
+        (
+            markdown.code(settings.PREFIX + field.name.upper()),
+            markdown.code(_default(field)) or "empty",
+            _allowed(field.name),
+            MEANINGS[field.name],
+        )
+        for field in fields()
+    ]
+    columns = ("Variable", "Default", "What may stand there", "Meaning")
+    return markdown.page(title="Settings", lead=LEAD, parts=[markdown.table(columns=columns, rows=rows)])
+
+
+def fields() -> list[msgspec.structs.FieldInfo]:
+    """Every setting; what was not recognised is none."""
+    return [field for field in msgspec.structs.fields(settings.Settings) if field.name != "unrecognised"]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    value = field.default
+    if isinstance(value, settings.Secret):
+        return value.reveal()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _allowed(name: str) -> str:
+    """What the reader of a setting says to write when it is given what nothing takes."""
+    try:
+        settings._READERS[name]("\0")
+    except settings._RefusedError as refused:
+        return refused.instead
+    return "text"
