@@ -133,7 +133,9 @@ def _refunds(
             known, scope, EventKind.REFUND_PAID, fact, refund.created_at, refund.currency, customer, money
         )
         events.append(Supported(event=paid, facts=(fact,)))
-        if refund.status == "failed" and (refund.failed_at or not was_pushed(known.facts, fact.translated.source)):
+        if refund.status == "failed" and not refund.failed_at and was_pushed(known.facts, fact.translated.source):
+            awaited.add(Need(object_kind="refund", name=Name(kind="outside_id", value=refund.outside_id)))
+        elif refund.status == "failed":
             when = refund.failed_at or refund.created_at
             kind = EventKind.REFUND_FAILED
             failed = make_event(known, scope, kind, fact, when, refund.currency, customer, money)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from revline.core.canonical import BalanceTransaction, Payout
 from revline.core.events import EventKind, MovedMoney
-from revline.core.facts import Fact
+from revline.core.facts import Fact, Name
 from revline.derive.expectation import (
     EntityScope,
     Expectation,
@@ -27,6 +27,7 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
     """The events of one payout root. A payout that failed was paid before: both stand, the second mirrors the first."""
     events: list[Supported] = []
     rules: dict[str, str] = {}
+    awaited: set[Need] = set()
     for fact in newest_by_source(known.facts, Payout):
         payout = fact.translated.snapshot
         assert isinstance(payout, Payout)
@@ -46,7 +47,9 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
             payout.arrival_date,
         )
         events.append(Supported(event=paid, facts=(fact,)))
-        if payout.status == "failed" and (payout.failed_at or not was_pushed(known.facts, fact.translated.source)):
+        if payout.status == "failed" and not payout.failed_at and was_pushed(known.facts, fact.translated.source):
+            awaited.add(Need(object_kind="payout", name=Name(kind="outside_id", value=payout.outside_id)))
+        elif payout.status == "failed":
             back_on = None if payout.failed_at else payout.arrival_date
             when = payout.failed_at or payout.created_at
             kind = EventKind.PAYOUT_FAILED
@@ -55,4 +58,8 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
     for fact in newest_by_source(known.facts, BalanceTransaction):
         rules[fact.fact_id] = "the payout itself is booked, not its movement on the processor's balance"
     used = [fact for entry in events for fact in entry.facts]
-    return Expectation(events=tuple(events), silent=silent_rest(known.facts, used=used, rules=rules))
+    return Expectation(
+        events=tuple(events),
+        awaited=tuple(sorted(awaited)),
+        silent=silent_rest(known.facts, used=used, rules=rules),
+    )

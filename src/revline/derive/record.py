@@ -18,7 +18,7 @@ from revline.derive.expectation import Need, RootFacts
 from revline.derive.planning import Booking, Disposition, RootPlan
 from revline.derive.ports import DeriveConfiguration
 from revline.derive.tables import derive_run, disposition
-from revline.intake import record as intake
+from revline.intake import awaiting
 from revline.intake.values import Awaited
 from revline.platform.cases.record import NewCase, open_cases, resolve_cases
 from revline.platform.lineage.record import add_names
@@ -39,13 +39,17 @@ def awaited_of(need: Need, root: SourceObject) -> Awaited:
 
 
 class Writer:
-    """Writes for one tenant in one unit. deadline: until when what is awaited may come. epoch: of the cell."""
+    """Writes for one tenant in one unit. deadline: until when what is awaited may come. epoch: of the cell.
 
-    def __init__(self, *, unit: Unit, tenant_id: str, epoch: int, deadline: datetime) -> None:
+    seen_through: position up to which every fact was known when the roots were planned.
+    """
+
+    def __init__(self, *, unit: Unit, tenant_id: str, epoch: int, deadline: datetime, seen_through: int = 0) -> None:
         self._unit = unit
         self._tenant_id = tenant_id
         self._epoch = epoch
         self._deadline = deadline
+        self._seen_through = seen_through
 
     def write_plans(
         self, *, plans: Mapping[str, RootPlan], known: Mapping[str, RootFacts], configuration: DeriveConfiguration
@@ -157,8 +161,15 @@ class Writer:
 
     def _write_awaited(self, root_id: str, plan: RootPlan, root: SourceObject) -> None:
         names = [awaited_of(need, root) for need in plan.awaited]
-        intake.settle_awaited(self._unit, tenant_id=self._tenant_id, root_id=root_id, still=names)
-        intake.add_awaited(self._unit, tenant_id=self._tenant_id, root_id=root_id, names=names, deadline=self._deadline)
+        awaiting.settle_awaited(self._unit, tenant_id=self._tenant_id, root_id=root_id, still=names)
+        awaiting.add_awaited(
+            self._unit,
+            tenant_id=self._tenant_id,
+            root_id=root_id,
+            names=names,
+            deadline=self._deadline,
+            seen_through=self._seen_through,
+        )
 
     def _open(self, root_id: str, known: RootFacts, plan: RootPlan) -> Sequence[str]:
         cases = [

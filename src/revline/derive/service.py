@@ -118,6 +118,7 @@ class Derive:
             held = work_record.hold(unit.connection, owner=self._owner, lanes=lanes)
             mine = [lane for lane in lanes if lane.key in held]
             now = self._clock.now()
+            seen_through = unit.position_before(tenant_id=tenant_id)
             known = _known(unit.connection, tenant_id, mine)
             plans: dict[str, RootPlan] = {}
             refused: dict[str, Problem] = {}
@@ -125,7 +126,13 @@ class Derive:
                 refused = dict.fromkeys(known, configuration)
             else:
                 plans, refused = _plans(unit.connection, tenant_id, known, configuration)
-            writer = record.Writer(unit=unit, tenant_id=tenant_id, epoch=self._epoch, deadline=now + AWAITED_LIMIT)
+            writer = record.Writer(
+                unit=unit,
+                tenant_id=tenant_id,
+                epoch=self._epoch,
+                deadline=now + AWAITED_LIMIT,
+                seen_through=seen_through,
+            )
             if not isinstance(configuration, Problem):
                 writer.write_plans(plans=plans, known=known, configuration=configuration)
             writer.write_refusals(

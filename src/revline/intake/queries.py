@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -24,15 +23,6 @@ _DECODER = msgspec.json.Decoder(TranslatedFact, dec_hook=decode_hook)
 
 class TooManyFactsError(RuntimeError):
     """A root has more facts than one derive run reads."""
-
-
-class AwaitedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One name a root waits for, until when, and whether it is waiting, arrived or overdue."""
-
-    root_id: str
-    awaited: Awaited
-    deadline: datetime
-    state: str
 
 
 class KeptInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,49 +250,6 @@ def roots_after(connection: Connection, *, tenant_id: str, after: str = "", limi
     """Ids of roots after one, in order: for whoever goes through all of them."""
     statement = select(root.c.root_id).where(root.c.tenant_id == tenant_id, root.c.root_id > after)
     return tuple(connection.execute(statement.order_by(root.c.root_id).limit(limit)).scalars())
-
-
-def _entry(row: Row[Any]) -> AwaitedEntry:
-    return AwaitedEntry(
-        root_id=row.root_id,
-        awaited=Awaited(
-            connection=row.connection, object_kind=row.object_kind, name_kind=row.name_kind, name_value=row.name_value
-        ),
-        deadline=row.deadline,
-        state=row.state,
-    )
-
-
-def awaited_of_root(connection: Connection, *, tenant_id: str, root_id: str) -> tuple[AwaitedEntry, ...]:
-    """What a root waits for or waited for."""
-    statement = select(awaited).where(awaited.c.tenant_id == tenant_id, awaited.c.root_id == root_id)
-    return tuple(sorted((_entry(row) for row in connection.execute(statement)), key=lambda entry: entry.awaited))
-
-
-def overdue_awaited(
-    connection: Connection, *, tenant_id: str, now: datetime, limit: int = PAGE_MAX
-) -> tuple[AwaitedEntry, ...]:
-    """Names whose deadline has passed and that have no case yet, the longest waiting first."""
-    statement = (
-        select(awaited)
-        .where(awaited.c.tenant_id == tenant_id, awaited.c.state == "waiting", awaited.c.deadline <= now)
-        .order_by(awaited.c.deadline, awaited.c.root_id)
-        .limit(limit)
-    )
-    return tuple(_entry(row) for row in connection.execute(statement))
-
-
-def roots_with_arrived_names(connection: Connection, *, tenant_id: str, limit: int = PAGE_MAX) -> tuple[str, ...]:
-    """Roots that still wait for a name that some fact already has. Looks at the `limit` nearest deadlines."""
-    statement = (
-        select(awaited)
-        .where(awaited.c.tenant_id == tenant_id, awaited.c.state.in_(("waiting", "overdue")))
-        .order_by(awaited.c.deadline, awaited.c.root_id)
-        .limit(limit)
-    )
-    entries = [_entry(row) for row in connection.execute(statement)]
-    found = facts_by_names(connection, tenant_id=tenant_id, wanted={entry.awaited for entry in entries})
-    return tuple(sorted({entry.root_id for entry in entries if found[entry.awaited]}))
 
 
 def raw_body(connection: Connection, *, tenant_id: str, digest: str) -> tuple[bytes, str] | None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from revline.core.facts import Name, TranslatedFact
 from revline.core.hashing import canonical_bytes
 from revline.core.ids import SourceObject, root_id
 from revline.core.problem import Problem, problem
-from revline.intake import tables
+from revline.intake import awaiting, tables
 from revline.intake.values import Awaited, Channel, Form, Input, Outcome, Verdict
-from revline.platform.cases.record import NewCase, open_cases, resolve_cases
+from revline.platform.cases.record import NewCase, open_cases
 from revline.platform.lineage.record import add_names
 from revline.platform.store.unit import Unit
 from revline.platform.work import record as work
@@ -24,8 +24,6 @@ from revline.platform.work import record as work
 DERIVE: Final = "derive"
 KEPT_PREFIX: Final = "kept:"
 SUBJECT_INPUT: Final = "input"
-SUBJECT_AWAITED: Final = "awaited"
-OPEN_STATES: Final = ("waiting", "overdue")
 
 _KNOWN: Final = text(
     "SELECT source_event, content_digest, subject_id FROM seen_event"
@@ -207,13 +205,26 @@ class _Batch:
         )
 
     def write(self) -> None:
-        """Claims in one order, roots, the roots that waited, cases, and the derive lanes of all of them."""
+        """Claims in one order, roots, the derive lanes of these and of the roots that waited, then cases."""
         self._write_claims()
         self._write_roots()
-        waiting = arrived(self.unit, tenant_id=self.channel.tenant_id, facts=self.facts)
+        brought = {
+            Awaited(
+                connection=fact.source.connection,
+                object_kind=fact.source.kind,
+                name_kind=name.kind,
+                name_value=name.value,
+            )
+            for fact in self.facts
+            for name in names_of(fact)
+        }
+        ended = awaiting.waiting_for(self.unit.connection, tenant_id=self.channel.tenant_id, names=brought)
+        # Lanes before cases, as derive locks them.
+        roots = {*self.roots, *(entry.root_id for entry in ended)}
+        work.request(self.unit, tenant_id=self.channel.tenant_id, kind=DERIVE, lane_ids=roots)
+        awaiting.mark_arrived(self.unit, tenant_id=self.channel.tenant_id, entries=ended)
         if self.cases:
             open_cases(self.unit, cases=self.cases)
-        work.request(self.unit, tenant_id=self.channel.tenant_id, kind=DERIVE, lane_ids=sorted({*self.roots, *waiting}))
 
     def _write_claims(self) -> None:
         if not self.claims:
@@ -266,110 +277,3 @@ def names_of(fact: TranslatedFact) -> tuple[Name, ...]:
         Name(kind="source_event", value=fact.source_event),
     )
     return tuple(sorted({*fact.names, *own}))
-
-
-def arrived(unit: Unit, *, tenant_id: str, facts: Sequence[TranslatedFact]) -> tuple[str, ...]:
-    """Roots that waited for one of these facts, now marked as arrived; the caller requests their lanes."""
-    brought = {
-        Awaited(
-            connection=fact.source.connection, object_kind=fact.source.kind, name_kind=name.kind, name_value=name.value
-        )
-        for fact in facts
-        for name in names_of(fact)
-    }
-    if not brought:
-        return ()
-    table = tables.awaited
-    statement = select(table).where(
-        table.c.tenant_id == tenant_id,
-        table.c.name_value.in_(sorted({one.name_value for one in brought})),
-        table.c.state.in_(OPEN_STATES),
-    )
-    found = []
-    for row in unit.connection.execute(statement):
-        one = Awaited(
-            connection=row.connection, object_kind=row.object_kind, name_kind=row.name_kind, name_value=row.name_value
-        )
-        if one in brought:
-            _set_state(unit, tenant_id=tenant_id, identity=row.root_id, one=one, deadline=row.deadline, state="arrived")
-            found.append((row.root_id, row.state))
-    late = sorted({identity for identity, state in found if state == "overdue"})
-    resolve_cases(unit, tenant_id=tenant_id, subject_kind=SUBJECT_AWAITED, subject_ids=late, reason="it arrived")
-    return tuple(sorted({identity for identity, _ in found}))
-
-
-def add_awaited(unit: Unit, *, tenant_id: str, root_id: str, names: Iterable[Awaited], deadline: datetime) -> None:
-    """A root waits for these until `deadline`. One it waits for already keeps the deadline and state it has."""
-    wanted = sorted(set(names))
-    if not wanted:
-        return
-    there = {one: state for one, state, _ in _of_root(unit, tenant_id=tenant_id, identity=root_id)}
-    for one in wanted:
-        if there.get(one) not in OPEN_STATES:
-            _set_state(unit, tenant_id=tenant_id, identity=root_id, one=one, deadline=deadline, state="waiting")
-
-
-def settle_awaited(unit: Unit, *, tenant_id: str, root_id: str, still: Iterable[Awaited] = ()) -> int:
-    """The root waits for nothing but `still` any more; gives how many ended. Its overdue case closes when none is left."""
-    kept = set(still)
-    found = _of_root(unit, tenant_id=tenant_id, identity=root_id)
-    ended = [(one, deadline) for one, state, deadline in found if state in OPEN_STATES and one not in kept]
-    for one, deadline in ended:
-        _set_state(unit, tenant_id=tenant_id, identity=root_id, one=one, deadline=deadline, state="arrived")
-    overdue = any(state == "overdue" for _, state, _ in found)
-    if overdue and not any(state == "overdue" and one in kept for one, state, _ in found):
-        resolve_cases(
-            unit, tenant_id=tenant_id, subject_kind=SUBJECT_AWAITED, subject_ids=[root_id], reason="it arrived"
-        )
-    return len(ended)
-
-
-def mark_overdue(unit: Unit, *, tenant_id: str, root_id: str, one: Awaited, deadline: datetime) -> None:
-    """The deadline passed: a case says so. The name still ends the wait whenever it comes."""
-    _set_state(unit, tenant_id=tenant_id, identity=root_id, one=one, deadline=deadline, state="overdue")
-    missing = problem(
-        "intake.awaited_overdue",
-        f"no {one.object_kind} known by {one.name_kind} {one.name_value[:120]!r} came by {deadline:%Y-%m-%d %H:%M} UTC",
-        field=one.object_kind,
-    )
-    case = NewCase(
-        tenant_id=tenant_id,
-        subject_kind=SUBJECT_AWAITED,
-        subject_id=root_id,
-        problem=missing,
-        connection=one.connection,
-    )
-    open_cases(unit, cases=[case])
-
-
-def _of_root(unit: Unit, *, tenant_id: str, identity: str) -> list[tuple[Awaited, str, datetime]]:
-    table = tables.awaited
-    statement = select(table).where(table.c.tenant_id == tenant_id, table.c.root_id == identity)
-    return [
-        (
-            Awaited(
-                connection=row.connection,
-                object_kind=row.object_kind,
-                name_kind=row.name_kind,
-                name_value=row.name_value,
-            ),
-            row.state,
-            row.deadline,
-        )
-        for row in unit.connection.execute(statement)
-    ]
-
-
-def _set_state(unit: Unit, *, tenant_id: str, identity: str, one: Awaited, deadline: datetime, state: str) -> None:
-    unit.project(
-        tables.awaited,
-        key=("root_id", "connection", "object_kind", "name_kind", "name_value"),
-        tenant_id=tenant_id,
-        root_id=identity,
-        connection=one.connection,
-        object_kind=one.object_kind,
-        name_kind=one.name_kind,
-        name_value=one.name_value,
-        deadline=deadline,
-        state=state,
-    )

@@ -15,7 +15,7 @@ from revline.core.clock import Clock
 from revline.core.hashing import plain
 from revline.core.ids import uuid7
 from revline.core.problem import Problem, ProblemError, problem
-from revline.intake import queries, record
+from revline.intake import awaiting, queries, record
 from revline.intake.checks import FUTURE_TOLERANCE, check_fact
 from revline.intake.record import LostRaceError, Prepared
 from revline.intake.values import (
@@ -37,7 +37,6 @@ from revline.platform.work import record as work
 Made = TypeVar("Made")
 ATTEMPTS_MAX: Final = 5
 FACTS_PER_UNIT_MAX: Final = 10_000
-SWEEP_PAGE: Final = 500
 
 
 class RequestKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,20 +176,18 @@ class Intake:
         """
         now = self._clock.now()
         with self._database.read(tenants=[tenant_id]) as connection:
-            ready = queries.roots_with_arrived_names(connection, tenant_id=tenant_id, limit=SWEEP_PAGE)
-            late = queries.overdue_awaited(connection, tenant_id=tenant_id, now=now, limit=SWEEP_PAGE)
-        late = tuple(entry for entry in late if entry.root_id not in ready)
+            ready = awaiting.crossed(connection, tenant_id=tenant_id)
+            late = awaiting.overdue(connection, tenant_id=tenant_id, now=now)
+        roots = {entry.root_id for entry in ready}
+        late = tuple(sorted((entry for entry in late if entry.root_id not in roots), key=lambda entry: entry.root_id))
         if not ready and not late:
             return 0
         with self._unit(tenant_id=tenant_id, kind="await", actor="worker:intake", reason="awaited names") as unit:
-            for identity in ready:
-                record.settle_awaited(unit, tenant_id=tenant_id, root_id=identity)
+            work.request(unit, tenant_id=tenant_id, kind=record.DERIVE, lane_ids=roots)
+            awaiting.mark_arrived(unit, tenant_id=tenant_id, entries=ready)
             for entry in late:
-                record.mark_overdue(
-                    unit, tenant_id=tenant_id, root_id=entry.root_id, one=entry.awaited, deadline=entry.deadline
-                )
-            work.request(unit, tenant_id=tenant_id, kind=record.DERIVE, lane_ids=ready)
-        return len(ready) + len(late)
+                awaiting.mark_overdue(unit, tenant_id=tenant_id, entry=entry)
+        return len(roots) + len(late)
 
     def _unit(self, *, tenant_id: str, kind: str, actor: str, reason: str) -> Any:
         return self._database.unit(

@@ -67,12 +67,14 @@ awaited: Final[Table] = tenant_table(
     Column("name_value", Text, primary_key=True),
     Column("deadline", DateTime(timezone=True), nullable=False),
     Column("state", Text, nullable=False),
+    Column("seen_through", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
     CheckConstraint("state IN ('waiting', 'arrived', 'overdue')", name="state"),
     Index("ix_awaited_name", "tenant_id", "name_value", "name_kind"),
     Index("ix_awaited_deadline", "tenant_id", "state", "deadline"),
 )
-"""Names a root refers to that no fact has brought yet. overdue ones have a case and still end when the name arrives."""
+"""Names a root refers to that no fact has brought yet. overdue ones have a case and still end when the name arrives.
+seen_through: position up to which the root knew all facts when it last decided to wait; only a later fact ends the wait."""
 
 seen_event: Final[Table] = tenant_table(
     "seen_event",

@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 
 from revline.core.ids import SourceObject, root_id
 from revline.core.problem import ProblemError
-from revline.intake import queries, record
+from revline.intake import awaiting, queries
 from revline.intake.service import Intake, RequestKey
 from revline.intake.values import Awaited, Input, Outcome, Verdict, WhenUnreadable
 from revline.platform.cases.tables import exception_case
@@ -190,7 +190,7 @@ AWAITED = Awaited(connection="shop", object_kind="payment", name_kind="invoice_n
 
 def wait(database: Database, *, root: str = "root-a", hours: int = 1) -> None:
     with database.unit(tenants=["alpha"], kind="derive", actor="worker:t", reason="t", recorded_at=NOON) as unit:
-        record.add_awaited(
+        awaiting.add_awaited(
             unit, tenant_id="alpha", root_id=root, names=[AWAITED], deadline=NOON + timedelta(hours=hours)
         )
 
@@ -217,7 +217,7 @@ def test_an_object_of_another_kind_with_the_name_does_not_end_the_wait(intake: I
     accept(intake, line("m1", "cus_1", kind="customer", invoice="INV-7"))
     with database.read(tenants=["alpha"]) as connection:
         assert queries.counts(connection, tenant_id="alpha").awaited == 1
-        assert queries.roots_with_arrived_names(connection, tenant_id="alpha") == ()
+        assert awaiting.crossed(connection, tenant_id="alpha") == ()
 
 
 def test_the_sweep_finds_a_name_that_arrived_while_the_root_began_to_wait(intake: Intake, database: Database) -> None:
@@ -245,7 +245,7 @@ def test_a_root_that_waits_no_more_has_no_case(intake: Intake, database: Databas
     clock.moment = NOON + timedelta(hours=2)
     intake.sweep_awaited(tenant_id="alpha")
     with database.unit(tenants=["alpha"], kind="derive", actor="worker:t", reason="t", recorded_at=NOON) as unit:
-        assert record.settle_awaited(unit, tenant_id="alpha", root_id="root-a") == 1
+        assert awaiting.settle_awaited(unit, tenant_id="alpha", root_id="root-a") == 1
     assert open_cases(database) == []
 
 

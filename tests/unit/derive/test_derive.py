@@ -268,6 +268,7 @@ def test_a_failure_without_its_time_waits_for_the_message_that_has_it() -> None:
     told = replace(told, translated=replace(told.translated, source=source("refund", "re_1")))
     waiting = expect("payment", "ch_1", fact("payment", PAYMENT), told)
     assert kinds(waiting) == [EventKind.PAYMENT_RECEIVED, EventKind.REFUND_PAID]
+    assert waiting.awaited == (Need(object_kind="refund", name=Name(kind="outside_id", value="re_1")),)
     failed = fact("refund.failed", refund_snapshot(failed_at=at(12)), rank=4)
     failed = replace(failed, translated=replace(failed.translated, source=source("refund", "re_1")))
     complete = expect("payment", "ch_1", fact("payment", PAYMENT), told, failed)

@@ -87,6 +87,11 @@ class Unit:
         """Stands for the position this unit will get, as a value of a recorded or projected row."""
         return THIS_POSITION
 
+    def position_before(self, *, tenant_id: str) -> int:
+        """The tenant's last committed position, without a lock: later statements see all up to it."""
+        statement = select(tables.counter.c.position).where(tables.counter.c.tenant_id == tenant_id)
+        return int(self.connection.execute(statement).scalar_one_or_none() or 0)
+
     def record(self, table: Table, /, *, tenant_id: str, **values: Any) -> int:
         """Buffers an append-only row of the audit chain; gives its ordinal within the unit (from 1, per tenant).
 

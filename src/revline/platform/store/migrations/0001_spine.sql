@@ -130,6 +130,7 @@ CREATE TABLE awaited (
     name_value TEXT NOT NULL,
     deadline TIMESTAMP WITH TIME ZONE NOT NULL,
     state TEXT NOT NULL,
+    seen_through BIGINT NOT NULL,
     position BIGINT NOT NULL,
     CONSTRAINT pk_awaited PRIMARY KEY (tenant_id, root_id, connection, object_kind, name_kind, name_value),
     CONSTRAINT ck_awaited_state CHECK (state IN ('waiting', 'arrived', 'overdue'))
