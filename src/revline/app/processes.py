@@ -21,9 +21,7 @@ from revline.core.hashing import plain
 from revline.core.problem import FieldError, Problem, problem
 from revline.delivery import queries as deliveries
 from revline.delivery.values import Timing
-from revline.doors.api.app import create_app
 from revline.doors.api.ports import ApiLimits, ApiPorts, Key, Listing
-from revline.doors.api.server import serve as serve_app
 from revline.doors.cli.output import say, say_problem
 from revline.intake import queries as fact_log
 from revline.platform.cases import queries as cases
@@ -115,6 +113,10 @@ def _idle(database: Database) -> bool:
 
 def run_server(settings: Settings) -> int:
     """Serve the API until a signal."""
+    # The server's libraries take longer to import than a worker takes to start; only this command needs them.
+    from revline.doors.api.app import create_app  # noqa: PLC0415
+    from revline.doors.api.server import serve as serve_app  # noqa: PLC0415
+
     configure(stream=sys.stderr, level=settings.log_level)
     runtime = open_runtime(settings)
     if isinstance(runtime, Problem):
