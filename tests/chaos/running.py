@@ -96,7 +96,9 @@ class WorkerProcess:
     """`revline worker` in a process of its own. Whoever starts one ends it by `kill` or `wait`."""
 
     def __init__(self, *, folder: Path, environment: Mapping[str, str], until_idle: bool = False) -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("REVLINE_")}
+        # Without compiled modules every start would take a third longer.
+        dropped = ("REVLINE_", "PYTHONDONTWRITEBYTECODE")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         self._log_path = folder / "worker.log"
         command = [sys.executable, "-m", "revline", "worker", *(["--until-idle"] if until_idle else [])]
         with self._log_path.open("ab") as log:
