@@ -94,6 +94,19 @@ def settle(*, result: Result, now: datetime, timing: Timing, uniform: Uniform) -
             return _decided(result, pauses)
 
 
+def unsettled(*, result: Result) -> Settlement:
+    """When our own code failed on what came back: nobody knows, a person is told, and nothing is sent before a look-up."""
+    found = _person(result.head, failed_here(), evidence="")
+    if isinstance(result, Answered):
+        return msgspec.structs.replace(found, attempt=result.attempt, attempt_state=_attempt_state(result.outcome))
+    return found
+
+
+def failed_here() -> Problem:
+    """Our own code failed on a document; what it holds stays out of the problem."""
+    return problem("internal.unexpected", "delivery failed on this document; the operator's log has the place")
+
+
 class Pauses(msgspec.Struct, frozen=True, kw_only=True):
     """When to try again."""
 
@@ -146,7 +159,7 @@ def _answered(result: Answered, pauses: Pauses) -> Settlement:
             since = _since(head, pauses)
             found = Settlement(head=head, state=_before(head), step=step, due_at=due_at, uncertain_since=since)
         case Uncertain():
-            found = _uncertain(head, step, outcome.evidence, pauses)
+            found = _uncertain(head, step, outcome.evidence, pauses, tries=result.attempt)
     reached = not isinstance(outcome, Uncertain) and not (
         isinstance(outcome, NotSent) and outcome.problem.code in UNREACHED
     )
@@ -307,7 +320,7 @@ def _hold(head: Head, step: str, why: Problem, pauses: Pauses) -> Settlement:
     )
 
 
-def _uncertain(head: Head, step: str, evidence: str, pauses: Pauses) -> Settlement:
+def _uncertain(head: Head, step: str, evidence: str, pauses: Pauses, *, tries: int) -> Settlement:
     capability, manifest = _capability(head), head.far.connector.manifest
     kept = evidence[:EVIDENCE_LENGTH_MAX]
     again = Settlement(
@@ -324,7 +337,8 @@ def _uncertain(head: Head, step: str, evidence: str, pauses: Pauses) -> Settleme
         return msgspec.structs.replace(again, problem=why, opens_case=True, parked=True, due_at=None)
     if capability.idempotency in RESENDABLE:
         return _told_when_it_lasts(msgspec.structs.replace(again, due_at=pauses.retry_at(head)), pauses)
-    return again
+    # A look-up in between that finds nothing begins the failures anew, so requests are counted here.
+    return _told(again, tries) if tries >= pauses.timing.failures_until_case else again
 
 
 def _person(head: Head, why: Problem, *, evidence: str) -> Settlement:
@@ -344,9 +358,11 @@ def _person(head: Head, why: Problem, *, evidence: str) -> Settlement:
 
 def _told_when_it_lasts(again: Settlement, pauses: Pauses) -> Settlement:
     failures = again.head.loaded.standing.failures + 1
-    if failures != pauses.timing.failures_until_case:
-        return again
-    detail = f"{failures} tries in a row failed" + (f": {again.problem.detail}" if again.problem else "")
+    return _told(again, failures) if failures == pauses.timing.failures_until_case else again
+
+
+def _told(again: Settlement, tries: int) -> Settlement:
+    detail = f"{tries} tries failed" + (f": {again.problem.detail}" if again.problem else "")
     field = again.problem.code if again.problem else ""
     return msgspec.structs.replace(
         again,

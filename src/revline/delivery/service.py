@@ -20,7 +20,7 @@ from revline.core.problem import Problem, problem
 from revline.delivery import loading, marking, settling, waiting
 from revline.delivery.decide import decide, refused_state
 from revline.delivery.marking import Call, Ready
-from revline.delivery.outcome import Settlement, Uniform, context_of, settle
+from revline.delivery.outcome import Settlement, Uniform, context_of, failed_here, settle, unsettled
 from revline.delivery.plan import Plan, SlotLoad, plan_calls
 from revline.delivery.ports import Directory, Journals
 from revline.delivery.values import (
@@ -118,14 +118,18 @@ class Desk:
         settled, posted = self.settle(results, now=now)
         self._renew(now)
         lanes = self._claim(load) if claim else ()
-        posted += self._decide(lanes, now=now)
+        try:
+            posted += self._decide(lanes, now=now)
+        except BaseException:
+            self._forget(lanes)
+            raise
         calls = self._mark(load, now=now) if claim else ()
         busy = bool(results or lanes or calls)
         return Turn(calls=calls, settled=settled, posted=posted, claimed=len(lanes), busy=busy)
 
     def settle(self, results: Sequence[Result], *, now: datetime) -> tuple[int, int]:
         """Write results, many in a commit, and wake what waited; gives how many were written and posted."""
-        found = [settle(result=one, now=now, timing=self.timing, uniform=self.uniform) for one in results]
+        found = [self._settlement(one, now) for one in results]
         return len(found), sum(self._write(part, now=now) for part in _parts(found))
 
     def release(self) -> None:
@@ -133,6 +137,21 @@ class Desk:
         ready = [entry.head.loaded.lane for _, entry in self._ready]
         self._ready = []
         self._give_back(ready, due_at=None)
+
+    def _settlement(self, result: Result, now: datetime) -> Settlement:
+        try:
+            return settle(result=result, now=now, timing=self.timing, uniform=self.uniform)
+        except Exception as error:  # noqa: BLE001 - what can't be understood of one answer must not lose the others
+            lane = result.head.loaded.lane
+            log().error("delivery.unsettled", tenant_id=lane.tenant_id, lane_id=lane.lane_id, exc_info=error)
+            return unsettled(result=result)
+
+    def _forget(self, lanes: Sequence[ClaimedLane]) -> None:
+        """Lanes nobody works on must not be renewed: their leases run out, and whoever claims them next goes on."""
+        keys = {lane.key for lane in lanes}
+        for key in keys:
+            self.owned_until.pop(key, None)
+        self._ready = [entry for entry in self._ready if entry[1].head.loaded.lane.key not in keys]
 
     def _write(self, part: Sequence[Settlement], *, now: datetime) -> int:
         try:
@@ -219,7 +238,14 @@ class Desk:
         decided: list[Settlement] = []
         waits: list[Waiting] = []
         for head in loaded.heads:
-            self._decide_one(head, loaded.closed, decided, waits, now)
+            try:
+                self._decide_one(head, loaded.closed, decided, waits, now)
+            except DATABASE_AWAY:
+                raise
+            except Exception as error:  # noqa: BLE001 - a document our own code fails on parks its own lane only
+                lane = head.lane
+                log().error("delivery.undecidable", tenant_id=lane.tenant_id, lane_id=lane.lane_id, exc_info=error)
+                decided.append(self._refusal(Head(loaded=head, far=NOWHERE), failed_here(), now))
         self._make_pools(now)
         posted = sum(self._write(part, now=now) for part in _parts(decided))
         if waits:

@@ -30,7 +30,7 @@ from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.platform.work import capacity
 from revline.platform.work import record as work_record
-from revline.platform.work.lanes import LaneChange, LaneKey
+from revline.platform.work.lanes import LaneChange, LaneKey, retried
 
 PROBLEM_LENGTH_MAX: Final = 1_000
 
@@ -82,13 +82,17 @@ def write(
         tenants=tenants, kind="deliver", actor=owner, reason="what came of it", recorded_at=recorded_at
     ) as unit:
         held = work_record.hold(unit.connection, owner=owner, lanes=[one.head.loaded.lane for one in settlements])
-        kept = [one for one in settlements if one.head.loaded.lane.key in held]
-        states = lock_states(unit.connection, keys=[_key(one) for one in kept])
+        ours = [one for one in settlements if one.head.loaded.lane.key in held]
+        states = lock_states(unit.connection, keys=[_key(one) for one in ours])
+        kept: list[Settlement] = []
+        changed: list[Settlement] = []
+        for one in ours:
+            (kept if _still_stands(one, states[_key(one)]) else changed).append(one)
         for one in kept:
             _write_one(unit, one, states[_key(one)], epoch)
         _write_cases(unit, kept)
         _write_attempts(unit, kept, now)
-        _write_lanes(unit, kept, owner, now)
+        _write_lanes(unit, kept, changed, owner, now)
         _tell_pools(unit, kept, now)
     return Settled(
         finished=tuple(_key(one) for one in kept if one.done),
@@ -255,7 +259,17 @@ def _write_attempts(unit: Unit, kept: Sequence[Settlement], now: datetime) -> No
         unit.connection.execute(_EARLIER_ATTEMPTS, parameters)
 
 
-def _write_lanes(unit: Unit, kept: Sequence[Settlement], owner: str, now: datetime) -> None:
+def _still_stands(one: Settlement, present: Standing) -> bool:
+    """Whether the document is as it was when this was decided: a person may have acted on it while it was looked up."""
+    if one.attempt_state:
+        return present.state is DocumentState.SENDING and present.attempts == one.attempt
+    return present == one.head.loaded.standing
+
+
+def _write_lanes(
+    unit: Unit, kept: Sequence[Settlement], changed: Sequence[Settlement], owner: str, now: datetime
+) -> None:
+    """changed: documents that changed meanwhile; their lanes are due at once and they are decided anew."""
     finished = [(one.head.loaded.lane.key, one.head.loaded.sequence) for one in kept if one.done]
     work_record.finish_items(unit.connection, items=finished)
     changes = [
@@ -269,6 +283,7 @@ def _write_lanes(unit: Unit, kept: Sequence[Settlement], owner: str, now: dateti
         )
         for one in kept
     ]
+    changes += [retried(lane=one.head.loaded.lane, due_at=now, failed=False) for one in changed]
     work_record.change(unit.connection, owner=owner, changes=changes, now=now)
 
 

@@ -34,7 +34,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """Pauses of delivery. Every one has a bound, so nothing spins and nothing is forgotten.
 
     retry_base, retry_cap: full jitter of what passes by itself. hold_base, hold_cap: between looks at a closed period.
-    missing_predecessor: until a predecessor that isn't written yet is looked for again. failures_until_case: failed tries in a
+    missing_predecessor: until a predecessor that isn't written yet is looked for again; missing_told: until people are told of
+    it. failures_until_case: failed tries in a
     row until people are told. turn: the group commit's rhythm. lease: of claimed lanes. sweep, periods, archive: timers.
     """
 
@@ -43,6 +44,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     hold_base: timedelta = timedelta(minutes=5)
     hold_cap: timedelta = timedelta(hours=6)
     missing_predecessor: timedelta = timedelta(seconds=30)
+    missing_told: timedelta = timedelta(days=1)
     failures_until_case: int = 8
     turn: timedelta = timedelta(milliseconds=20)
     idle: timedelta = timedelta(milliseconds=200)
@@ -217,6 +219,14 @@ define(
     retryable=Retryable.YES,
     mender=Mender.ERP_ADMINISTRATOR,
     remedy="Check the connection's address and the ERP's health; Revline goes on trying and closes the case by itself.",
+)
+define(
+    code="document.predecessor_missing",
+    title="A document waits for another that does not exist",
+    status=409,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.CONFIGURATION,
+    remedy="See what the document waits for: mend what keeps it from being made (its own case, or a book that sends none).",
 )
 define(
     code="document.unknown",

@@ -14,10 +14,13 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from revline.core.documents import FINISHED_STATES
+from revline.core.problem import problem
 from revline.delivery.loading import DocumentKey
 from revline.delivery.tables import FINISHED_SQL
-from revline.delivery.values import Head, Timing, WaitFor
+from revline.delivery.values import SUBJECT_KIND, Head, Timing, WaitFor
+from revline.platform.cases.record import NewCase, open_cases
 from revline.platform.store.engine import Database
+from revline.platform.store.unit import Unit
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
 from revline.platform.work.lanes import LaneKey, retried, waits
@@ -40,6 +43,14 @@ _WAIT: Final = text(
                 CAST(:lanes AS text[])) AS given(tenant_id, document_id, predecessor_id, lane_id)
     ORDER BY given.tenant_id, given.document_id, given.predecessor_id
     ON CONFLICT DO NOTHING
+    """
+)
+_SINCE: Final = text(
+    """
+    SELECT wait.tenant_id, wait.document_id FROM wait
+    JOIN unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:predecessors AS text[]))
+         AS given(tenant_id, document_id, predecessor_id) USING (tenant_id, document_id, predecessor_id)
+    WHERE wait.since <= :before
     """
 )
 _WAITING_FOR: Final = text(
@@ -94,6 +105,7 @@ def park(
             DocumentKey(row.tenant_id, row.document_id): row.state for row in connection.execute(_SHARE, _keys(wanted))
         }
         rows: list[tuple[str, str, str, str]] = []
+        missing: list[tuple[Waiting, str]] = []
         changes = []
         for one in kept:
             lane = one.head.loaded.lane
@@ -103,14 +115,47 @@ def park(
                 if states.get(DocumentKey(lane.tenant_id, name)) not in FINISHED_STATES
             ]
             rows += [(lane.tenant_id, one.head.loaded.standing.document_id, name, lane.lane_id) for name in left]
-            missing = any(DocumentKey(lane.tenant_id, name) not in states for name in left)
-            due_at = now + timing.missing_predecessor if missing else None
+            absent = [name for name in left if DocumentKey(lane.tenant_id, name) not in states]
+            missing += [(one, name) for name in absent]
+            due_at = now + timing.missing_predecessor if absent else None
             changes.append(waits(lane=lane, due_at=due_at) if left else retried(lane=lane, due_at=now, failed=False))
         if rows:
             columns = list(zip(*rows, strict=True))
             parameters = dict(zip(("tenants", "documents", "predecessors", "lanes"), map(list, columns), strict=True))
             connection.execute(_WAIT, {**parameters, "now": now})
+        _tell_of(unit, missing, before=now - timing.missing_told)
         work_record.change(connection, owner=owner, changes=changes, now=now)
+
+
+def _tell_of(unit: Unit, missing: Sequence[tuple[Waiting, str]], *, before: datetime) -> None:
+    """A case for each document that has waited since `before` for one that isn't written; it closes when the document goes on."""
+    if not missing:
+        return
+    parameters = {
+        "tenants": [one.head.loaded.lane.tenant_id for one, _ in missing],
+        "documents": [one.head.loaded.standing.document_id for one, _ in missing],
+        "predecessors": [name for _, name in missing],
+        "before": before,
+    }
+    late = {DocumentKey(row.tenant_id, row.document_id) for row in unit.connection.execute(_SINCE, parameters)}
+    cases = [
+        NewCase(
+            tenant_id=standing.tenant_id,
+            subject_kind=SUBJECT_KIND,
+            subject_id=standing.document_id,
+            problem=problem(
+                "document.predecessor_missing",
+                f"this {standing.kind} waits for document {name}, which was never written",
+                field=str(standing.kind),
+            ),
+            connection=standing.connection,
+            currency=one.head.loaded.document.currency,
+            amount=one.head.loaded.document.amount,
+        )
+        for one, name in missing
+        if DocumentKey((standing := one.head.loaded.standing).tenant_id, standing.document_id) in late
+    ]
+    open_cases(unit, cases=cases)
 
 
 def wake(
