@@ -18,7 +18,7 @@ from revline.app.directory import SOURCES, Directory, entry_of
 from revline.app.runtime import Runtime, dsn_of, embedded, open_runtime
 from revline.app.worker import Worker, new_owner
 from revline.core.hashing import plain
-from revline.core.problem import FieldError, Problem, problem
+from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 from revline.delivery import queries as deliveries
 from revline.delivery.values import Timing
 from revline.doors.api.ports import ApiLimits, ApiPorts, Key, Listing
@@ -37,6 +37,15 @@ from revline.platform.work import queries as work
 EPOCH: Final = 1
 """The cell's epoch: raised by a restore, which does not exist yet."""
 CURSOR_KEY_FILE: Final = "cursor.key"
+
+define(
+    code="server.address_taken",
+    title="The address can't be listened on",
+    status=503,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.OPERATOR,
+    remedy="Set REVLINE_PORT to a port that is free (0 takes any), or end what listens there.",
+)
 
 
 def up(settings: Settings, once: bool) -> int:  # noqa: FBT001 - one command's flag
@@ -73,7 +82,7 @@ def upgrade(settings: Settings, check: bool) -> Problem | str:  # noqa: FBT001 -
     except DatabaseFailure as error:
         return problem_of(error)
     if not state.is_current:
-        return problem("database.behind", f"the schema is at {state.current or 'nothing'}, newest is {state.head}")
+        return _behind(state)
     return f"the schema is at {state.current}"
 
 
@@ -84,10 +93,9 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
     if isinstance(runtime, Problem):
         say_problem(runtime)
         return 1
-    unready = _not_ready(settings, runtime.database)
-    if unready:
-        code = "database.behind" if unready[0].pointer == "schema" else "database.unreachable"
-        say_problem(problem(code, f"the {unready[0].pointer} {unready[0].detail}"))
+    failed = _database_problem(settings, runtime.database)
+    if failed is not None:
+        say_problem(failed)
         return 1
     owner = new_owner(host=os.uname().nodename, process_id=os.getpid(), started=runtime.clock.now().isoformat())
     worker = Worker(
@@ -123,15 +131,20 @@ def run_server(settings: Settings) -> int:
         say_problem(runtime)
         return 1
     ports = api_ports(runtime)
-    serve_app(
-        lambda: create_app(ports),
-        host=settings.host,
-        port=settings.port,
-        drain_seconds=settings.drain_seconds,
-        public=settings.production,
-        on_started=lambda port: say(f"serving on http://{settings.host}:{port}"),
-    )
-    runtime.services.close()
+    try:
+        serve_app(
+            lambda: create_app(ports),
+            host=settings.host,
+            port=settings.port,
+            drain_seconds=settings.drain_seconds,
+            public=settings.production,
+            on_started=lambda port: say(f"serving on http://{settings.host}:{port}"),
+        )
+    except OSError as error:
+        say_problem(problem("server.address_taken", f"{settings.host}:{settings.port}: {error.strerror}"))
+        return 1
+    finally:
+        runtime.services.close()
     return 0
 
 
@@ -179,18 +192,26 @@ def _tenant_active(database: Database, tenant_id: str) -> bool:
 
 
 def _not_ready(settings: Settings, database: Database) -> Sequence[FieldError]:
+    failed = _database_problem(settings, database)
+    return [] if failed is None else [FieldError(pointer="database", detail=f"{failed.title} ({failed.code})")]
+
+
+def _database_problem(settings: Settings, database: Database) -> Problem | None:
+    """Why nothing can be done with the database, or None."""
     dsn = dsn_of(settings, "revline_app")
     if isinstance(dsn, Problem):
-        return [FieldError(pointer="database", detail=dsn.detail)]
+        return dsn
     try:
         with database.control() as connection:
             tenancy.active_tenants(connection)
         state = migrate.check(dsn=dsn)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the process is not ready
-        return [FieldError(pointer="database", detail=f"can't be reached ({type(error).__name__})")]
-    if not state.is_current:
-        return [FieldError(pointer="schema", detail=f"is at {state.current or 'nothing'}, newest is {state.head}")]
-    return []
+    except DatabaseFailure as error:
+        return problem_of(error)
+    return None if state.is_current else _behind(state)
+
+
+def _behind(state: migrate.SchemaState) -> Problem:
+    return problem("database.behind", f"the schema is at {state.current or 'nothing'}, newest is {state.head}")
 
 
 def _facts(

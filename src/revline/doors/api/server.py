@@ -45,10 +45,21 @@ def serve(
     returns.
 
     port 0 takes a free one; on_started hears which. public: allow an address that is not loopback (ValueError otherwise).
+    Raises OSError when the address can't be listened on.
     """
     if not public and not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"{host} is not a loopback address")
+    if port:
+        _try_address(host, port)
     asyncio.run(_serve(app_factory(), host, port or free_port(host), drain_seconds, on_started))
+
+
+def _try_address(host: str, port: int) -> None:
+    """The server library aborts with a trace of its own when it can't bind, so the address is tried before."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind((host, port))
+        trial.listen(1)
 
 
 async def _serve(app: Any, host: str, port: int, drain_seconds: int, on_started: Callable[[int], None] | None) -> None:

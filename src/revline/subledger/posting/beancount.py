@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from revline.core.journal import JournalEntry, JournalLine
-from revline.core.money import amount_text
+from revline.core.money import amount_text, known_currency
 
 ASSETS: Final = frozenset(
     [
@@ -53,6 +53,8 @@ EXPENSES: Final = frozenset(
         "fx_realized_loss",
     ]
 )
+TOLERANCE_DIGITS: Final = 3
+"""The tolerance is a thousandth of the smallest step."""
 INCOME_PATTERN: Final = re.compile(r"revenue|_gain$")
 
 
@@ -66,7 +68,14 @@ def render(*, book: str, functional_currency: str, journals: Iterable[JournalEnt
     """The whole file of one book: options, an open directive for each account, and every journal by date and id."""
     ordered = sorted(journals, key=lambda entry: (entry.accounting_date, entry.journal_id))
     accounts = sorted({account_name(account=line.account) for entry in ordered for line in entry.lines})
-    lines = [f'option "title" "{_quoted(book)}"', f'option "operating_currency" "{functional_currency}"', ""]
+    # beancount divides a total price by its units and rounds the quotient: without a tolerance, exact entries miss by 1e-25.
+    tolerance = amount_text(known_currency(functional_currency).quantum.scaleb(-TOLERANCE_DIGITS))
+    lines = [
+        f'option "title" "{_quoted(book)}"',
+        f'option "operating_currency" "{functional_currency}"',
+        f'option "inferred_tolerance_default" "{functional_currency}:{tolerance}"',
+        "",
+    ]
     lines += [f"1970-01-01 open {account}" for account in accounts]
     for entry in ordered:
         if entry.lines:
