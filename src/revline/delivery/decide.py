@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from revline.core.documents import FINISHED_STATES, DocumentState
+from revline.core.documents import FINISHED_STATES, DocumentKind, DocumentState
 from revline.core.farside import Idempotency, KindCapability, Manifest
 from revline.core.problem import Problem, problem
 from revline.delivery.values import (
@@ -53,6 +53,9 @@ def decide(*, head: Head, now: datetime, epoch: int, policy: Problem | None) -> 
     waiting = _unfinished(head)
     if waiting is not None:
         return waiting
+    if standing.kind is DocumentKind.APPLICATION and head.loaded.document.reverses:
+        detail = f"{manifest.title} holds the application {head.loaded.document.reverses} that no longer applies"
+        return Refuse(problem=problem("document.undo_by_hand", detail), state=refused_state(standing.state))
     if standing.state not in BEGUN:
         held = _held(head, policy)
         if held is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -123,6 +123,7 @@ def new_revision(unit: Unit, *, tenant_id: str, document: Document, configuratio
     if latest.encode() == content:
         return found.revision
     _write_revision(unit, tenant_id, document, found.revision + 1, configuration_version)
+    _write_predecessors(unit, tenant_id, document)
     unit.change(
         document_state,
         key=("document_id",),
@@ -144,6 +145,70 @@ def new_revision(unit: Unit, *, tenant_id: str, document: Document, configuratio
     now = work_queries.moment(unit.connection)
     work_record.unpark(unit.connection, lanes=[LaneKey(tenant_id, found.lane_id)], now=now)
     return found.revision + 1
+
+
+def renew_documents(
+    unit: Unit, *, tenant_id: str, documents: Sequence[Document], others: Sequence[Document], configuration_version: int
+) -> Mapping[str, Problem]:
+    """Let those of `documents` that are there and read otherwise read so now (`new_revision`); gives why not, by document id.
+
+    others: documents the same unit writes afterwards, so that the lanes of all of them are locked in one order.
+    """
+    state, revision = document_state, document_revision
+    ids = sorted(one.document_id for one in documents)
+    statement = (
+        select(revision.c.document_id, revision.c.content_digest)
+        .join(
+            state,
+            (state.c.tenant_id == revision.c.tenant_id)
+            & (state.c.document_id == revision.c.document_id)
+            & (state.c.revision == revision.c.revision),
+        )
+        .where(revision.c.tenant_id == tenant_id, state.c.tenant_id == tenant_id, revision.c.document_id.in_(ids))
+    )
+    present = {
+        row.document_id: bytes(row.content_digest) for row in (unit.connection.execute(statement) if ids else ())
+    }
+    changed = [one for one in documents if present.get(one.document_id, digest(one)) != digest(one)]
+    if not changed:
+        return {}
+    lanes = {lane_of(tenant_id=tenant_id, document=one) for one in (*changed, *others)}
+    work_record.lock_lanes(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=lanes)
+    answers = {
+        one.document_id: new_revision(
+            unit, tenant_id=tenant_id, document=one, configuration_version=configuration_version
+        )
+        for one in changed
+    }
+    return {name: answer for name, answer in answers.items() if isinstance(answer, Problem)}
+
+
+def supersede_unsent(unit: Unit, *, tenant_id: str, document_ids: Collection[str]) -> frozenset[str]:
+    """Take back documents that certainly have no far-side effect, because what they say was reversed; gives which.
+
+    The others need a document that undoes them. Their lanes are locked first, in order.
+    """
+    taken: set[str] = set()
+    for document_id in sorted(document_ids):
+        found = lock_with_lane(unit.connection, key=DocumentKey(tenant_id, document_id))
+        if found is None or found.state not in REVISABLE:
+            continue
+        unit.change(
+            document_state,
+            key=("document_id",),
+            tenant_id=tenant_id,
+            document_id=document_id,
+            state=DocumentState.SUPERSEDED,
+            problem_code="",
+            problem_field="",
+            problem_detail="",
+            changed_at=unit.recorded_at,
+        )
+        record_transition(unit, standing=found, to_state=DocumentState.SUPERSEDED)
+        now = work_queries.moment(unit.connection)
+        work_record.unpark(unit.connection, lanes=[LaneKey(tenant_id, found.lane_id)], now=now)
+        taken.add(document_id)
+    return frozenset(taken)
 
 
 def record_transition(
@@ -220,14 +285,7 @@ def _write(unit: Unit, tenant_id: str, one: Document, sequence: int, configurati
         **shared,
     )
     _write_revision(unit, tenant_id, one, 1, configuration_version)
-    for before in one.predecessors:
-        unit.project(
-            document_predecessor,
-            key=("document_id", "predecessor_id"),
-            tenant_id=tenant_id,
-            document_id=one.document_id,
-            predecessor_id=before,
-        )
+    _write_predecessors(unit, tenant_id, one)
     unit.project(
         document_state,
         key=("document_id",),
@@ -252,6 +310,17 @@ def _write(unit: Unit, tenant_id: str, one: Document, sequence: int, configurati
     )
     names = [Name(kind="external_reference", value=one.external_reference)]
     add_names(unit, tenant_id=tenant_id, names=names, record_kind=SUBJECT_KIND, record_id=one.document_id)
+
+
+def _write_predecessors(unit: Unit, tenant_id: str, one: Document) -> None:
+    for before in one.predecessors:
+        unit.project(
+            document_predecessor,
+            key=("document_id", "predecessor_id"),
+            tenant_id=tenant_id,
+            document_id=one.document_id,
+            predecessor_id=before,
+        )
 
 
 def _write_revision(unit: Unit, tenant_id: str, one: Document, revision: int, configuration_version: int) -> None:

@@ -229,6 +229,14 @@ define(
     remedy="See what the document waits for: mend what keeps it from being made (its own case, or a book that sends none).",
 )
 define(
+    code="document.undo_by_hand",
+    title="An application of a payment must be undone in the ERP",
+    status=409,
+    retryable=Retryable.NO,
+    mender=Mender.FINANCE,
+    remedy="Undo the application in the ERP, which Revline can't do yet, then waive the document with a reason.",
+)
+define(
     code="document.unknown",
     title="No such document",
     status=404,

@@ -12,7 +12,9 @@ from revline.core.events import (
 )
 from revline.core.facts import Fact, Name
 from revline.core.ids import SourceObject
+from revline.core.problem import Mender, Retryable, define, problem
 from revline.derive.expectation import (
+    Blocked,
     EntityScope,
     Expectation,
     Need,
@@ -22,6 +24,15 @@ from revline.derive.expectation import (
     newest,
     newest_by_source,
     silent_rest,
+)
+
+define(
+    code="derive.day_missing",
+    title="The source does not say on which day this happened",
+    status=422,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.SENDER,
+    remedy="Send or import the record again with the time it was finalised; no day is ever guessed.",
 )
 
 
@@ -44,6 +55,7 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
     invoices = [fact for fact in known.facts if isinstance(fact.translated.snapshot, Invoice)]
     events: list[Supported] = []
     awaited: set[Need] = set()
+    blocked: list[Blocked] = []
     rules: dict[str, str] = {}
     customer = None
     if invoices:
@@ -53,8 +65,13 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
         need = _outside("customer", invoice.customer)
         if not known.found.get(need):
             awaited.add(need)
-        if invoice.finalized_at is None:
+        if not invoice.total:
+            rules[current.fact_id] = "an invoice over nothing books nothing"
+        elif invoice.status is InvoiceStatus.DRAFT:
             rules[current.fact_id] = "a draft invoice books nothing"
+        elif invoice.finalized_at is None:
+            why = problem("derive.day_missing", f"invoice {invoice.number} is {invoice.status}", field="finalized_at")
+            blocked.append(Blocked(problem=why, fact=current, amount=abs(invoice.total), currency=invoice.currency))
         else:
             events += _invoice_events(known, scope, current, invoices, customer)
     for fact in newest_by_source(known.facts, InvoicePayment):
@@ -76,9 +93,12 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
         when = applied.paid_at or fact.translated.occurred_at
         event = make_event(known, scope, EventKind.PAYMENT_APPLIED, fact, when, applied.currency, customer, payload)
         events.append(Supported(event=event, facts=(fact,)))
-    used = [fact for entry in events for fact in entry.facts]
+    used = [fact for entry in events for fact in entry.facts] + [entry.fact for entry in blocked]
     return Expectation(
-        events=tuple(events), awaited=tuple(sorted(awaited)), silent=silent_rest(known.facts, used=used, rules=rules)
+        events=tuple(events),
+        awaited=tuple(sorted(awaited)),
+        blocked=tuple(blocked),
+        silent=silent_rest(known.facts, used=used, rules=rules),
     )
 
 
@@ -88,14 +108,13 @@ def _invoice_events(
     invoice = _invoice(current)
     assert invoice.finalized_at is not None
     payload = _issued(invoice, scope)
-    events = []
-    if invoice.total:
-        issued = make_event(
-            known, scope, EventKind.INVOICE_ISSUED, current, invoice.finalized_at, invoice.currency, customer, payload
-        )
-        events.append(Supported(event=issued, facts=(current,)))
+    issued = make_event(
+        known, scope, EventKind.INVOICE_ISSUED, current, invoice.finalized_at, invoice.currency, customer, payload
+    )
+    events = [Supported(event=issued, facts=(current,))]
     given_up = [fact for fact in invoices if _invoice(fact).status is InvoiceStatus.UNCOLLECTIBLE]
-    if given_up:
+    # A void takes back the whole demand, so nothing of it was lost: a write-off beside it would credit the customer twice.
+    if given_up and invoice.status is not InvoiceStatus.VOID:
         fact = newest(given_up)
         snapshot = _invoice(fact)
         if snapshot.amount_remaining:
@@ -104,7 +123,7 @@ def _invoice_events(
             kind = EventKind.INVOICE_MARKED_UNCOLLECTIBLE
             event = make_event(known, scope, kind, fact, when, snapshot.currency, customer, lost)
             events.append(Supported(event=event, facts=(fact,)))
-    if invoice.status is InvoiceStatus.VOID and invoice.total:
+    if invoice.status is InvoiceStatus.VOID:
         when = invoice.voided_at or current.translated.occurred_at
         voided = make_event(known, scope, EventKind.INVOICE_VOIDED, current, when, invoice.currency, customer, payload)
         events.append(Supported(event=voided, facts=(current,)))

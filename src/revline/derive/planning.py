@@ -12,12 +12,12 @@ from decimal import Decimal
 import msgspec
 
 from revline.core.documents import Document
-from revline.core.events import MIRRORS, AccountingEvent, IssuedInvoice
+from revline.core.events import MIRRORS, AccountingEvent, AppliedPayment, EventKind, IssuedInvoice
 from revline.core.facts import Fact
-from revline.core.ids import event_id
+from revline.core.ids import event_id, rebooked_id
 from revline.core.journal import JournalEntry
 from revline.core.money import Amount
-from revline.core.problem import Problem
+from revline.core.problem import Problem, problem
 from revline.derive.compare import changes, live_event
 from revline.derive.expectation import EntityScope, Expectation, Need, RootFacts, Supported
 from revline.derive.roots import rule_of
@@ -57,11 +57,12 @@ class Disposition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RootPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one derive run of one root writes."""
+    """Everything one derive run of one root writes. renewed: documents of earlier runs as they should read now."""
 
     bookings: tuple[Booking, ...]
     reversed_count: int
     masters: tuple[Document, ...]
+    renewed: tuple[Document, ...]
     awaited: tuple[Need, ...]
     problems: tuple[RootProblem, ...]
     dispositions: tuple[Disposition, ...]
@@ -74,16 +75,27 @@ def plan_root(
     setup: PostingSetup,
     booked: Mapping[str, AccountingEvent],
     journals: Mapping[JournalKey, JournalEntry],
+    reprocess: bool = False,
 ) -> RootPlan:
-    """What one run writes. booked: every event of the root ever booked; journals: their journals by (event, book)."""
+    """What one run writes. booked: every event of the root ever booked; journals: their journals by (event, book).
+
+    A booked event keeps its journals whatever configuration is active now; reprocess evaluates it again, and where the present
+    configuration books it differently it is reversed and booked again.
+    """
     expectation = rule_of(known.root.kind).expect(known, scope)
-    change = changes(booked=booked, expected=expectation.events)
     books = setup.books_of(scope.entity)
+    stale: frozenset[str] = frozenset()
+    if reprocess:
+        trial = _Work(scope=scope, books=books, events=dict(booked), journals=dict(journals))
+        stale = frozenset(trial.stale(expectation.events))
+    change = changes(booked=booked, expected=expectation.events, stale=stale)
     work = _Work(scope=scope, books=books, events=dict(booked), journals=dict(journals))
     for reversal in change.reversals:
         work.book(Supported(event=reversal, facts=()))
+    stuck = {rebooked_id(reversal=one.event_id) for one in change.reversals if one.event_id not in work.events}
     for entry in change.bookings:
-        work.book(entry)
+        if entry.event.event_id not in stuck:
+            work.book(entry)
     problems = [
         RootProblem(problem=each.problem, amount=each.amount, currency=each.currency) for each in expectation.blocked
     ]
@@ -92,6 +104,7 @@ def plan_root(
         bookings=tuple(work.bookings),
         reversed_count=len(change.reversals),
         masters=masters,
+        renewed=tuple(work.renewed_applications(expectation.events)),
         awaited=expectation.awaited,
         problems=(*problems, *work.problems),
         dispositions=tuple(_dispositions(expectation, work, masters)),
@@ -117,19 +130,23 @@ class _Work:
         """Post one event in every book of the entity, or note why it can't be."""
         event = supported.event
         original = self._original(event)
+        if original is None and event.kind in MIRRORS:
+            missing = f"{event.kind} mirrors {MIRRORS[event.kind]}, which is not booked"
+            self._fail(event, problem("posting.original_missing", missing, field=event.kind))
+            return
         entries: list[JournalEntry] = []
         documents: list[Document] = []
         for book in self.books:
             mirrored = None if original is None else self.journals.get((original.event_id, book.name))
-            if original is not None and mirrored is None:
+            if original is not None and mirrored is None and event.kind is not EventKind.PAYMENT_APPLIED:
                 continue  # the original made no entry in this book, so there is nothing to mirror
             entry = post(event=event, book=book, mirrored=mirrored)
             made: tuple[Document, ...] | Problem = ()
             if not isinstance(entry, Problem):
-                made = documents_of(tenant=self.scope.tenant, event=event, journal=entry, book=book)
+                made = self._documents(event, entry, book)
             failure = entry if isinstance(entry, Problem) else made if isinstance(made, Problem) else None
             if failure is not None:
-                self.problems.append(RootProblem(problem=failure, amount=_money(event), currency=event.currency))
+                self._fail(event, failure)
                 return
             if isinstance(entry, JournalEntry):
                 entries.append(entry)
@@ -140,6 +157,63 @@ class _Work:
         self.bookings.append(
             Booking(event=event, facts=supported.facts, journals=tuple(entries), documents=tuple(documents))
         )
+
+    def stale(self, expected: Iterable[Supported]) -> Iterable[str]:
+        """First ids of live events that the present configuration books differently, and of those that mirror one."""
+        found: set[str] = set()
+        for entry in expected:
+            live = live_event(base=entry.event.event_id, booked=self.events)
+            if live is None or (MIRRORS.get(live.kind) and self._first_id(live, MIRRORS[live.kind]) in found):
+                found |= {entry.event.event_id} if live is not None else set()
+                continue
+            original = self._original(live)
+            for book in self.books:
+                kept = self.journals.get((live.event_id, book.name))
+                mirrored = None if original is None else self.journals.get((original.event_id, book.name))
+                if original is not None and mirrored is None:
+                    continue
+                entry_now = post(event=live, book=book, mirrored=mirrored)
+                if isinstance(entry_now, Problem):
+                    self._fail(live, entry_now)
+                elif (None if entry_now is None else entry_now.lines) != (None if kept is None else kept.lines):
+                    found.add(entry.event.event_id)
+        return found
+
+    def _first_id(self, event: AccountingEvent, kind: EventKind) -> str:
+        return event_id(tenant=self.scope.tenant, source=event.source, event_kind=kind.value, ordinal=0)
+
+    def renewed_applications(self, expected: Iterable[Supported]) -> Iterable[Document]:
+        """Documents of applications booked before, where their invoice was booked again and is another document now."""
+        made_now = {booking.event.event_id for booking in self.bookings}
+        for entry in expected:
+            live = live_event(base=entry.event.event_id, booked=self.events)
+            if live is None or live.event_id in made_now or self._invoice_event(live) in {"", self._first_issue(live)}:
+                continue
+            for book in self.books:
+                made = self._documents(live, None, book)
+                yield from () if isinstance(made, Problem) else made
+
+    def _documents(
+        self, event: AccountingEvent, entry: JournalEntry | None, book: BookSetup
+    ) -> tuple[Document, ...] | Problem:
+        return documents_of(
+            tenant=self.scope.tenant, event=event, journal=entry, book=book, invoice_event=self._invoice_event(event)
+        )
+
+    def _first_issue(self, event: AccountingEvent) -> str:
+        if not isinstance(event.payload, AppliedPayment):
+            return ""
+        kind = EventKind.INVOICE_ISSUED.value
+        return event_id(tenant=self.scope.tenant, source=event.payload.invoice, event_kind=kind, ordinal=0)
+
+    def _invoice_event(self, event: AccountingEvent) -> str:
+        """For an application: the event its invoice stands by now; "" while there is none."""
+        base = self._first_issue(event)
+        live = live_event(base=base, booked=self.events) if base else None
+        return "" if live is None else live.event_id
+
+    def _fail(self, event: AccountingEvent, why: Problem) -> None:
+        self.problems.append(RootProblem(problem=why, amount=_money(event), currency=event.currency))
 
     def _original(self, event: AccountingEvent) -> AccountingEvent | None:
         """The event this one undoes or mirrors, if it is booked."""

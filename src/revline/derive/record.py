@@ -7,9 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+import msgspec
 from sqlalchemy import select
 
-from revline.core.documents import Document
 from revline.core.facts import Name
 from revline.core.ids import SourceObject
 from revline.core.problem import Problem
@@ -38,6 +38,23 @@ def awaited_of(need: Need, root: SourceObject) -> Awaited:
     )
 
 
+NOT_CARRIED: Final = {
+    "document.finished": "the record was posted before this update; updates are not carried to the ERP yet",
+    "document.in_flight": "the record was on its way to the ERP; this update is not carried there yet",
+}
+"""The rule of a fact whose update of a master record came too late, by the problem of the new revision."""
+
+
+def _as_carried(entry: Disposition, not_carried: Mapping[str, Problem]) -> Disposition:
+    """What became of a fact when some of its documents could not take over what it says."""
+    late = [name for name in entry.effects if name in not_carried]
+    if not late:
+        return entry
+    effects = tuple(name for name in entry.effects if name not in not_carried)
+    rule = NOT_CARRIED[not_carried[late[0]].code]
+    return msgspec.structs.replace(entry, effects=effects, rule=rule, verdict="effects" if effects else "none")
+
+
 class Writer:
     """Writes for one tenant in one unit. deadline: until when what is awaited may come. epoch: of the cell.
 
@@ -55,14 +72,24 @@ class Writer:
         self, *, plans: Mapping[str, RootPlan], known: Mapping[str, RootFacts], configuration: DeriveConfiguration
     ) -> None:
         """Everything the plans say: events, journals, open items, documents, awaited names, dispositions, cases."""
-        documents: list[Document] = []
+        documents = [
+            one
+            for plan in plans.values()
+            for part in (*(booking.documents for booking in plan.bookings), plan.masters)
+            for one in part
+        ]
+        not_carried = delivery.renew_documents(
+            self._unit,
+            tenant_id=self._tenant_id,
+            documents=[one for plan in plans.values() for one in (*plan.masters, *plan.renewed)],
+            others=documents,
+            configuration_version=configuration.version,
+        )
         kept_cases: list[str] = []
         before = self._dispositions(list(plans))
         for root_id, plan in plans.items():
             for booking in plan.bookings:
                 self._write_booking(booking, configuration)
-                documents.extend(booking.documents)
-            documents.extend(plan.masters)
             for master in plan.masters:
                 add_names(
                     self._unit,
@@ -73,7 +100,7 @@ class Writer:
                 )
             self._write_awaited(root_id, plan, known[root_id].root)
             for entry in plan.dispositions:
-                self._write_disposition(root_id, entry, before)
+                self._write_disposition(root_id, _as_carried(entry, not_carried), before)
             kept_cases.extend(self._open(root_id, known[root_id], plan))
             self._unit.record(
                 derive_run,

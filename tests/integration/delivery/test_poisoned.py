@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from revline.core.documents import Document, DocumentState
+from revline.core.documents import ApplicationContent, Document, DocumentKind, DocumentState, Rank
 from revline.core.farside import ErpRecord, PrepareContext, PreparedStep, Uncertain
+from revline.core.ids import external_reference
 from revline.core.problem import Problem
 from revline.delivery import acts, loading
 from revline.delivery.values import Timing
@@ -158,3 +161,30 @@ def test_a_document_whose_predecessor_is_never_written_is_told_of(database: Data
     waiting_days(world, 2)
     world.deliver(worker)
     assert open_codes(world) == ["document.predecessor_missing"]
+
+
+def test_an_application_to_be_undone_is_a_person_s_work_and_ends_by_a_waiver(database: Database) -> None:
+    world = World(database, FakeConnector(FarSystem()))
+    first = journal("first", rank=Rank.APPLICATION)
+    content = ApplicationContent(
+        invoice_document=document_id("i"), payment_document=document_id("p"), amount=Decimal("10.00")
+    )
+    first = replace(first, kind=DocumentKind.APPLICATION, content=content)
+    undone = replace(
+        first,
+        document_id=document_id("undone"),
+        external_reference=external_reference(document=document_id("undone")),
+        predecessors=(first.document_id,),
+        reverses=first.document_id,
+        content=replace(content, amount=Decimal("-10.00")),
+    )
+    world.write(first, undone)
+    world.deliver()
+    assert world.state("first") is DocumentState.POSTED
+    assert world.state("undone") is DocumentState.REJECTED
+    assert open_codes(world) == ["document.undo_by_hand"]
+    acts.waive(
+        database, tenant_id="alpha", document_id=undone.document_id, actor="person:kim", reason="undone there",
+        recorded_at=world.clock.now(),
+    )  # fmt: skip
+    assert open_codes(world) == []

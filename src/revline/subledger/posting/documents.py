@@ -88,6 +88,8 @@ def documents_of(
     if maker is Maker.NONE or not book.erp or (event.kind is not EventKind.PAYMENT_APPLIED and not _moves(journal)):
         return ()
     undone = ""
+    if event.kind is EventKind.PAYMENT_APPLIED and event.reverses:
+        undone = document_id(subject=event.reverses, document_kind=DocumentKind.APPLICATION, connection=book.erp)
     if journal is not None and journal.reverses:
         original = mirrored_kind or (event.kind if event.reverses else MIRRORS.get(event.kind, event.kind))
         undone = document_id(
@@ -111,10 +113,16 @@ def documents_of(
 
 
 def document_kind(*, kind: EventKind, reversal: bool, book: BookSetup) -> DocumentKind:
-    """The kind of document an event of this kind is sent as. A reversed native invoice is voided; other reversals are journals."""
+    """The kind of document an event of this kind is sent as.
+
+    A reversed native invoice is voided, a reversed application is an application of the negative amount; other reversals are
+    journals.
+    """
     native = NATIVE_KINDS.get(kind) if book.maker(kind) is Maker.NATIVE else None
     if not reversal:
         return native or DocumentKind.JOURNAL
+    if native is DocumentKind.APPLICATION:
+        return native
     return DocumentKind.INVOICE_VOID if native is DocumentKind.INVOICE else DocumentKind.JOURNAL
 
 
@@ -182,7 +190,7 @@ def _document(
         external_reference=external_reference(document=identity),
         event_id=event.event_id,
         journal_id=place.journal.journal_id if place.journal else "",
-        lane_key=identity if own_lane else root_id(tenant=place.tenant, source=event.root),
+        lane_key=(place.undone or identity) if own_lane else root_id(tenant=place.tenant, source=event.root),
         rank=RANKS[event.kind],
         predecessors=tuple(sorted(set(predecessors))),
         currency=event.currency,
@@ -341,8 +349,9 @@ def _application(place: _Place) -> Document:
         tenant=tenant, source=payload.invoice, kind=EventKind.INVOICE_ISSUED, book=book, event=place.invoice_event
     )
     payment = first_document_id(tenant=tenant, source=payload.payment, kind=EventKind.PAYMENT_RECEIVED, book=book)
-    content = ApplicationContent(invoice_document=invoice, payment_document=payment, amount=payload.amount)
-    return _document(place, DocumentKind.APPLICATION, content, payload.amount, (invoice, payment))
+    amount = -payload.amount if place.event.reverses else payload.amount
+    content = ApplicationContent(invoice_document=invoice, payment_document=payment, amount=amount)
+    return _document(place, DocumentKind.APPLICATION, content, amount, _waits_for(invoice, payment, place.undone))
 
 
 def first_document_id(*, tenant: str, source: SourceObject, kind: EventKind, book: BookSetup, event: str = "") -> str:
