@@ -30,6 +30,7 @@ from revline.intake.values import Channel
 from revline.platform.config import queries as configurations
 from revline.platform.config.documents import Configuration
 from revline.platform.config.registry import Registry
+from revline.platform.logs import log
 from revline.platform.store.engine import Database
 from revline.platform.tenancy.kinds import Connection, LegalEntity
 from revline.platform.tenancy.secrets import Secret, SecretResolver
@@ -260,6 +261,9 @@ class Directory:
     ) -> Problem | None:
         found = [self._secrets.resolve(spec.secrets[name]) for name in sorted(spec.secrets) if SIGNING_SECRET in name]
         secrets = [secret.reveal() for secret in found if isinstance(secret, Secret)]
+        if len(secrets) < len(found):
+            # The sender hears the same as for a wrong signature; whoever runs Revline must hear why.
+            log().error("webhook.secret_missing", connector=spec.connector, entity=spec.entity, code="secret.missing")
         return source.verify(headers=headers, body=body, secrets=secrets, now=now)
 
 

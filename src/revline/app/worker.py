@@ -10,7 +10,7 @@ import random
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -24,7 +24,7 @@ from revline.delivery.values import Timing
 from revline.derive.service import Derive
 from revline.intake.service import Intake
 from revline.platform.logs import log
-from revline.platform.store.engine import Database
+from revline.platform.store.engine import Database, is_transient
 from revline.platform.tenancy import queries as tenancy
 from revline.platform.work import service as work
 from revline.subledger.posting import queries as posting
@@ -32,6 +32,8 @@ from revline.subledger.posting import queries as posting
 T = TypeVar("T")
 DATABASE_THREADS: Final = 4
 IDLE_SECONDS: Final = 0.05
+WATCH_SECONDS: Final = 0.2
+WATCHES_IN_A_ROW: Final = 5
 SWEEP_SECONDS: Final = 2.0
 
 
@@ -128,20 +130,40 @@ class Worker:
         work.beat(self._database, process_id=self._owner, role="worker", version=self._version)
         with self._database.control() as connection:
             tenants = tenancy.active_tenants(connection)
-        for tenant_id in tenants:
-            self._intake.sweep_awaited(tenant_id=tenant_id)
+        sweep_each(tenants, self._intake.sweep_awaited)
 
     async def _watch(self, until: Callable[[], bool] | None) -> None:
+        in_a_row = 0
         while not self._stopping.is_set():
-            await self._pause(0.2)
-            if until is not None and await self.blocking(until):
-                self.stop()
+            await self._pause(WATCH_SECONDS)
+            if until is not None:
+                # What waits is woken a moment after what it waited for has ended, so one look is not enough.
+                in_a_row = in_a_row + 1 if await self.blocking(until) else 0
+                if in_a_row >= WATCHES_IN_A_ROW:
+                    self.stop()
 
     async def _pause(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._stopping.wait(), timeout=seconds)
         except TimeoutError:
             return
+
+
+class Sweep(Protocol):
+    """A timer's work for one tenant; gives how much there was."""
+
+    def __call__(self, *, tenant_id: str) -> int: ...
+
+
+def sweep_each(tenants: Sequence[str], sweep: Sweep) -> None:
+    """Every tenant's turn, also after one failed. Raises what a database raises that is away: then no turn would do."""
+    for tenant_id in tenants:
+        try:
+            sweep(tenant_id=tenant_id)
+        except Exception as failure:
+            if is_transient(failure):
+                raise
+            log().exception("worker.tenant_sweep_failed", tenant_id=tenant_id)
 
 
 def journals_by_id(connection: Connection, *, tenant_id: str, journal_ids: Sequence[str]) -> Mapping[str, JournalEntry]:

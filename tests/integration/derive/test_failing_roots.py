@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from psycopg.errors import DeadlockDetected
+from structlog.testing import capture_logs
 
 from revline.core.problem import problem
 from revline.derive import service as derive_service
 from revline.derive.record import Writer
 from revline.intake import queries as fact_log
+from revline.platform.tenancy.secrets import SecretResolver
 from tests.harness import Harness
 from tests.integration.derive.world import (
     TENANT,
@@ -102,3 +104,11 @@ def test_facts_of_a_root_whose_derive_failed_say_so_too(harness: Harness, monkey
     tell(harness, webhook("invoice.finalized", invoice(), created=at(4)))
     assert [case.code for case in open_cases(harness)] == ["internal.unexpected"]
     assert facts_without_disposition(harness) == 0
+
+
+def test_a_webhook_whose_signing_secret_is_missing_is_refused_and_the_operator_hears_why(harness: Harness) -> None:
+    harness.directory._secrets = SecretResolver(folder=None, environment={})
+    with capture_logs() as said:
+        refused = harness.channel(TENANT, "stripe-us").verify(headers={}, body=b"{}", now=harness.clock.now())
+    assert refused is not None
+    assert [line["event"] for line in said] == ["webhook.secret_missing"]
