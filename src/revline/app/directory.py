@@ -22,6 +22,7 @@ from revline.core.documents import Document
 from revline.core.farside import EntityMapping, ErpConnector
 from revline.core.ids import derived_id
 from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.core.secret import Secret
 from revline.delivery.kinds import Mapping as MappingSpec
 from revline.delivery.values import FarSide
 from revline.derive.expectation import EntityScope
@@ -33,7 +34,7 @@ from revline.platform.config.registry import Registry
 from revline.platform.logs import log
 from revline.platform.store.engine import Database
 from revline.platform.tenancy.kinds import Connection, LegalEntity
-from revline.platform.tenancy.secrets import Secret, SecretResolver
+from revline.platform.tenancy.secrets import SecretResolver
 from revline.subledger.posting.setup import PostingSetup, compile_setup
 
 FRESH_SECONDS: Final = 1.0

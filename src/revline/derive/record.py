@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -69,14 +69,24 @@ class Writer:
         self._seen_through = seen_through
 
     def write_plans(
-        self, *, plans: Mapping[str, RootPlan], known: Mapping[str, RootFacts], configuration: DeriveConfiguration
+        self,
+        *,
+        plans: Mapping[str, RootPlan],
+        known: Mapping[str, RootFacts],
+        configuration: DeriveConfiguration,
+        reprocessed: Collection[str] = (),
     ) -> None:
-        """Everything the plans say: events, journals, open items, documents, awaited names, dispositions, cases."""
+        """Everything the plans say: events, journals, open items, documents, awaited names, dispositions, cases.
+
+        reprocessed: roots that are evaluated again because a person asked.
+        """
+        superseded = self._supersede_unsent({root_id: plans[root_id] for root_id in reprocessed if root_id in plans})
         documents = [
             one
             for plan in plans.values()
             for part in (*(booking.documents for booking in plan.bookings), plan.masters)
             for one in part
+            if one.reverses not in superseded
         ]
         not_carried = delivery.renew_documents(
             self._unit,
@@ -122,6 +132,21 @@ class Writer:
             configuration_version=configuration.version,
             epoch=self._epoch,
         )
+
+    def _supersede_unsent(self, plans: Mapping[str, RootPlan]) -> frozenset[str]:
+        """What a reprocessed event would have sent and did not send yet is taken back, so nothing has to undo it out there.
+
+        Reversals for other facts always are documents, sent or not: replaying the log must give the same documents.
+        """
+        undone = {
+            document.reverses
+            for plan in plans.values()
+            for booking in plan.bookings
+            if booking.event.reverses
+            for document in booking.documents
+            if document.reverses
+        }
+        return delivery.supersede_unsent(self._unit, tenant_id=self._tenant_id, document_ids=undone)
 
     def write_refusals(
         self,

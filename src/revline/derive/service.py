@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 
 from revline.core.clock import Clock
 from revline.core.problem import Mender, Problem, Retryable, define, problem
-from revline.derive import record
+from revline.derive import record, reprocess
 from revline.derive.expectation import RootFacts
 from revline.derive.planning import RootPlan, plan_root
 from revline.derive.ports import Configurations, DeriveConfiguration
@@ -120,12 +121,13 @@ class Derive:
             now = self._clock.now()
             seen_through = unit.position_before(tenant_id=tenant_id)
             known = _known(unit.connection, tenant_id, mine)
+            wishes = reprocess.wishes_of(unit.connection, tenant_id=tenant_id, root_ids=list(known))
             plans: dict[str, RootPlan] = {}
             refused: dict[str, Problem] = {}
             if isinstance(configuration, Problem):
                 refused = dict.fromkeys(known, configuration)
             else:
-                plans, refused = _plans(unit.connection, tenant_id, known, configuration)
+                plans, refused = _plans(unit.connection, tenant_id, known, configuration, wishes)
             writer = record.Writer(
                 unit=unit,
                 tenant_id=tenant_id,
@@ -134,11 +136,15 @@ class Derive:
                 seen_through=seen_through,
             )
             if not isinstance(configuration, Problem):
-                writer.write_plans(plans=plans, known=known, configuration=configuration)
+                writer.write_plans(plans=plans, known=known, configuration=configuration, reprocessed=wishes.asked)
             writer.write_refusals(
                 refused=refused, roots={root_id: known[root_id].root for root_id in refused}, places=_places(known)
             )
-            changes: list[LaneChange] = [finished(lane=lane) for lane in mine]
+            reprocess.conclude(unit, tenant_id=tenant_id, wishes=wishes, plans=plans)
+            again_at = claimed_at + reprocess.LOOK_AGAIN
+            changes: list[LaneChange] = [
+                finished(lane=lane, again_at=again_at if lane.lane_id in wishes.later else None) for lane in mine
+            ]
             work_record.change(unit.connection, owner=self._owner, changes=changes, now=claimed_at)
         return sum(len(plan.bookings) for plan in plans.values())
 
@@ -190,9 +196,16 @@ def _known(connection: Connection, tenant_id: str, lanes: Iterable[ClaimedLane])
 
 
 def _plans(
-    connection: Connection, tenant_id: str, known: Mapping[str, RootFacts], configuration: DeriveConfiguration
+    connection: Connection,
+    tenant_id: str,
+    known: Mapping[str, RootFacts],
+    configuration: DeriveConfiguration,
+    wishes: reprocess.Wishes,
 ) -> tuple[dict[str, RootPlan], dict[str, Problem]]:
-    """A plan for every root whose connection belongs to an entity with a book; a problem for the others."""
+    """A plan for every root whose connection belongs to an entity with a book; a problem for the others.
+
+    A wish that can't be carried out is a problem of its root's plan; the root's facts are derived all the same.
+    """
     booked = posting.events_of_roots(connection, tenant_id=tenant_id, root_ids=list(known))
     event_ids = [event_id for events in booked.values() for event_id in events]
     stored = posting.journals_of_events(connection, tenant_id=tenant_id, event_ids=event_ids) if event_ids else {}
@@ -208,7 +221,18 @@ def _plans(
                 field=root.root.connection,
             )
             continue
-        plans[root_id] = plan_root(
-            known=root, scope=scope, setup=configuration.setup, booked=booked.get(root_id, {}), journals=journals
+        plan = partial(
+            plan_root,
+            known=root,
+            scope=scope,
+            setup=configuration.setup,
+            booked=booked.get(root_id, {}),
+            journals=journals,
         )
+        plans[root_id] = plan(reprocess=root_id in wishes.asked)
+        why = (
+            reprocess.refusal(connection, tenant_id=tenant_id, plan=plans[root_id]) if root_id in wishes.asked else None
+        )
+        if why is not None:
+            plans[root_id] = reprocess.refused(plan(), why)
     return plans, refused

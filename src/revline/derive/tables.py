@@ -22,6 +22,18 @@ disposition: Final[Table] = tenant_table(
 )
 """Current disposition of a fact under one root: its effects (event or document ids), or none with the rule that says so."""
 
+reprocess_request: Final[Table] = tenant_table(
+    "reprocess_request",
+    Column("root_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    CheckConstraint("state IN ('asked', 'done', 'refused')", name="state"),
+)
+"""A person's wish that a root's booked events be evaluated again under the present configuration, and what became of it."""
+
 derive_run: Final[Table] = tenant_table(
     "derive_run",
     Column("root_id", Text, nullable=False),

@@ -10,6 +10,8 @@ from revline.core.documents import DocumentState
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.delivery import acts
 from revline.delivery import queries as deliveries
+from revline.derive import reprocess
+from revline.derive.service import LANE_KIND
 from revline.doors.cli.context import (
     JsonOption,
     LimitOption,
@@ -220,6 +222,32 @@ def delivery_commands() -> typer.Typer:
         if found is None:
             fail(problem("document.unknown", f"there is no document {document_id[:60]!r}"), as_json=as_json)
         emit_json(found)
+
+    @app.command(name="reprocess")
+    def reprocess_one(
+        context: typer.Context,
+        reference: Annotated[str, typer.Argument(help="The id of a document, journal, accounting event or root.")],
+        tenant: TenantOption = "",
+        reason: ReasonOption = "evaluated again by hand",
+        as_json: JsonOption = False,
+    ) -> None:
+        """Evaluate what is booked again under the present configuration: reverse and book anew where it differs."""
+        with services_of(context, as_json=as_json) as services:
+            chosen = one_tenant(services, tenant, as_json=as_json)
+            with services.database.read(tenants=[chosen]) as connection:
+                root_id = reprocess.root_of(connection, tenant_id=chosen, reference=reference)
+            refused = reprocess.ask(
+                services.database,
+                tenant_id=chosen,
+                root_id=root_id or reference,
+                clock=services.clock,
+                actor=actor(),
+                reason=reason,
+                lane_kind=LANE_KIND,
+            )
+        if refused is not None:
+            fail(refused, as_json=as_json)
+        emit_json({"root_id": root_id}) if as_json else say(f"root {root_id} is evaluated again at its next turn")
 
     @app.command()
     def resend(

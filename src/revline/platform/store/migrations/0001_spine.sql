@@ -916,6 +916,26 @@ CREATE TABLE process (
 GRANT SELECT, INSERT, UPDATE, DELETE ON process TO revline_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON process TO revline_control;
 
+CREATE TABLE reprocess_request (
+    tenant_id TEXT NOT NULL,
+    root_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_reprocess_request PRIMARY KEY (tenant_id, root_id),
+    CONSTRAINT ck_reprocess_request_state CHECK (state IN ('asked', 'done', 'refused'))
+);
+
+ALTER TABLE reprocess_request ENABLE ROW LEVEL SECURITY;
+ALTER TABLE reprocess_request FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON reprocess_request
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON reprocess_request TO revline_app;
+
 CREATE TABLE root (
     tenant_id TEXT NOT NULL,
     root_id TEXT NOT NULL,
