@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
+from revline.core.secret import Secret
 
 PREFIX: Final = "REVLINE_"
 FILE_VARIABLE: Final = "REVLINE_SETTINGS"
@@ -33,39 +34,6 @@ define(
     mender=Mender.OPERATOR,
     remedy="Correct the named variables or the settings file and start again.",
 )
-
-
-class Secret:
-    """A value that shows itself only when asked to: `reveal()`. Printing, formatting and logging show `***`."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The value itself; hand it to the library that needs it and to nothing else."""
-        return self._value
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __repr__(self) -> str:
-        return "***"
-
-    __str__ = __repr__
-
-    def __format__(self, _specification: str) -> str:
-        return "***"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(("Secret", self._value))
-
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        raise TypeError("a secret is not serialised")
 
 
 def masked_dsn(dsn: str) -> str:
@@ -98,7 +66,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cursor_key: Secret = Secret("")
     production: bool = False
     data_folder: Path = Path(".revline")
-    configuration_folder: Path = Path("revline.d")
     host: str = "127.0.0.1"
     port: int = 8080
     pool_size: int = 8
@@ -202,7 +169,6 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "cursor_key": _key,
     "production": _truth,
     "data_folder": _folder,
-    "configuration_folder": _folder,
     "host": _host,
     "port": _whole(0, 65_535),
     "pool_size": _whole(1, 200),

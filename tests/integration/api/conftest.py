@@ -19,13 +19,13 @@ from revline.core.problem import FieldError, Problem
 from revline.doors.api.app import Api, create_app
 from revline.doors.api.listings import facts_listing
 from revline.doors.api.ports import ApiLimits, ApiPorts
-from revline.doors.channels import ConfiguredChannels
 from revline.intake.addresses import Addresses
 from revline.intake.service import Intake
 from revline.platform.access.roles import Role
 from revline.platform.access.service import Access
 from revline.platform.store.engine import Database
 from revline.platform.tenancy.kinds import Connection, LegalEntity
+from tests.fakes.channels import ConfiguredChannels
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SIGNING_SECRET = "whsec_canary_5b1f"

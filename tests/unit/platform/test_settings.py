@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from revline.core.problem import Problem
-from revline.platform.settings import Secret, Settings, load, masked_dsn
+from revline.core.secret import Secret
+from revline.platform.settings import Settings, load, masked_dsn
 
 PASSWORD = "canary-77"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what only production may

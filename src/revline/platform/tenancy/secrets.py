@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-import hmac
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.core.secret import Secret
 from revline.platform.tenancy.kinds import SECRET_REFERENCE
 
 SECRET_BYTES_MAX: Final = 64 * 1024
-
-
-class Secret:
-    """A secret value that does not print, pickle or compare by accident. `reveal()` is the only way to it."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The value, for the one call that needs it. Keep it out of logs, problems and cases."""
-        return self._value
-
-    def matches(self, candidate: str) -> bool:
-        """Whether the candidate is the secret, in constant time."""
-        return hmac.compare_digest(self._value.encode(), candidate.encode())
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    __str__ = __repr__
-
-    def __format__(self, specification: str) -> str:
-        return repr(self)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
 
 
 class SecretResolver:

@@ -1,4 +1,4 @@
-"""Makes intake's channels of configured source connections. App gives it the configuration and the connectors."""
+"""Channels of connections a test states in code, as the directory makes them of the active configuration."""
 
 from __future__ import annotations
 
