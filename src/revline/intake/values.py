@@ -116,14 +116,6 @@ define(
     remedy="Ask the sender which content is right; send a correction under a new id. What came first stands.",
 )
 define(
-    code="intake.untranslated",
-    title="A proved message that can't be translated",
-    status=422,
-    retryable=Retryable.AFTER_FIX,
-    mender=Mender.OPERATOR,
-    remedy="Read the problem behind it; the bytes are kept and are translated again on retry.",
-)
-define(
     code="intake.awaited_overdue",
     title="A record that others refer to never came",
     status=409,

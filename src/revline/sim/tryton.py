@@ -80,8 +80,6 @@ class TrytonServer:
         self._port = 0
         self._claimed: IO[str] | None = None
 
-    # -- what a connection needs
-
     @property
     def base_url(self) -> str:
         """The address of the running server."""
@@ -336,8 +334,6 @@ class TrytonServer:
             if f"TRYTOND_CONFIG={self._configuration()}".encode() in environment:
                 os.kill(number, signal.SIGKILL)
 
-    # -- files and programs
-
     def _program(self, name: str) -> str:
         return str(self.folder / "environment" / "bin" / name)
 
@@ -400,6 +396,5 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])

@@ -49,7 +49,7 @@ def _read(*, body: bytes) -> tuple[TranslatedFact, ...] | Problem:
     except msgspec.DecodeError:
         return problem("json.invalid", "not a line of the tests' source")
     if line.kind not in {"customer", "payment"}:
-        return problem("intake.untranslated", f"no {line.kind} here", field=line.kind)
+        return problem("intake.value_invalid", f"no {line.kind} here", field=line.kind)
     source = SourceObject(connection="shop", kind=line.kind, outside_id=line.outside_id)
     names = (Name(kind="invoice_number", value=line.invoice),) if line.invoice else ()
     fact = TranslatedFact(

@@ -82,6 +82,20 @@ def with_numbers(*, node: Any, numbers: Mapping[tuple[str, str], int]) -> Any:
 # -- documents to bodies
 
 
+def _application(document: Document, content: ApplicationContent, context: PrepareContext) -> Values:
+    payment = _record(content.payment_document, context)
+    return {
+        "step": APPLY,
+        "model": SETTLEMENT,
+        "company": context.mapping.company,
+        "invoice": int(_record(content.invoice_document, context).erp_id),
+        "payment": [payment.record_kind, int(payment.erp_id)],
+        "currency": document.currency,
+        "amount": content.amount,
+        "reference": document.external_reference,
+    }
+
+
 def _first_body(document: Document, context: PrepareContext) -> Values:
     content = document.content
     company = context.mapping.company
@@ -121,17 +135,7 @@ def _first_body(document: Document, context: PrepareContext) -> Values:
                 "reference": document.external_reference,
             }
         case ApplicationContent():
-            payment = _record(content.payment_document, context)
-            return {
-                "step": APPLY,
-                "model": SETTLEMENT,
-                "company": company,
-                "invoice": int(_record(content.invoice_document, context).erp_id),
-                "payment": [payment.record_kind, int(payment.erp_id)],
-                "currency": document.currency,
-                "amount": content.amount,
-                "reference": document.external_reference,
-            }
+            return _application(document, content, context)
     raise ProblemError(
         problem("erp.kind_unsupported", f"Tryton gets a {document.kind} as a journal", field=document.kind.value)
     )

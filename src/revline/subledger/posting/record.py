@@ -53,7 +53,6 @@ def write_journal(
     wrong = imbalance(entry)
     if wrong is not None:
         raise ValueError(f"journal {entry.journal_id}: {wrong.detail}")
-    period = period_name(day=entry.accounting_date)
     unit.record(
         journal,
         tenant_id=tenant_id,
@@ -62,7 +61,7 @@ def write_journal(
         entity=entry.entity,
         book=entry.book,
         accounting_date=entry.accounting_date,
-        period=period,
+        period=period_name(day=entry.accounting_date),
         functional_currency=entry.functional_currency,
         rule=entry.rule,
         rule_file=rule_place[0],
@@ -71,12 +70,16 @@ def write_journal(
         content=canonical_bytes(entry).decode(),
         reverses=entry.reverses,
     )
+    _write_lines(unit, tenant_id=tenant_id, entry=entry)
+
+
+def _write_lines(unit: Unit, *, tenant_id: str, entry: JournalEntry) -> None:
     shared: dict[str, Any] = {
         "tenant_id": tenant_id,
         "journal_id": entry.journal_id,
         "entity": entry.entity,
         "book": entry.book,
-        "period": period,
+        "period": period_name(day=entry.accounting_date),
         "functional_currency": entry.functional_currency,
     }
     for line in entry.lines:
