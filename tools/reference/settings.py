@@ -16,7 +16,6 @@ MEANINGS: Final = {
     "cursor_key": "Signs page cursors; at least 32 bytes, the same for every server process. Empty: one kept in the data folder.",
     "production": "Refuses the embedded server, and allows a host that is not loopback.",
     "data_folder": "The embedded server, the cursor key, and the folder `secrets` of secret://file/ references.",
-    "configuration_folder": "Where configuration documents stand. Commands take the folder as an argument.",
     "host": "Address the API listens on; loopback unless REVLINE_PRODUCTION is true.",
     "port": "Port of the API; 0 takes a free one and prints it.",
     "pool_size": "Database connections of a process.",

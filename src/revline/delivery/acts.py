@@ -144,5 +144,5 @@ def _change(unit: Unit, found: Standing, state: DocumentState) -> None:
             tenant_id=found.tenant_id,
             subject_kind=SUBJECT_KIND,
             subject_ids=[found.document_id],
-            reason="sent again",
+            reason=f"sent again: {unit.reason}",
         )
