@@ -174,7 +174,31 @@ def case_commands() -> typer.Typer:
             fail(answer, as_json=as_json)
         emit_json(answer) if as_json else say(f"{answer.asked} cases looked at, {answer.started} set going")
 
+    _add_waive(app)
     return app
+
+
+def _add_waive(app: typer.Typer) -> None:
+    @app.command()
+    def waive(
+        context: typer.Context,
+        case_id: Annotated[str, typer.Argument()],
+        reason: Annotated[str, typer.Option("--reason", help="Why nothing is to be done; kept in the audit chain.")],
+        tenant: TenantOption = "",
+    ) -> None:
+        """Decide that nothing is to be done about a case; it opens again when what it says changes."""
+        with services_of(context) as services:
+            answer = case_service.waive(
+                services.database,
+                tenant_id=one_tenant(services, tenant),
+                case_id=case_id,
+                actor=actor(),
+                reason=reason,
+                recorded_at=services.clock.now(),
+            )
+        if isinstance(answer, Problem):
+            fail(answer)
+        say(f"{answer} cases are waived")
 
 
 def delivery_commands() -> typer.Typer:

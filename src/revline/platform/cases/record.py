@@ -66,7 +66,7 @@ def open_case(unit: Unit, *, case: NewCase) -> str:
 
 
 def open_cases(unit: Unit, *, cases: Sequence[NewCase]) -> tuple[str, ...]:
-    """Open many; gives their ids in order."""
+    """Open many; gives their ids in order. A waived one stays waived as long as it says the same of the same money."""
     causes = [
         cause_id(tenant_id=one.tenant_id, code=one.problem.code, connection=one.connection, field=one.problem.field)
         for one in cases
@@ -79,11 +79,19 @@ def open_cases(unit: Unit, *, cases: Sequence[NewCase]) -> tuple[str, ...]:
     done: set[tuple[str, str]] = set()
     for one, identity, of in zip(cases, ids, causes, strict=True):
         row = there.get((one.tenant_id, identity))
-        if (row is not None and row["state"] == CaseState.OPEN) or (one.tenant_id, identity) in done:
+        if (row is not None and _stands(row, one)) or (one.tenant_id, identity) in done:
             continue
         done.add((one.tenant_id, identity))
         _write_open(unit, one, identity, of, openings=(row["openings"] if row else 0) + 1)
     return ids
+
+
+def _stands(row: Mapping[str, Any], one: NewCase) -> bool:
+    """Whether a case needs no opening: it is open, or a person decided about just this."""
+    if row["state"] != CaseState.WAIVED:
+        return bool(row["state"] == CaseState.OPEN)
+    said = (row["detail"], row["currency"], row["amount"])
+    return said == (one.problem.detail[:DETAIL_LENGTH_MAX], one.currency, one.amount)
 
 
 def resolve_cases(
@@ -199,7 +207,15 @@ def _locked(unit: Unit, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str,
         return {}
     table = exception_case
     statement = (
-        select(table.c.tenant_id, table.c.case_id, table.c.state, table.c.openings)
+        select(
+            table.c.tenant_id,
+            table.c.case_id,
+            table.c.state,
+            table.c.openings,
+            table.c.detail,
+            table.c.currency,
+            table.c.amount,
+        )
         .where(tuple_(table.c.tenant_id, table.c.case_id).in_(sorted(keys)))
         .order_by(table.c.tenant_id, table.c.case_id)
         .with_for_update()

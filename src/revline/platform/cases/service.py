@@ -4,6 +4,7 @@ room's business, reached through a port by the subject's kind."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final, Protocol
 
 import msgspec
@@ -11,6 +12,7 @@ from sqlalchemy import Connection
 
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.platform.cases import queries
+from revline.platform.cases.record import waive_cases
 from revline.platform.store.engine import Database
 
 RETRY_PAGE: Final = 500
@@ -66,6 +68,25 @@ def retry(
     return Retried(asked=asked, started=started)
 
 
+def waive(
+    database: Database, *, tenant_id: str, case_id: str, actor: str, reason: str, recorded_at: datetime
+) -> int | Problem:
+    """Decide that nothing is to be done about a record that makes no document; gives how many cases of it closed.
+
+    Its cases open again when what they say, or the money at risk, changes. Problems `case.unknown`; `case.of_document`: there the
+    document itself is waived, so that its lane goes on.
+    """
+    with database.unit(tenants=[tenant_id], kind="waive", actor=actor, reason=reason, recorded_at=recorded_at) as unit:
+        found = queries.case(unit.connection, tenant_id=tenant_id, case_id=case_id)
+        if found is None or found.state != "open":
+            return problem("case.unknown", f"there is no open case {case_id[:60]!r}")
+        if found.subject_kind == "document":
+            return problem("case.of_document", f"the case is of document {found.subject_id}", field=found.subject_id)
+        return waive_cases(
+            unit, tenant_id=tenant_id, subject_kind=found.subject_kind, subject_ids=[found.subject_id], reason=reason
+        )
+
+
 def _page(
     connection: Connection, *, tenant_id: str, case_id: str, cause_id: str, after: str
 ) -> tuple[queries.Case, ...]:
@@ -84,6 +105,14 @@ define(
     retryable=Retryable.NO,
     mender=Mender.SENDER,
     remedy="List the open causes and cases, and give one of their ids.",
+)
+define(
+    code="case.of_document",
+    title="The case is of a document",
+    status=409,
+    retryable=Retryable.NO,
+    mender=Mender.SENDER,
+    remedy="Waive the document named: `revline deliveries waive`.",
 )
 define(
     code="case.not_retryable",
