@@ -75,7 +75,7 @@ BIRCH_CODES: Final = {
     "6500": "bad_debt_expense",
 }
 SENDERS: Final = 8
-OUTAGE_SECONDS: Final = 3.0
+OUTAGE_SECONDS: Final = 10.0
 IDLE_LIMIT_SECONDS: Final = 600
 WIDTH_WITHOUT_TERMINAL: Final = 132
 
@@ -113,7 +113,6 @@ class Story:
         stage.wait_until_served()
         stage.start("worker", "worker")
         self._send(paths)
-        self._outage()
         self._settle("posting")
         self._show_cases()
         self._mend()
@@ -150,15 +149,20 @@ class Story:
         queue = [(name, body) for name, month in self.months.items() for body in month.webhooks]
         waiting = iter(queue)
         limits = httpx2.Limits(max_connections=SENDERS)
+        half, sent = len(queue) // 2, 0
         async with httpx2.AsyncClient(base_url=self.stage.api, limits=limits, timeout=30.0, trust_env=False) as client:
 
             async def sender() -> None:
+                nonlocal sent
                 for name, body in waiting:
                     headers = sign(body=body, secret=self.stage.signing[name], timestamp=int(time.time()))
                     answer = await client.post(paths[name], content=body, headers=headers)
                     if answer.status_code >= 300:
                         raise DemoError(f"a webhook was answered {answer.status_code}: {answer.text[:300]}")
                     advance(1)
+                    sent += 1
+                    if sent == half:
+                        group.create_task(asyncio.to_thread(self._outage))
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(SENDERS):
@@ -167,7 +171,7 @@ class Story:
     # -- what gets in the way
 
     def _outage(self) -> None:
-        self._say("The simulated ERP goes away for three seconds, in the middle of it.")
+        self._say("The simulated ERP is shut down in the middle of it, and comes back after ten seconds.")
         self.stage.simulated.stop()
         time.sleep(OUTAGE_SECONDS)
         self.stage.simulated.start()
