@@ -11,9 +11,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -42,27 +42,31 @@ JANUARY: Final = Period(start=date(2026, 1, 1), end=date(2026, 2, 1))
 PROFILE: Final = StripeProfile(
     account="birch",
     customer_prefix="Birch",
-    invoices=60,
-    customers=15,
+    invoices=45,
+    customers=12,
     families=("subscription", "usage", "hardware", ""),
 )
 IDEMPOTENCY: Final = {Mode.UNIQUE: "unique_reference", Mode.LOOKUP: "lookup"}
-SETTINGS: Final = {"slots": "2", "batchMax": "5", "effectBoundSeconds": "1", "callTimeoutSeconds": "5"}
-"""Small calls and few at once, so that a month is many calls; a bound over twice what any call here takes after its caller died."""
+SETTINGS: Final = {"slots": "2", "batchMax": "5", "effectBoundSeconds": "5", "callTimeoutSeconds": "10"}
+"""Small calls and few at once, so that a month is many calls; a bound that no call outlasts after its caller died."""
 LEASE_SECONDS: Final = 1
 ANSWER_SECONDS: Final = Decimal("0.12")
 BEFORE_SECONDS: Final = Decimal("0.2")
+LATE_SECONDS: Final = Decimal("3.5")
+"""Longer than a lease and a start: the next worker is at work when the effect comes, and must still be waiting."""
 WAIT_LIMIT_SECONDS: Final = 90.0
 POLL_SECONDS: Final = 0.004
 
 
 class Moment(StrEnum):
     """Where a worker is when it is killed. deriving: some journals are written, others not. effects: right after the ERP
-    committed something, the answer still on its way. any: some time after it began to send."""
+    committed something, the answer still on its way. any: some time after it began to send. late: a call is with the ERP, which
+    carries it out only when the next worker is at work."""
 
     DERIVING = "deriving"
     EFFECTS = "effects"
     ANY = "any"
+    LATE = "late"
 
 
 class Kill(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,22 +78,24 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_of(*, seed: int, kills: int) -> tuple[Kill, ...]:
-    """The first kill strikes derive; of the others about four in five a call in flight."""
+    """The first kill strikes derive, the last a call that takes effect late; of the others four in five a call in flight."""
     chance = random.Random(seed)
     plan = [Kill(moment=Moment.DERIVING, count=chance.randrange(1, 60), pause_seconds=chance.uniform(0, 0.05))]
-    while len(plan) < kills:
+    while len(plan) < kills - 1:
         if chance.random() < 0.8:
-            plan.append(Kill(moment=Moment.EFFECTS, count=chance.randrange(1, 25)))
+            plan.append(Kill(moment=Moment.EFFECTS, count=chance.randrange(1, 16)))
         else:
             plan.append(Kill(moment=Moment.ANY, count=1, pause_seconds=chance.uniform(0, 0.4)))
-    return tuple(plan[:kills])
+    return (*plan, Kill(moment=Moment.LATE, count=1))
 
 
 class Killed(msgspec.Struct, frozen=True, kw_only=True):
-    """A kill that was made. unanswered: calls that carried documents and whose caller was gone, by the ERP's own file."""
+    """A kill that was made. unanswered: calls that carried documents and whose caller was gone, by the ERP's own file.
+    late_seconds: how long after the kill the last of them took effect."""
 
     kill: Kill
     unanswered: int
+    late_seconds: float
 
 
 class WorkerProcess:
@@ -198,12 +204,15 @@ class Rehearsal:
         assert refused == []
 
     def disturb(self, *, seed: int, lost_percent: int) -> None:
-        """Every answer takes its time, some calls take effect late, some answers are lost."""
+        """Every answer takes its time, some calls take effect a little late, some answers are lost."""
         rules = [
             FaultRule(fault=Fault.SLOW_ANSWER, seconds=str(ANSWER_SECONDS), count=None),
             FaultRule(fault=Fault.SLOW, seconds=str(BEFORE_SECONDS), percent=20, seed=seed, count=None),
             FaultRule(fault=Fault.ANSWER_LOST, percent=lost_percent, seed=seed + 1, count=None),
         ]
+        self._add_faults(rules)
+
+    def _add_faults(self, rules: Sequence[FaultRule]) -> None:
         for rule in rules:
             for operation in ("*.create", "*.batch", "*.post", "*.post-batch"):
                 self.erp.add_fault(rule=msgspec.structs.replace(rule, operation=operation))
@@ -212,8 +221,11 @@ class Rehearsal:
         """A worker that ends when nothing is left to do."""
         self._worker(until_idle=True).wait()
 
-    def kill_one(self, kill: Kill) -> Killed | None:
-        """Start a worker, kill it at its moment. None when it had nothing left to do before that came."""
+    def kill_one(self, kill: Kill) -> bool:
+        """Start a worker, kill it at its moment. False when it had nothing left to do before that came."""
+        if kill.moment is Moment.LATE:
+            self.erp.lift_faults()
+            self._add_faults([FaultRule(fault=Fault.SLOW, seconds=str(LATE_SECONDS))])
         self._tail.new()
         worker = self._worker()
         try:
@@ -221,11 +233,17 @@ class Rehearsal:
             self._tail.new()
         finally:
             worker.kill()
-        if not came:
-            return None
+        self._killed_at = datetime.now(UTC)
+        return came
+
+    def look(self, kill: Kill) -> Killed:
+        """What the ERP's file says of the last kill, once no call is unanswered."""
         self._until(lambda: self.erp.counters().in_flight == 0)
-        gone = [one for one in self._tail.new() if one.type == "client_gone" and self._is_ours(one.request_id)]
-        return Killed(kill=kill, unanswered=len(gone))
+        lines = self._tail.new()
+        gone = {one.received_order for one in lines if one.type == "client_gone" and self._is_ours(one.request_id)}
+        effects = [one.at for one in lines if one.type == "effect" and one.received_order in gone]
+        late = max(effects, default=self._killed_at) - self._killed_at
+        return Killed(kill=kill, unanswered=len(gone), late_seconds=late.total_seconds())
 
     def _is_ours(self, request_id: str) -> bool:
         """Calls that carry documents name one; the ERP itself numbers the others."""
@@ -238,6 +256,8 @@ class Rehearsal:
             worker.check()
             if kill.moment is Moment.DERIVING:
                 return self._count("journal") >= kill.count
+            if kill.moment is Moment.LATE:
+                return any(one.fired and not one.lifted for one in self.erp.counters().faults)
             seen[0] += sum(one.type == "effect" for one in self._tail.new())
             return seen[0] >= kill.count
 

@@ -14,7 +14,7 @@ from revline.connectors.simulated.wire import Kind
 from revline.platform.store.engine import Database
 from revline.sim.stripe_profile import StripeMonth
 from tests.chaos.judging import EndState, Verdict, booked_balances, end_state, expected_balances, intents, judge
-from tests.chaos.running import TENANT, Killed, Rehearsal, plan_of
+from tests.chaos.running import TENANT, Killed, Moment, Rehearsal, plan_of
 
 ENTITY: Final = "birch-us"
 COMPANY: Final = "BIRCH-US"
@@ -78,7 +78,7 @@ def undisturbed(stand: Stand, *, month: StripeMonth) -> EndState:
 
 
 def tell(stand: Stand, *, month: StripeMonth, variant: Variant, seed: int, kills: int) -> Told:
-    """Kill workers by the plan of a seed, let the last one end by itself, judge."""
+    """Kill workers by the plan of a seed, let the one after the last kill end by itself, judge."""
     began = time.monotonic()
     stand.empty()
     rehearsal = Rehearsal(
@@ -91,14 +91,14 @@ def tell(stand: Stand, *, month: StripeMonth, variant: Variant, seed: int, kills
     )
     with rehearsal as one:
         one.disturb(seed=seed, lost_percent=variant.lost_percent)
-        made = []
+        made: list[Killed] = []
         for kill in plan_of(seed=seed, kills=kills):
-            killed = one.kill_one(kill)
-            if killed is None:
+            if not one.kill_one(kill):
                 break
-            made.append(killed)
-        one.erp.lift_faults()
-        one.run_out()
+            if kill.moment is Moment.LATE:
+                # The last worker is at work while the late call is still with the ERP.
+                one.run_out()
+            made.append(one.look(kill))
         wanted = intents(stand.database, tenant=TENANT)
         books = booked_balances(one.erp.trial_balance(company=COMPANY))
         expected = expected_balances(folder=one.configuration / TENANT, entity=ENTITY, month=month)
