@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
 WORKERS ?= 2
+CHAOS_SEEDS ?= 20
 
-.PHONY: help demo test lint format lock schemas migration clean
+.PHONY: help demo test chaos lint format lock schemas migration clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/' | sort
@@ -23,6 +24,9 @@ demo: $(READY) ## two tenants, a month of Stripe input, a real Tryton and a simu
 
 test: $(READY) ## every test that runs in minutes
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+chaos: $(READY) ## ten kills of the worker a seed (CHAOS_SEEDS=20), the month's books judged after each; prints a table
+	$(BIN)/python -m tests.chaos --seeds $(CHAOS_SEEDS)
 
 lint: $(READY) ## ruff, mypy, import-linter, deptry and the lints of our own
 	$(BIN)/ruff check .
