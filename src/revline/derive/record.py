@@ -98,29 +98,10 @@ class Writer:
         kept_cases: list[str] = []
         before = self._dispositions(list(plans))
         for root_id, plan in plans.items():
-            for booking in plan.bookings:
-                self._write_booking(booking, configuration)
-            for master in plan.masters:
-                add_names(
-                    self._unit,
-                    tenant_id=self._tenant_id,
-                    names=[Name(kind=MASTER_NAME, value=root_id)],
-                    record_kind="document",
-                    record_id=master.document_id,
-                )
-            self._write_awaited(root_id, plan, known[root_id].root)
+            self._write_plan(root_id, plan, known[root_id], configuration)
             for entry in plan.dispositions:
                 self._write_disposition(root_id, _as_carried(entry, not_carried), before)
             kept_cases.extend(self._open(root_id, known[root_id], plan))
-            self._unit.record(
-                derive_run,
-                tenant_id=self._tenant_id,
-                root_id=root_id,
-                read_through=max((fact.position for fact in known[root_id].facts), default=0),
-                configuration_version=configuration.version,
-                booked=len(plan.bookings),
-                reversed=plan.reversed_count,
-            )
         resolve_cases(
             self._unit, tenant_id=self._tenant_id, subject_kind=ROOT_SUBJECT, subject_ids=list(plans), keep=kept_cases
         )
@@ -131,6 +112,29 @@ class Writer:
             pool_of=lambda document: configuration.pools[document.connection],
             configuration_version=configuration.version,
             epoch=self._epoch,
+        )
+
+    def _write_plan(self, root_id: str, plan: RootPlan, known: RootFacts, configuration: DeriveConfiguration) -> None:
+        """One root's bookings, names of its masters, awaited names and the run itself."""
+        for booking in plan.bookings:
+            self._write_booking(booking, configuration)
+        for master in plan.masters:
+            add_names(
+                self._unit,
+                tenant_id=self._tenant_id,
+                names=[Name(kind=MASTER_NAME, value=root_id)],
+                record_kind="document",
+                record_id=master.document_id,
+            )
+        self._write_awaited(root_id, plan, known.root)
+        self._unit.record(
+            derive_run,
+            tenant_id=self._tenant_id,
+            root_id=root_id,
+            read_through=max((fact.position for fact in known.facts), default=0),
+            configuration_version=configuration.version,
+            booked=len(plan.bookings),
+            reversed=plan.reversed_count,
         )
 
     def _supersede_unsent(self, plans: Mapping[str, RootPlan]) -> frozenset[str]:
