@@ -31,10 +31,10 @@ class DeliveryHops:
 
     def describe(self, connection: Connection, *, tenant_id: str, reference: Reference) -> Described | None:
         if reference.kind == "document":
-            shown = queries.show(connection, tenant_id=tenant_id, document_id=reference.record_id)
-            if shown is None:
+            delivery = queries.find_delivery(connection, tenant_id=tenant_id, document_id=reference.record_id)
+            if delivery is None:
                 return None
-            delivery = shown.delivery
+            waits = queries.waits_of(connection, tenant_id=tenant_id, document_id=reference.record_id)
             fields = {
                 "state": delivery.state,
                 "external_reference": delivery.external_reference,
@@ -42,7 +42,7 @@ class DeliveryHops:
                 "amount": delivery.amount,
                 "currency": delivery.currency,
                 "attempts": delivery.attempts,
-                "waits_for": list(shown.waits_for),
+                "waits_for": list(waits),
                 "problem": delivery.problem_detail,
             }
             title = f"{delivery.kind} for {delivery.connection}"
@@ -57,11 +57,12 @@ class DeliveryHops:
         return None
 
     def _of_document(self, connection: Connection, tenant_id: str, reference: Reference) -> Sequence[Hop]:
-        shown = queries.show(connection, tenant_id=tenant_id, document_id=reference.record_id)
-        if shown is None:
+        delivery = queries.find_delivery(connection, tenant_id=tenant_id, document_id=reference.record_id)
+        if delivery is None:
             return ()
+        before = queries.predecessors_of(connection, tenant_id=tenant_id, document_id=reference.record_id)
+        held = queries.records_of(connection, tenant_id=tenant_id, document_id=reference.record_id)
         found: list[Hop] = []
-        delivery = shown.delivery
         if delivery.journal_id:
             journal = Reference(kind="journal", record_id=delivery.journal_id)
             found.append(_sent(journal, delivery.document_id))
@@ -70,7 +71,7 @@ class DeliveryHops:
             found.append(_sent(event, delivery.document_id))
         found += [
             Hop(source=_document(other), derived=reference, relation="comes before")
-            for other in shown.predecessors[:HOP_MEMBERS_MAX]
+            for other in before[:HOP_MEMBERS_MAX]
         ]
         found += [
             Hop(
@@ -80,7 +81,7 @@ class DeliveryHops:
                 ),
                 relation="is held as",
             )
-            for record in shown.records
+            for record in held
         ]
         return found
 

@@ -111,13 +111,9 @@ def deliveries(
 
 def show(connection: Connection, *, tenant_id: str, document_id: str) -> Shown | None:
     """One document with its transitions, attempts, far-side records and entries; None when it isn't there."""
-    statement = _select_delivery().where(
-        document_state.c.tenant_id == tenant_id, document_state.c.document_id == document_id
-    )
-    row = connection.execute(statement).mappings().one_or_none()
-    if row is None:
+    delivery = find_delivery(connection, tenant_id=tenant_id, document_id=document_id)
+    if delivery is None:
         return None
-    delivery = Delivery(**_in_scale(row))
     content = connection.execute(
         select(document_revision.c.content).where(
             document_revision.c.tenant_id == tenant_id,
@@ -125,20 +121,44 @@ def show(connection: Connection, *, tenant_id: str, document_id: str) -> Shown |
             document_revision.c.revision == delivery.revision,
         )
     ).scalar_one()
-    before = select(document_predecessor.c.predecessor_id).where(
-        document_predecessor.c.tenant_id == tenant_id, document_predecessor.c.document_id == document_id
-    )
-    waits = select(wait.c.predecessor_id).where(wait.c.tenant_id == tenant_id, wait.c.document_id == document_id)
     return Shown(
         delivery=delivery,
         document=decode_document(content),
-        predecessors=tuple(sorted(connection.execute(before).scalars())),
-        waits_for=tuple(sorted(connection.execute(waits).scalars())),
+        predecessors=predecessors_of(connection, tenant_id=tenant_id, document_id=document_id),
+        waits_for=waits_of(connection, tenant_id=tenant_id, document_id=document_id),
         transitions=_rows(connection, document_transition, tenant_id, document_id, "position", "ordinal"),
         attempts=_rows(connection, attempt, tenant_id, document_id, "attempt"),
-        records=_rows(connection, erp_record, tenant_id, document_id, "erp_id"),
+        records=records_of(connection, tenant_id=tenant_id, document_id=document_id),
         entries=_rows(connection, erp_entry, tenant_id, document_id, "line"),
     )
+
+
+def find_delivery(connection: Connection, *, tenant_id: str, document_id: str) -> Delivery | None:
+    """One document as a line of a list; None when it isn't there."""
+    statement = _select_delivery().where(
+        document_state.c.tenant_id == tenant_id, document_state.c.document_id == document_id
+    )
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else Delivery(**_in_scale(row))
+
+
+def predecessors_of(connection: Connection, *, tenant_id: str, document_id: str) -> tuple[str, ...]:
+    """Ids of the documents that must be in the far system before this one, sorted."""
+    statement = select(document_predecessor.c.predecessor_id).where(
+        document_predecessor.c.tenant_id == tenant_id, document_predecessor.c.document_id == document_id
+    )
+    return tuple(sorted(connection.execute(statement).scalars()))
+
+
+def waits_of(connection: Connection, *, tenant_id: str, document_id: str) -> tuple[str, ...]:
+    """Ids of the documents it still waits for, sorted."""
+    statement = select(wait.c.predecessor_id).where(wait.c.tenant_id == tenant_id, wait.c.document_id == document_id)
+    return tuple(sorted(connection.execute(statement).scalars()))
+
+
+def records_of(connection: Connection, *, tenant_id: str, document_id: str) -> tuple[Mapping[str, Any], ...]:
+    """What far systems hold of a document, as the table names the columns."""
+    return _rows(connection, erp_record, tenant_id, document_id, "erp_id")
 
 
 def documents_of(
