@@ -143,6 +143,17 @@ def test_an_application_waits_for_invoice_and_payment_it_finds_by_their_identity
     assert set(applied.predecessors) == {issued.document_id, received.document_id}
 
 
+def test_applications_of_two_books_in_one_erp_are_two_documents() -> None:
+    payload = AppliedPayment(invoice=INVOICE, payment=PAYMENT, amount=Decimal("10.00"))
+    happened = event(EventKind.PAYMENT_APPLIED, payload, day=DAY, root="invoice")
+    book = starter_book()
+    first, _ = only(happened, book=book)
+    second, _ = only(happened, book=msgspec.structs.replace(book, name="statutory"))
+    assert first.document_id != second.document_id
+    undone = msgspec.structs.replace(happened, event_id="undoing", reverses=happened.event_id)
+    assert only(undone, book=book)[0].reverses == first.document_id
+
+
 def test_an_application_names_the_document_of_the_invoice_as_it_was_booked_again() -> None:
     happened = event(EventKind.INVOICE_ISSUED, SOLD, day=DAY)
     again = msgspec.structs.replace(happened, event_id=rebooked_id(reversal=reversal_id(reversed_id=happened.event_id)))

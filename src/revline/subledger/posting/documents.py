@@ -89,7 +89,8 @@ def documents_of(
         return ()
     undone = ""
     if event.kind is EventKind.PAYMENT_APPLIED and event.reverses:
-        undone = document_id(subject=event.reverses, document_kind=DocumentKind.APPLICATION, connection=book.erp)
+        entry = journal_id(event=event.reverses, book=book.name)
+        undone = document_id(subject=entry, document_kind=DocumentKind.APPLICATION, connection=book.erp)
     if journal is not None and journal.reverses:
         original = mirrored_kind or (event.kind if event.reverses else MIRRORS.get(event.kind, event.kind))
         undone = document_id(
@@ -178,7 +179,8 @@ def _document(
     place: _Place, kind: DocumentKind, content: Content, amount: Decimal, predecessors: tuple[str, ...]
 ) -> Document:
     event, book = place.event, place.book
-    subject = place.journal.journal_id if place.journal else event.event_id
+    # The journal's id also where there is none: it tells the books apart that send to one ERP.
+    subject = journal_id(event=event.event_id, book=book.name)
     identity = document_id(subject=subject, document_kind=kind, connection=book.erp)
     own_lane = kind is DocumentKind.APPLICATION
     return Document(
