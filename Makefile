@@ -7,7 +7,7 @@ TESTS ?= tests
 WORKERS ?= 2
 CHAOS_SEEDS ?= 20
 
-.PHONY: help demo test chaos lint format lock schemas migration clean
+.PHONY: help demo test chaos lint format lock docs schemas migration clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/' | sort
@@ -45,6 +45,9 @@ lock: $(READY) ## pin every requirement with its hashes (no addresses)
 		--allow-unsafe --strip-extras -o requirements/runtime.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-options --no-header \
 		--allow-unsafe --strip-extras --extra development -o requirements/development.txt pyproject.toml
+
+docs: $(READY) ## write the reference pages that are made from the code
+	$(BIN)/python -m tools.generate_reference
 
 schemas: $(READY) ## write the JSON Schemas of objects and events
 	$(BIN)/python -c 'from pathlib import Path; from revline.platform.schemas.files import generate; generate(Path("schemas"))'

@@ -39,7 +39,7 @@ from revline.delivery.values import (
     Result,
     Timing,
 )
-from revline.platform.cases.record import CaseClass
+from revline.platform.cases.values import CaseClass
 from revline.platform.work.lanes import full_jitter
 
 EVIDENCE_LENGTH_MAX: Final = 4_000

@@ -10,12 +10,13 @@ import asyncio
 import base64
 import json
 import zlib
-from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
 import httpx2
+
+from revline.connectors.tryton.wire import decode_object, encode_value
 
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
 EVIDENCE_CHARACTERS_MAX: Final = 1_000
@@ -53,32 +54,6 @@ class TrytonFailure(Exception):  # noqa: N818 - a failure of the far side, not a
         self.kind = kind
         self.message = message[:EVIDENCE_CHARACTERS_MAX]
         self.name = name
-
-
-def encode_value(value: object) -> Any:
-    """Tryton's JSON form of a value that JSON lacks: Decimal, date, datetime (naive, UTC)."""
-    match value:
-        case Decimal():
-            return {"__class__": "Decimal", "decimal": str(value)}
-        case datetime():
-            parts = ("year", "month", "day", "hour", "minute", "second", "microsecond")
-            return {"__class__": "datetime"} | {part: getattr(value, part) for part in parts}
-        case date():
-            return {"__class__": "date", "year": value.year, "month": value.month, "day": value.day}
-    raise TypeError(f"{type(value).__name__} has no form in Tryton's JSON")
-
-
-def decode_object(node: dict[str, Any]) -> Any:
-    """The value of one JSON object in Tryton's form; other objects stay as they are."""
-    match node.get("__class__"):
-        case "Decimal":
-            return Decimal(node["decimal"])
-        case "date":
-            return date(node["year"], node["month"], node["day"])
-        case "datetime":
-            parts = ("year", "month", "day", "hour", "minute", "second", "microsecond")
-            return datetime(*(node[part] for part in parts))  # noqa: DTZ001 - Tryton's datetimes are naive UTC
-    return node
 
 
 class TrytonClient:

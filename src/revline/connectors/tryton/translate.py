@@ -12,9 +12,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from revline.connectors.tryton.client import decode_object, encode_value
 from revline.connectors.tryton.manifest import APPLY, CREATE, INVOICE, MODELS, MOVE, PARTY, POST, SETTLEMENT, VOID
 from revline.connectors.tryton.records import Values, joined, line_text, plain
+from revline.connectors.tryton.wire import decode_object, encode_value
 from revline.core.documents import (
     ApplicationContent,
     CreditMemoContent,

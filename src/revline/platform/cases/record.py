@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
@@ -13,24 +12,10 @@ from sqlalchemy import select, tuple_
 from revline.core.ids import derived_id
 from revline.core.problem import Problem
 from revline.platform.cases.tables import case_transition, cause, exception_case
+from revline.platform.cases.values import CaseClass, CaseState
 from revline.platform.store.unit import Unit
 
 DETAIL_LENGTH_MAX: Final = 1_000
-
-
-class CaseState(StrEnum):
-    """Where a case stands."""
-
-    OPEN = "open"
-    RESOLVED = "resolved"
-    WAIVED = "waived"
-
-
-class CaseClass(StrEnum):
-    """exception: somebody must act. timing: it passes when its time comes (a closed period), and is no exception meanwhile."""
-
-    EXCEPTION = "exception"
-    TIMING = "timing"
 
 
 class NewCase(msgspec.Struct, frozen=True, kw_only=True):
