@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import TestServer
+from tests.integration.cli.conftest import Cli
 
 NOWHERE = "postgresql://revline_app:secret-word@127.0.0.1:1/revline"
 
@@ -64,16 +65,14 @@ def test_a_setting_that_makes_no_sense_is_named(variable: str, value: str, tmp_p
     assert "write: " in done.stderr
 
 
-def test_wrong_use_ends_with_two_and_names_what_there_is(tmp_path: Path) -> None:
-    for arguments in (
-        ("nothing",),
-        ("import",),
-        ("deliveries", "list", "--state", "lost"),
-        ("cases", "list", "--limit", "0"),
-    ):
-        done = revline(*arguments, folder=tmp_path)
-        assert (done.returncode, done.stdout) == (2, ""), done
-        assert "Usage: " in done.stderr
+def test_wrong_use_ends_with_two_and_names_what_there_is(cli: Cli, tmp_path: Path) -> None:
+    done = revline("nothing", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Usage: " in done.stderr
+    for arguments in (("import",), ("deliveries", "list", "--state", "lost"), ("cases", "list", "--limit", "0")):
+        answer = cli(*arguments, code=2)
+        assert answer.out == ""
+        assert "Usage: " in answer.said
 
 
 def test_an_empty_database_is_told_to_be_migrated(test_server: TestServer, database_name: str, tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ def test_an_empty_database_is_told_to_be_migrated(test_server: TestServer, datab
     test_server.new_database(name, template=None)
     try:
         dsn = test_server.server.dsn("revline_app", name)
-        for arguments in (("status",), ("worker", "--until-idle"), ("db", "upgrade", "--check")):
+        for arguments in (("status",), ("worker", "--until-idle")):
             done = revline(*arguments, folder=tmp_path, REVLINE_DSN=dsn)
             assert done.returncode == 1
             assert "[database.behind]" in done.stderr
