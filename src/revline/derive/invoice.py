@@ -74,6 +74,24 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
             blocked.append(Blocked(problem=why, fact=current, amount=abs(invoice.total), currency=invoice.currency))
         else:
             events += _invoice_events(known, scope, current, invoices, customer)
+    _applications(known, scope, customer, events, awaited, rules)
+    used = [fact for entry in events for fact in entry.facts] + [entry.fact for entry in blocked]
+    return Expectation(
+        events=tuple(events),
+        awaited=tuple(sorted(awaited)),
+        blocked=tuple(blocked),
+        silent=silent_rest(known.facts, used=used, rules=rules),
+    )
+
+
+def _applications(
+    known: RootFacts,
+    scope: EntityScope,
+    customer: SourceObject | None,
+    events: list[Supported],
+    awaited: set[Need],
+    rules: dict[str, str],
+) -> None:
     for fact in newest_by_source(known.facts, InvoicePayment):
         applied = fact.translated.snapshot
         assert isinstance(applied, InvoicePayment)
@@ -93,13 +111,6 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
         when = applied.paid_at or fact.translated.occurred_at
         event = make_event(known, scope, EventKind.PAYMENT_APPLIED, fact, when, applied.currency, customer, payload)
         events.append(Supported(event=event, facts=(fact,)))
-    used = [fact for entry in events for fact in entry.facts] + [entry.fact for entry in blocked]
-    return Expectation(
-        events=tuple(events),
-        awaited=tuple(sorted(awaited)),
-        blocked=tuple(blocked),
-        silent=silent_rest(known.facts, used=used, rules=rules),
-    )
 
 
 def _invoice_events(
