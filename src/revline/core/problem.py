@@ -140,3 +140,11 @@ define(
     mender=Mender.OPERATOR,
     remedy="Try again. If it stays, give the operator the correlation id.",
 )
+define(
+    code="webhook.signature_invalid",
+    title="The message could not be proved",
+    status=404,  # the same answer as for a path that is not there, so neither can be told from outside
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.CONFIGURATION,
+    remedy="Check the address and the signing secret of the endpoint, and the clocks of both sides.",
+)

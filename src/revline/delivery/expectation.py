@@ -9,7 +9,7 @@ from typing import Final
 
 from revline.core.farside import ErpEntry
 from revline.core.journal import JournalLine
-from revline.core.problem import Problem, problem
+from revline.core.problem import Mender, Problem, Retryable, define, problem
 
 ACCOUNTS_NAMED_MAX: Final = 10
 
@@ -64,3 +64,13 @@ def _without_zeros(sums: Mapping[tuple[str, str], list[Decimal]]) -> Sums:
 
 def _plain(amount: Decimal) -> str:
     return format(amount, "f")
+
+
+define(
+    code="erp.entries_differ",
+    title="The ERP booked other entries than the journal says",
+    status=409,
+    retryable=Retryable.NO,
+    mender=Mender.FINANCE,
+    remedy="Compare the accounts named: correct the ERP's set-up or the mapping, then correct the booking or waive the case.",
+)

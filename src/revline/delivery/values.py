@@ -187,15 +187,6 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Result = Answered | Looked | Decided
-
-define(
-    code="erp.entries_differ",
-    title="The ERP booked other entries than the journal says",
-    status=409,
-    retryable=Retryable.NO,
-    mender=Mender.FINANCE,
-    remedy="Compare the accounts named: correct the ERP's set-up or the mapping, then correct the booking or waive the case.",
-)
 define(
     code="erp.effect_unknown",
     title="Nobody knows whether the ERP took the document",

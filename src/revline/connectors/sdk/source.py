@@ -13,7 +13,7 @@ import msgspec
 
 from revline.core.facts import TranslatedFact
 from revline.core.farside import Gotcha
-from revline.core.problem import Mender, Problem, Retryable, define
+from revline.core.problem import Problem
 
 
 class SourceContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,13 +79,3 @@ class SourceConnector(Protocol):
     def translate_object(self, *, body: bytes, context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:
         """The facts of one object as the source's own API returns it (one JSON object), for imports and re-reads."""
         ...
-
-
-define(
-    code="webhook.signature_invalid",
-    title="The message could not be proved",
-    status=404,  # the same answer as for a path that is not there, so neither can be told from outside
-    retryable=Retryable.AFTER_FIX,
-    mender=Mender.CONFIGURATION,
-    remedy="Check the address and the signing secret of the endpoint, and the clocks of both sides.",
-)

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from revline.core.hashing import digest
-from revline.core.problem import Problem, problem
+from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.doors.api.ports import Key
 
 TAG_BYTES: Final = 16
@@ -45,3 +45,13 @@ def read_cursor(text: str, *, key: bytes, listing: str, tenant_id: str, filters:
     if not hmac.compare_digest(tag, expected):
         return refused
     return msgspec.json.decode(payload, type=tuple[str | int, ...])
+
+
+define(
+    code="cursor.invalid",
+    title="Not a cursor of this list",
+    status=400,
+    retryable=Retryable.NO,
+    mender=Mender.SENDER,
+    remedy="Start again without cursor.",
+)

@@ -114,7 +114,6 @@ for _code, _title, _status, _retryable, _mender, _remedy in (
     ("http.too_many_requests", "Too many requests", 429, Retryable.YES, Mender.SENDER, "Wait as `Retry-After` says."),
     ("service.unavailable", "Not now", 503, Retryable.YES, Mender.NOBODY, "Try again after `Retry-After` seconds."),
     ("service.unready", "Not ready to serve", 503, Retryable.YES, Mender.OPERATOR, "See the named checks."),
-    ("cursor.invalid", "Not a cursor of this list", 400, Retryable.NO, Mender.SENDER, "Start again without cursor."),
     ("tenant.unknown", "No such tenant", 422, Retryable.NO, Mender.SENDER, "Name the key's own tenant, or none."),
 ):
     define(code=_code, title=_title, status=_status, retryable=_retryable, mender=_mender, remedy=_remedy)
