@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from revline.doors.cli import access, configuration, importing, operations, running
+from revline.doors.cli import access, cases, configuration, deliveries, importing, looking, running
 from revline.doors.cli.context import Program
 from revline.platform.config.registry import Registry
 
@@ -28,10 +28,10 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     running.add_processes(app)
     app.add_typer(running.database_commands(), name="db")
     importing.add_import(app)
-    operations.add_status(app)
-    operations.add_trace(app)
-    app.add_typer(operations.case_commands(), name="cases")
-    app.add_typer(operations.delivery_commands(), name="deliveries")
+    looking.add_status(app)
+    looking.add_trace(app)
+    app.add_typer(cases.app, name="cases")
+    app.add_typer(deliveries.app, name="deliveries")
     app.add_typer(access.key_commands(), name="keys")
     app.add_typer(access.webhook_commands(), name="webhooks")
     app.add_typer(access.audit_commands(), name="audit")

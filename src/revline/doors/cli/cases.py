@@ -1,0 +1,115 @@
+"""`revline cases`: what can't go on, by cause, and what a person does about it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from revline.core.problem import Problem, problem
+from revline.doors.cli.context import (
+    JsonOption,
+    LimitOption,
+    ReasonOption,
+    TenantOption,
+    actor,
+    one_tenant,
+    services_of,
+)
+from revline.doors.cli.output import emit_json, emit_rows, fail, say
+from revline.platform.cases import queries as cases
+from revline.platform.cases import service as case_service
+
+app = typer.Typer(no_args_is_help=True, help="What can't go on: by cause, with the money at risk.")
+
+
+@app.command(name="list")
+def list_cases(
+    context: typer.Context,
+    tenant: TenantOption = "",
+    cause: Annotated[str, typer.Option("--cause", help="Only the cases of this cause.")] = "",
+    limit: LimitOption = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Open causes; with --cause, the open cases of one."""
+    with services_of(context, as_json=as_json) as services:
+        chosen = one_tenant(services, tenant, as_json=as_json)
+        with services.database.read(tenants=[chosen]) as connection:
+            if cause:
+                found: Any = cases.cases(connection, tenant_id=chosen, cause_id=cause, limit=limit)
+                columns = ["case_id", "subject_kind", "subject_id", "amount", "currency", "detail", "opened_at"]
+            else:
+                found = cases.causes(connection, tenant_id=chosen, limit=limit)
+                columns = ["cause_id", "title", "connection", "field", "cases", "money_at_risk", "remedy"]
+    rows = [{name: getattr(one, name) for name in one.__struct_fields__} for one in found]
+    for row in rows:
+        if "at_risk" in row:
+            row["money_at_risk"] = ", ".join(f"{risk.amount} {risk.currency}" for risk in row["at_risk"])
+    emit_rows(rows, columns=columns, as_json=as_json, empty="No open cases.")
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    case_id: Annotated[str, typer.Argument()],
+    tenant: TenantOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """One case with everything that became of it."""
+    with services_of(context, as_json=as_json) as services:
+        chosen = one_tenant(services, tenant, as_json=as_json)
+        with services.database.read(tenants=[chosen]) as connection:
+            found = cases.case(connection, tenant_id=chosen, case_id=case_id)
+            history = cases.transitions(connection, tenant_id=chosen, case_id=case_id)
+    if found is None:
+        fail(problem("case.unknown", f"there is no case {case_id[:60]!r}"), as_json=as_json)
+    emit_json({"case": found, "history": history})
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    case_or_cause: Annotated[str, typer.Argument(help="The id of a case, or of a cause to try all its cases again.")],
+    tenant: TenantOption = "",
+    reason: ReasonOption = "what held it up was mended",
+    as_json: JsonOption = False,
+) -> None:
+    """Try again what a case or a whole cause holds up."""
+    with services_of(context, as_json=as_json) as services:
+        chosen = one_tenant(services, tenant, as_json=as_json)
+        with services.database.read(tenants=[chosen]) as connection:
+            single = cases.case(connection, tenant_id=chosen, case_id=case_or_cause) is not None
+        answer = case_service.retry(
+            services.database,
+            handlers=services.retry_handlers,
+            tenant_id=chosen,
+            actor=actor(),
+            reason=reason,
+            case_id=case_or_cause if single else "",
+            cause_id="" if single else case_or_cause,
+        )
+    if isinstance(answer, Problem):
+        fail(answer, as_json=as_json)
+    emit_json(answer) if as_json else say(f"{answer.asked} cases looked at, {answer.started} set going")
+
+
+@app.command()
+def waive(
+    context: typer.Context,
+    case_id: Annotated[str, typer.Argument()],
+    reason: Annotated[str, typer.Option("--reason", help="Why nothing is to be done; kept in the audit chain.")],
+    tenant: TenantOption = "",
+) -> None:
+    """Decide that nothing is to be done about a case; it opens again when what it says changes."""
+    with services_of(context) as services:
+        answer = case_service.waive(
+            services.database,
+            tenant_id=one_tenant(services, tenant),
+            case_id=case_id,
+            actor=actor(),
+            reason=reason,
+            recorded_at=services.clock.now(),
+        )
+    if isinstance(answer, Problem):
+        fail(answer)
+    say(f"{answer} cases are waived")

@@ -1,0 +1,146 @@
+"""`revline deliveries`: documents on their way, and the acts on them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from revline.core.documents import DocumentState
+from revline.core.problem import Problem, problem
+from revline.delivery import acts
+from revline.delivery import queries as deliveries
+from revline.derive import reprocess
+from revline.derive.service import LANE_KIND
+from revline.doors.cli.context import (
+    JsonOption,
+    LimitOption,
+    ReasonOption,
+    TenantOption,
+    actor,
+    one_tenant,
+    services_of,
+)
+from revline.doors.cli.output import emit_json, emit_rows, fail, say
+
+app = typer.Typer(no_args_is_help=True, help="Documents on their way, and what far systems said.")
+
+
+@app.command(name="list")
+def list_deliveries(
+    context: typer.Context,
+    tenant: TenantOption = "",
+    state: Annotated[DocumentState | None, typer.Option("--state", help="Only documents in this state.")] = None,
+    connection_name: Annotated[str, typer.Option("--connection", help="Only documents for this connection.")] = "",
+    after: Annotated[str, typer.Option("--after", help="Go on after this document id.")] = "",
+    limit: LimitOption = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Documents by id, with state, attempts and what holds them up."""
+    with services_of(context, as_json=as_json) as services:
+        chosen = one_tenant(services, tenant, as_json=as_json)
+        with services.database.read(tenants=[chosen]) as connection:
+            found = deliveries.deliveries(
+                connection,
+                tenant_id=chosen,
+                state=state.value if state else "",
+                far_connection=connection_name,
+                after=after,
+                limit=limit,
+            )
+    rows = [{name: getattr(one, name) for name in one.__struct_fields__} for one in found]
+    columns = ["document_id", "kind", "state", "connection", "amount", "currency", "attempts", "problem_detail"]
+    emit_rows(rows, columns=columns, as_json=as_json, empty="No documents here.")
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    document_id: Annotated[str, typer.Argument()],
+    tenant: TenantOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """One document: what it says, what it waits for, every attempt with its evidence, what the far side holds."""
+    with services_of(context, as_json=as_json) as services:
+        chosen = one_tenant(services, tenant, as_json=as_json)
+        with services.database.read(tenants=[chosen]) as connection:
+            found = deliveries.show(connection, tenant_id=chosen, document_id=document_id)
+    if found is None:
+        fail(problem("document.unknown", f"there is no document {document_id[:60]!r}"), as_json=as_json)
+    emit_json(found)
+
+
+@app.command(name="reprocess")
+def reprocess_one(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(help="The id of a document, journal, accounting event or root.")],
+    tenant: TenantOption = "",
+    reason: ReasonOption = "evaluated again by hand",
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate what is booked again under the present configuration: reverse and book anew where it differs."""
+    with services_of(context, as_json=as_json) as services:
+        chosen = one_tenant(services, tenant, as_json=as_json)
+        with services.database.read(tenants=[chosen]) as connection:
+            root_id = reprocess.root_of(connection, tenant_id=chosen, reference=reference)
+        refused = reprocess.ask(
+            services.database,
+            tenant_id=chosen,
+            root_id=root_id or reference,
+            clock=services.clock,
+            actor=actor(),
+            reason=reason,
+            lane_kind=LANE_KIND,
+        )
+    if refused is not None:
+        fail(refused, as_json=as_json)
+    emit_json({"root_id": root_id}) if as_json else say(f"root {root_id} is evaluated again at its next turn")
+
+
+@app.command()
+def resend(
+    context: typer.Context,
+    document_id: Annotated[str, typer.Argument()],
+    tenant: TenantOption = "",
+    reason: ReasonOption = "sent again by hand",
+    as_json: JsonOption = False,
+) -> None:
+    """Send the same revision again; a document that may have arrived is looked up first."""
+    with services_of(context, as_json=as_json) as services:
+        chosen = one_tenant(services, tenant, as_json=as_json)
+        answer = acts.resend(
+            services.database,
+            tenant_id=chosen,
+            document_id=document_id,
+            actor=actor(),
+            reason=reason,
+            recorded_at=services.clock.now(),
+        )
+    if isinstance(answer, Problem):
+        fail(answer, as_json=as_json)
+    emit_json(answer) if as_json else say(f"document {document_id} is on its way again")
+
+
+@app.command()
+def waive(
+    context: typer.Context,
+    document_id: Annotated[str, typer.Argument()],
+    reason: Annotated[str, typer.Option("--reason", help="Why nothing is to be sent; kept in the audit chain.")],
+    tenant: TenantOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Decide that a document needs no effect, or has it already."""
+    with services_of(context, as_json=as_json) as services:
+        chosen = one_tenant(services, tenant, as_json=as_json)
+        refused = acts.waive(
+            services.database,
+            tenant_id=chosen,
+            document_id=document_id,
+            actor=actor(),
+            reason=reason,
+            recorded_at=services.clock.now(),
+        )
+    if refused is not None:
+        fail(refused, as_json=as_json)
+    waived = {"document_id": document_id, "state": DocumentState.WAIVED}
+    emit_json(waived) if as_json else say(f"document {document_id} is waived")
