@@ -202,22 +202,6 @@ def states_of(connection: Connection, *, tenant_id: str, document_ids: Sequence[
     return {row.document_id: row.state for row in connection.execute(statement)}
 
 
-def contents_of(connection: Connection, *, tenant_id: str, document_ids: Sequence[str]) -> Mapping[str, Document]:
-    """The present revision of documents by id."""
-    joined = document_state.join(
-        document_revision,
-        (document_revision.c.tenant_id == document_state.c.tenant_id)
-        & (document_revision.c.document_id == document_state.c.document_id)
-        & (document_revision.c.revision == document_state.c.revision),
-    )
-    statement = (
-        select(document_revision.c.document_id, document_revision.c.content)
-        .select_from(joined)
-        .where(document_state.c.tenant_id == tenant_id, document_state.c.document_id.in_(list(document_ids)))
-    )
-    return {row.document_id: decode_document(row.content) for row in connection.execute(statement)}
-
-
 def counts(connection: Connection, *, tenant_id: str) -> tuple[StateCount, ...]:
     """Documents by connection and state, history included."""
     table = document_state

@@ -246,12 +246,6 @@ def roots_of_fact(connection: Connection, *, tenant_id: str, position: int, ordi
     return tuple(sorted(connection.execute(statement).scalars()))
 
 
-def roots_after(connection: Connection, *, tenant_id: str, after: str = "", limit: int = PAGE_MAX) -> tuple[str, ...]:
-    """Ids of roots after one, in order: for whoever goes through all of them."""
-    statement = select(root.c.root_id).where(root.c.tenant_id == tenant_id, root.c.root_id > after)
-    return tuple(connection.execute(statement.order_by(root.c.root_id).limit(limit)).scalars())
-
-
 def raw_body(connection: Connection, *, tenant_id: str, digest: str) -> tuple[bytes, str] | None:
     """The raw bytes of a digest (hexadecimal) and their content type, or None when they were erased."""
     statement = select(body).where(body.c.tenant_id == tenant_id, body.c.digest == bytes.fromhex(digest))

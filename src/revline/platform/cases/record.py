@@ -45,11 +45,6 @@ def case_id(*, tenant_id: str, subject_kind: str, subject_id: str, cause: str) -
     return derived_id("case", tenant_id, subject_kind, subject_id, cause)
 
 
-def open_case(unit: Unit, *, case: NewCase) -> str:
-    """Open a case; gives its id. One that is open already stays as it is; one that was closed opens again."""
-    return open_cases(unit, cases=[case])[0]
-
-
 def open_cases(unit: Unit, *, cases: Sequence[NewCase]) -> tuple[str, ...]:
     """Open many; gives their ids in order. A waived one stays waived as long as it says the same of the same money."""
     causes = [
