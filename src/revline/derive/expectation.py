@@ -112,6 +112,26 @@ def silent_rest(
     return tuple((fact, rules.get(fact.fact_id, SUPERSEDED)) for fact in facts if fact.fact_id not in taken)
 
 
+class Findings:
+    """What a root's rule has found so far. events: in the order they are booked. rules: by fact id, why a fact makes nothing."""
+
+    def __init__(self) -> None:
+        self.events: list[Supported] = []
+        self.awaited: set[Need] = set()
+        self.blocked: list[Blocked] = []
+        self.rules: dict[str, str] = {}
+
+    def expectation(self, facts: Iterable[Fact]) -> Expectation:
+        """All of it, with a word on every fact of the root that supports nothing."""
+        used = [fact for entry in self.events for fact in entry.facts] + [entry.fact for entry in self.blocked]
+        return Expectation(
+            events=tuple(self.events),
+            awaited=tuple(sorted(self.awaited)),
+            blocked=tuple(self.blocked),
+            silent=silent_rest(facts, used=used, rules=self.rules),
+        )
+
+
 def make_event(
     known: RootFacts,
     scope: EntityScope,

@@ -17,13 +17,13 @@ from revline.derive.expectation import (
     Blocked,
     EntityScope,
     Expectation,
+    Findings,
     Need,
     RootFacts,
     Supported,
     make_event,
     newest,
     newest_by_source,
-    silent_rest,
 )
 
 define(
@@ -53,10 +53,7 @@ def needs(facts: tuple[Fact, ...]) -> tuple[Need, ...]:
 def expect(known: RootFacts, scope: EntityScope) -> Expectation:
     """The events of one invoice root from all its facts, whatever order they came in."""
     invoices = [fact for fact in known.facts if isinstance(fact.translated.snapshot, Invoice)]
-    events: list[Supported] = []
-    awaited: set[Need] = set()
-    blocked: list[Blocked] = []
-    rules: dict[str, str] = {}
+    findings = Findings()
     customer = None
     if invoices:
         current = newest(invoices)
@@ -64,53 +61,47 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
         customer = SourceObject(connection=known.root.connection, kind="customer", outside_id=invoice.customer)
         need = _outside("customer", invoice.customer)
         if not known.found.get(need):
-            awaited.add(need)
+            findings.awaited.add(need)
         if not invoice.total:
-            rules[current.fact_id] = "an invoice over nothing books nothing"
+            findings.rules[current.fact_id] = "an invoice over nothing books nothing"
         elif invoice.status is InvoiceStatus.DRAFT:
-            rules[current.fact_id] = "a draft invoice books nothing"
+            findings.rules[current.fact_id] = "a draft invoice books nothing"
         elif invoice.finalized_at is None:
             why = problem("derive.day_missing", f"invoice {invoice.number} is {invoice.status}", field="finalized_at")
-            blocked.append(Blocked(problem=why, fact=current, amount=abs(invoice.total), currency=invoice.currency))
+            findings.blocked.append(
+                Blocked(problem=why, fact=current, amount=abs(invoice.total), currency=invoice.currency)
+            )
         else:
-            events += _invoice_events(known, scope, current, invoices, customer)
-    _applications(known, scope, customer, events, awaited, rules)
-    used = [fact for entry in events for fact in entry.facts] + [entry.fact for entry in blocked]
-    return Expectation(
-        events=tuple(events),
-        awaited=tuple(sorted(awaited)),
-        blocked=tuple(blocked),
-        silent=silent_rest(known.facts, used=used, rules=rules),
-    )
+            findings.events += _invoice_events(known, scope, current, invoices, customer)
+    _applications(known, scope, customer, findings)
+    return findings.expectation(known.facts)
 
 
 def _applications(
     known: RootFacts,
     scope: EntityScope,
     customer: SourceObject | None,
-    events: list[Supported],
-    awaited: set[Need],
-    rules: dict[str, str],
+    findings: Findings,
 ) -> None:
     for fact in newest_by_source(known.facts, InvoicePayment):
         applied = fact.translated.snapshot
         assert isinstance(applied, InvoicePayment)
         if applied.status != "paid" or not applied.amount:
-            rules[fact.fact_id] = "only a paid application applies"
+            findings.rules[fact.fact_id] = "only a paid application applies"
             continue
         if customer is None:
-            awaited.add(_outside("invoice", known.root.outside_id))
-            rules[fact.fact_id] = "awaits the invoice it is applied to"
+            findings.awaited.add(_outside("invoice", known.root.outside_id))
+            findings.rules[fact.fact_id] = "awaits the invoice it is applied to"
             continue
         payment, missing = _payment_of(applied, known)
         if payment is None:
-            awaited |= missing
-            rules[fact.fact_id] = "awaits the payment it names"
+            findings.awaited |= missing
+            findings.rules[fact.fact_id] = "awaits the payment it names"
             continue
         payload = AppliedPayment(invoice=known.root, payment=payment, amount=applied.amount)
         when = applied.paid_at or fact.translated.occurred_at
         event = make_event(known, scope, EventKind.PAYMENT_APPLIED, fact, when, applied.currency, customer, payload)
-        events.append(Supported(event=event, facts=(fact,)))
+        findings.events.append(Supported(event=event, facts=(fact,)))
 
 
 def _invoice_events(
