@@ -16,7 +16,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, Final
 
-from revline.connectors.sdk.source import SourceConnector, SourceContext
+from revline.connectors.sdk.source import LinkRule, SourceConnector, SourceContext
 from revline.core.clock import Clock
 from revline.core.documents import Document
 from revline.core.farside import EntityMapping, ErpConnector
@@ -120,7 +120,11 @@ class Directory:
         if entity is None:
             return problem("connection.unusable", f"connection {connection} belongs to no entity", field=connection)
         context = SourceContext(
-            connection=connection, entity=spec.entity, time_zone=entity.spec.time_zone, sandbox=spec.sandbox
+            connection=connection,
+            entity=spec.entity,
+            time_zone=entity.spec.time_zone,
+            sandbox=spec.sandbox,
+            links=tuple(_link(field, target) for field, target in sorted(spec.links.items())),
         )
         return Channel(
             tenant_id=tenant_id,
@@ -277,3 +281,8 @@ def entry_of(group: str, name: str) -> Callable[..., Any] | None:
     """The factory an installed connector registers under a group and name, or None."""
     found = entry_points(group=group, name=name)
     return next(iter(found)).load() if found else None
+
+
+def _link(field: str, target: str) -> LinkRule:
+    connection, _, kind = target.partition("/")
+    return LinkRule(field=field, connection=connection, kind=kind)

@@ -23,6 +23,7 @@ class DocumentKind(StrEnum):
     """What the far system is asked to hold."""
 
     CUSTOMER = "customer"
+    ITEM = "item"
     INVOICE = "invoice"
     INVOICE_VOID = "invoice_void"
     CREDIT_MEMO = "credit_memo"
@@ -31,6 +32,7 @@ class DocumentKind(StrEnum):
     REFUND = "refund"
     DEPOSIT = "deposit"
     JOURNAL = "journal"
+    FEEDBACK = "feedback"
 
 
 class Rank(IntEnum):
@@ -45,6 +47,7 @@ class Rank(IntEnum):
     APPLICATION = 3
     PAYOUT = 4
     JOURNAL = 5
+    FEEDBACK = 6
 
 
 class DocumentState(StrEnum):
@@ -81,13 +84,27 @@ class CustomerContent(msgspec.Struct, frozen=True, kw_only=True, tag="customer")
     outside_id: str
 
 
+class ItemContent(msgspec.Struct, frozen=True, kw_only=True, tag="item"):
+    """A master record of one product that native invoice lines name. account: neutral key of what its sales credit."""
+
+    name: str
+    code: str = ""
+    family: str = ""
+    account: str
+    outside_id: str
+
+
 class InvoiceContentLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a native invoice or credit memo. account: neutral key that the posting rule chose for it. net: without tax."""
+    """One line of a native invoice or credit memo. account: neutral key that the posting rule chose for it. net: without tax.
+
+    item_document: id of the product's master document, "" where the book makes none.
+    """
 
     source_line: str
     account: str
     description: str
     product: str = ""
+    item_document: str = ""
     quantity: Amount
     net: Amount
     service_start: date | None = None
@@ -177,14 +194,30 @@ class ApplicationContent(msgspec.Struct, frozen=True, kw_only=True, tag="applica
     amount: Amount
 
 
+class FeedbackContent(msgspec.Struct, frozen=True, kw_only=True, tag="feedback"):
+    """What became of a source object, told to a source or an outbound webhook. It replaces whatever was told before.
+
+    target: the object it is about (in the system told, or the root an outbound message speaks of). message_type: the outbound
+    event's type, "" for a write-back. fields: sorted (neutral field, value); a Feedback configuration names the outside field.
+    data: the outbound message's body as canonical JSON text, "" for a write-back.
+    """
+
+    target: SourceObject
+    message_type: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    data: str = ""
+
+
 Content = (
     CustomerContent
+    | ItemContent
     | InvoiceContent
     | InvoiceVoidContent
     | CreditMemoContent
     | MoneyContent
     | JournalContent
     | ApplicationContent
+    | FeedbackContent
 )
 
 

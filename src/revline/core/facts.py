@@ -44,6 +44,24 @@ class TranslatedFact(msgspec.Struct, frozen=True, kw_only=True):
     correlation: str = ""
 
 
+class Incomplete(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that names an object without its whole content: the object is read again from the source before it counts.
+
+    source: the object to read. object_kind: what the source's API calls it. why: in words, for the trace. source_event, event_type,
+    occurred_at, content_digest, names: as in `TranslatedFact`. An outside_id of "*" asks for everything of the kind changed since.
+    """
+
+    source: SourceObject
+    object_kind: str
+    why: str
+    source_event: str
+    event_type: str
+    occurred_at: datetime
+    content_digest: str
+    names: tuple[Name, ...] = ()
+    correlation: str = ""
+
+
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
     """A translated fact in the log. (position, ordinal) is its place; translator: connector and version that read it.
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from revline.core.documents import Document
-from revline.core.events import MIRRORS, AccountingEvent, AppliedPayment, EventKind, IssuedInvoice
+from revline.core.events import MIRRORS, AccountingEvent, AppliedPayment, EventKind, IssuedCreditMemo, IssuedInvoice
 from revline.core.facts import Fact
 from revline.core.ids import event_id, rebooked_id
 from revline.core.journal import JournalEntry
@@ -275,4 +275,4 @@ def _disposition(fact: Fact, verdict: str, effects: tuple[str, ...], rule: str) 
 def _money(event: AccountingEvent) -> Decimal:
     """The money an event is about, positive."""
     payload = event.payload
-    return abs(payload.total if isinstance(payload, IssuedInvoice) else payload.amount)
+    return abs(payload.total if isinstance(payload, IssuedInvoice | IssuedCreditMemo) else payload.amount)

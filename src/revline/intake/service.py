@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from revline.core.clock import Clock
+from revline.core.facts import TranslatedFact
 from revline.core.hashing import plain
 from revline.core.ids import uuid7
 from revline.core.problem import Problem, ProblemError, problem
@@ -100,13 +101,14 @@ class Intake:
         made = translate(body=taken.body)
         if isinstance(made, Problem):
             return Prepared(taken=taken, form=form, problem=made, keep=when is WhenUnreadable.KEEP)
-        for fact in made:
+        facts = tuple(one for one in made if isinstance(one, TranslatedFact))
+        for fact in facts:
             wrong = check_fact(fact, received_at=taken.received_at, future_tolerance=self._future_tolerance)
             if wrong is not None:
                 # A clock far off mends itself by being sent again later, so it is refused on every channel.
                 keep = when is WhenUnreadable.KEEP and wrong.code != "time.invalid"
                 return Prepared(taken=taken, form=form, problem=wrong, keep=keep)
-        return Prepared(taken=taken, form=form, facts=made)
+        return Prepared(taken=taken, form=form, facts=facts)
 
     def _accept_once(
         self,

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from revline.core.facts import TranslatedFact
+from revline.core.facts import Incomplete, TranslatedFact
 from revline.core.problem import Mender, Problem, Retryable, define
 
 INPUTS_PER_UNIT_MAX = 500
@@ -45,7 +45,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 class Translate(Protocol):
     """Bytes to facts, pure; a problem when it can't be done."""
 
-    def __call__(self, *, body: bytes) -> tuple[TranslatedFact, ...] | Problem: ...
+    def __call__(self, *, body: bytes) -> tuple[TranslatedFact | Incomplete, ...] | Problem: ...
 
 
 class Verify(Protocol):

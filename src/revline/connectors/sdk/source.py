@@ -11,21 +11,31 @@ from typing import Protocol
 
 import msgspec
 
-from revline.core.facts import TranslatedFact
+from revline.core.facts import Incomplete, TranslatedFact
 from revline.core.farside import Gotcha
 from revline.core.problem import Problem
+
+
+class LinkRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of the source that holds the id of an object elsewhere: of `kind` on `connection`."""
+
+    field: str
+    connection: str
+    kind: str
 
 
 class SourceContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a translation may depend on besides the input: the connection it came by and the legal entity that owns it.
 
-    time_zone: IANA name of where the entity keeps its books. sandbox: the connection is to the source's test side.
+    time_zone: IANA name of where the entity keeps its books. sandbox: the connection is to the source's test side. links: fields
+    that name objects of other systems (Connection.links in the configuration).
     """
 
     connection: str
     entity: str
     time_zone: str
     sandbox: bool
+    links: tuple[LinkRule, ...] = ()
 
 
 class SourceManifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,10 +82,63 @@ class SourceConnector(Protocol):
         """None when the push is proved by one of the secrets at `now`; else the one problem `webhook.signature_invalid`."""
         ...
 
-    def translate(self, *, body: bytes, context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:
+    def translate(self, *, body: bytes, context: SourceContext) -> tuple[TranslatedFact | Incomplete, ...] | Problem:
         """The facts of one pushed message. A problem means: keep the raw bytes, answer well, make a case."""
         ...
 
     def translate_object(self, *, body: bytes, context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:
         """The facts of one object as the source's own API returns it (one JSON object), for imports and re-reads."""
+        ...
+
+
+class SourcePage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a listing or of a change stream.
+
+    bodies: each one object (listing) or one message (changes), as JSON bytes exactly as `translate_object` or `translate` takes
+    them. next_cursor: where to go on, the same as before when nothing came. more: whether a further page is there now. total: how
+    many objects the source says there are, None when it does not say; control totals compare it with what was taken in.
+    """
+
+    bodies: tuple[bytes, ...]
+    next_cursor: str
+    more: bool
+    total: int | None = None
+
+
+class ReaderManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be read of a source. listed: API object kinds in the order a backfill takes them. changes: whether it has a change
+    stream. page_max: objects a page. slots, bucket_per_second: what the source allows Revline to ask of it."""
+
+    listed: tuple[str, ...]
+    changes: bool
+    page_max: int
+    slots: int = 2
+    bucket_per_second: str = "10"
+
+
+class SourceReader(Protocol):
+    """The way out to a source, to list and read what was not pushed. Async; never raises for what the far side does.
+
+    Problems: source.unreachable, source.busy (retryable), source.credentials_refused, source.refused.
+    """
+
+    @property
+    def manifest(self) -> ReaderManifest:
+        """What can be read."""
+        ...
+
+    async def list_page(self, *, object_kind: str, cursor: str, limit: int) -> SourcePage | Problem:
+        """Objects of a kind after a cursor ("" from the start), oldest change first where the source can."""
+        ...
+
+    async def changes_page(self, *, cursor: str, limit: int) -> SourcePage | Problem:
+        """Messages of the change stream after a cursor; "" begins where the source still has any."""
+        ...
+
+    async def read(self, *, object_kind: str, outside_id: str) -> bytes | Problem | None:
+        """One object whole, every line of it; None when the source has it no more."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the transport."""
         ...

@@ -129,6 +129,7 @@ def _create_body(document: Document, context: PrepareContext) -> msgspec.Struct:
             return _application(document, content, context)
         case JournalContent():
             return _journal(document, content, context)
+    raise TypeError(f"{document.kind} is not among the manifest's kinds")
 
 
 def _post_body(document: Document, context: PrepareContext) -> wire.PostBody:

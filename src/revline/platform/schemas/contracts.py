@@ -10,9 +10,13 @@ import msgspec
 
 from revline.core.canonical import KINDS
 from revline.core.events import (
+    STATED_KINDS,
     AccountingEvent,
     AppliedPayment,
+    CustomerCredit,
+    DisputedMoney,
     EventKind,
+    IssuedCreditMemo,
     IssuedInvoice,
     MovedMoney,
     RefundedMoney,
@@ -73,6 +77,14 @@ PAYLOADS: Final[Mapping[EventKind, type[Any]]] = {
     EventKind.REFUND_FAILED: RefundedMoney,
     EventKind.PAYOUT_PAID: MovedMoney,
     EventKind.PAYOUT_FAILED: MovedMoney,
+    EventKind.CREDIT_MEMO_ISSUED: IssuedCreditMemo,
+    EventKind.CREDIT_MEMO_VOIDED: IssuedCreditMemo,
+    EventKind.CUSTOMER_CREDIT_GRANTED: CustomerCredit,
+    EventKind.CUSTOMER_CREDIT_APPLIED: CustomerCredit,
+    EventKind.DISPUTE_OPENED: DisputedMoney,
+    EventKind.DISPUTE_WON: DisputedMoney,
+    EventKind.DISPUTE_LOST: DisputedMoney,
+    **STATED_KINDS,
 }
 
 CONTRACTS: Final[tuple[Contract, ...]] = (

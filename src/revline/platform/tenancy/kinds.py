@@ -12,7 +12,7 @@ import msgspec
 from revline.core.money import currency
 from revline.core.problem import FieldError, Problem
 
-SOURCE_CONNECTORS: Final = frozenset({"stripe", "direct"})
+SOURCE_CONNECTORS: Final = frozenset({"stripe", "direct", "salesforce"})
 """Connectors that bring facts: a connection of one belongs to exactly one legal entity."""
 
 SECRET_REFERENCE: Final = re.compile(
@@ -49,7 +49,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     connector: which code speaks to it (stripe, direct, tryton, simulated). entity: the one legal entity a source belongs to, ""
     for an ERP. sandbox: it holds no real money. secrets: name -> secret://env/NAME or secret://file/PATH. settings: plain
-    values of the connector. pool: capacity pool that owns the limit, "" for one of its own.
+    values of the connector. pool: capacity pool that owns the limit, "" for one of its own. links: field of the source ->
+    connection/kind of the object elsewhere whose id it holds, such as salesforce_order: crm/order.
     """
 
     connector: str
@@ -58,6 +59,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     secrets: dict[str, str] = {}
     settings: dict[str, str] = {}
     pool: str = ""
+    links: dict[str, str] = {}
 
 
 def check_tenant(name: str, spec: Tenant, others: Specs) -> tuple[FieldError, ...]:
@@ -106,8 +108,25 @@ def check_connection(name: str, spec: Connection, others: Specs) -> tuple[FieldE
             )
         )
     found.extend(_secret_errors(spec))
+    found.extend(_link_errors(spec, others.get(Connection, {})))
     found.extend(_shared_account_errors(name, spec, others))
     return tuple(found)
+
+
+def _link_errors(spec: Connection, connections: Mapping[str, Connection]) -> list[FieldError]:
+    found = []
+    for field, target in spec.links.items():
+        connection, _, kind = target.partition("/")
+        if not kind or connection not in connections:
+            known = ", ".join(sorted(connections)[:10])
+            found.append(
+                FieldError(
+                    pointer=f"spec.links.{field}",
+                    detail=f"{target!r} names no object of a connection",
+                    instead=f"{field}: connection/kind, such as crm/order; connections: {known}",
+                )
+            )
+    return found
 
 
 def unknown_reference(*, pointer: str, kind: str, value: str, known: Mapping[str, Any]) -> FieldError:
