@@ -43,6 +43,7 @@ from revline.platform.cases.values import CaseClass
 from revline.platform.work.lanes import full_jitter
 
 EVIDENCE_LENGTH_MAX: Final = 4_000
+REQUEST_LENGTH_MAX: Final = 16_000
 PERIOD_CLOSED: Final = "erp.period_closed"
 UNREACHED: Final = frozenset({"erp.unreachable"})
 RECORDS_POSTED: Final = frozenset({"posted", "paid"})
@@ -58,6 +59,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     extra: a case beside (entries differ) that leaves the document where it is. done: the lane goes on to its next item.
     due_at: when the lane is due again; parked: it stands still until a person acts. failed: it counts as a failed try.
     reached: whether the far side answered, None when it wasn't asked. looked: it was looked up, so it stands as of this epoch.
+    request: what was sent, where it did not succeed.
     """
 
     head: Head
@@ -80,6 +82,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     handle: str = ""
     reached: bool | None = None
     looked: bool = False
+    request: str = ""
 
 
 def settle(*, result: Result, now: datetime, timing: Timing, uniform: Uniform) -> Settlement:
@@ -163,8 +166,13 @@ def _answered(result: Answered, pauses: Pauses) -> Settlement:
     reached = not isinstance(outcome, Uncertain) and not (
         isinstance(outcome, NotSent) and outcome.problem.code in UNREACHED
     )
+    refused = isinstance(outcome, Rejected | NotSent | Uncertain)
     return msgspec.structs.replace(
-        found, attempt=result.attempt, attempt_state=_attempt_state(outcome), reached=reached
+        found,
+        attempt=result.attempt,
+        attempt_state=_attempt_state(outcome),
+        reached=reached,
+        request=result.prepared.body[:REQUEST_LENGTH_MAX].decode(errors="replace") if refused else "",
     )
 
 

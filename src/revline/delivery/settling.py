@@ -39,11 +39,11 @@ _ATTEMPTS: Final = text(
     UPDATE attempt SET state = coalesce(nullif(given.state, ''), attempt.state), settled_at = :now,
                        problem_code = given.problem_code,
                        evidence = concat_ws(E'\\n', nullif(attempt.evidence, ''), nullif(given.evidence, '')),
-                       archived = given.archived
+                       request = coalesce(nullif(given.request, ''), attempt.request), archived = given.archived
     FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:attempts AS integer[]),
                 CAST(:states AS text[]), CAST(:problems AS text[]), CAST(:evidence AS text[]),
-                CAST(:archived AS boolean[]))
-         AS given(tenant_id, document_id, attempt, state, problem_code, evidence, archived)
+                CAST(:requests AS text[]), CAST(:archived AS boolean[]))
+         AS given(tenant_id, document_id, attempt, state, problem_code, evidence, request, archived)
     WHERE attempt.tenant_id = given.tenant_id AND attempt.document_id = given.document_id
       AND attempt.attempt = given.attempt AND NOT attempt.archived
     """
@@ -246,6 +246,7 @@ def _write_attempts(unit: Unit, kept: Sequence[Settlement], now: datetime) -> No
         "states": [one.attempt_state for one in settled],
         "problems": [one.problem.code if one.problem else "" for one in settled],
         "evidence": [one.evidence for one in settled],
+        "requests": [one.request for one in settled],
         "archived": [one.state in FINISHED_STATES for one in settled],
         "now": now,
     }

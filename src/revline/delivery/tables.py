@@ -155,6 +155,7 @@ attempt: Final[Table] = tenant_table(
     Column("settled_at", DateTime(timezone=True)),
     Column("problem_code", Text, nullable=False),
     Column("evidence", Text, nullable=False),
+    Column("request", Text, nullable=False, server_default=""),
     Column("position", BigInteger),
     CheckConstraint(
         "state IN ('sending', 'posted', 'placed', 'accepted', 'rejected', 'not_sent', 'throttled', 'uncertain')",
@@ -162,7 +163,9 @@ attempt: Final[Table] = tenant_table(
     ),
     archivable=True,
 )
-"""One far-side step sent once: marked with the digest of its exact bytes before the call, and what came of it."""
+"""One far-side step sent once: marked with the digest of its exact bytes before the call, and what came of it.
+
+`request` holds those bytes as text where the step did not succeed; for the rest the digest proves what was sent."""
 
 erp_record: Final[Table] = tenant_table(
     "erp_record",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from decimal import Decimal
 
@@ -34,6 +35,7 @@ def test_a_document_is_posted_once_with_its_attempt_record_entries_and_history(w
     world.write(journal("sale"))
     world.deliver()
     shown = world.show("sale")
+    assert shown.attempts[-1]["request"] == "", "what was posted is proved by its digest alone"
     assert shown.delivery.state == DocumentState.POSTED
     assert [(one["state"], bytes(one["digest"]) != b"") for one in shown.attempts] == [("posted", True)]
     assert [one["number"] for one in shown.records] == ["N1"]
@@ -134,6 +136,8 @@ def test_a_refusal_is_a_case_and_resend_sends_the_same_revision(world: World) ->
     assert world.state("sale") is DocumentState.REJECTED
     assert causes(world) == {"erp.rejected": ("party", 1)}
     assert world.show("sale").attempts[0]["evidence"] == "E42"
+    refused = world.show("sale").attempts[0]
+    assert hashlib.sha256(refused["request"].encode()).digest() == refused["digest"], "the exact bytes are kept"
     world.connector.before = lambda step: None
     world.deliver()
     assert world.state("sale") is DocumentState.REJECTED, "validation errors don't spin"

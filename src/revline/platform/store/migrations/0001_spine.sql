@@ -93,6 +93,7 @@ CREATE TABLE attempt (
     settled_at TIMESTAMP WITH TIME ZONE,
     problem_code TEXT NOT NULL,
     evidence TEXT NOT NULL,
+    request TEXT DEFAULT '' NOT NULL,
     position BIGINT,
     CONSTRAINT pk_attempt PRIMARY KEY (tenant_id, document_id, attempt, archived),
     CONSTRAINT ck_attempt_state CHECK (state IN ('sending', 'posted', 'placed', 'accepted', 'rejected', 'not_sent', 'throttled', 'uncertain'))
