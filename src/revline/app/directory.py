@@ -27,6 +27,7 @@ from revline.delivery.kinds import Mapping as MappingSpec
 from revline.delivery.values import FarSide
 from revline.derive.expectation import EntityScope
 from revline.derive.ports import DeriveConfiguration
+from revline.intake.corrections import CorrectionPolicy
 from revline.intake.values import Channel
 from revline.platform.config import queries as configurations
 from revline.platform.config.documents import Configuration
@@ -135,6 +136,7 @@ class Directory:
             translate=partial(source.translate, context=context),
             translate_object=partial(source.translate_object, context=context),
             verify=partial(self._verify, source, spec),
+            pool_id=pool_id(tenant_id=tenant_id, name=connection, pool=spec.pool),
         )
 
     def names(self, *, tenant_id: str, connector: str) -> tuple[str, ...]:
@@ -144,6 +146,13 @@ class Directory:
             return ()
         found = configuration.all(Connection).items()
         return tuple(sorted(name for name, document in found if document.spec.connector == connector))
+
+    def correction_policy(self, tenant_id: str) -> CorrectionPolicy | None:
+        """When a corrected copy needs a second person; None when the tenant says nothing."""
+        configuration = self.configuration(tenant_id=tenant_id)
+        if isinstance(configuration, Problem):
+            return None
+        return next((document.spec for document in configuration.all(CorrectionPolicy).values()), None)
 
     def far_side(self, *, tenant_id: str, connection: str, entity: str) -> FarSide | Problem:
         """The connector, mapping and pool of an ERP connection for one entity."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from revline.delivery.kinds import Mapping, check_mapping
+from revline.intake.corrections import CorrectionPolicy, check_policy
 from revline.platform.config.registry import KindType, Registry
 from revline.platform.tenancy.kinds import (
     Connection,
@@ -28,4 +29,5 @@ def registry() -> Registry:
     kinds.register(KindType(name="RateTable", spec_type=RateTable, check=check_rates))
     kinds.register(KindType(name="PeriodPolicy", spec_type=PeriodPolicy, check=check_period_policy))
     kinds.register(KindType(name="Mapping", spec_type=Mapping, check=check_mapping))
+    kinds.register(KindType(name="CorrectionPolicy", spec_type=CorrectionPolicy, check=check_policy))
     return kinds

@@ -20,9 +20,12 @@ from revline.delivery.hops import DeliveryHops
 from revline.derive.hops import DeriveHops
 from revline.doors.services import Services
 from revline.intake.addresses import Addresses
+from revline.intake.correcting import Corrections
 from revline.intake.hops import IntakeHops
 from revline.intake.service import Intake
+from revline.platform.access.people import People
 from revline.platform.access.service import Access
+from revline.platform.access.sessions import Sessions
 from revline.platform.cases.hops import CaseHops
 from revline.platform.cases.service import RetryHandler
 from revline.platform.settings import Settings
@@ -109,7 +112,16 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         channels=directory,
         intake=intake,
         access=Access(database=database, clock=time, random_bytes=os.urandom),
+        people=People(database=database, clock=time, random_bytes=os.urandom),
+        sessions=Sessions(database=database, clock=time, random_bytes=os.urandom),
         addresses=Addresses(database=database, clock=time, random_bytes=os.urandom),
+        corrections=Corrections(
+            database=database,
+            clock=time,
+            random_bytes=os.urandom,
+            channels=directory,
+            policy=directory.correction_policy,
+        ),
         hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
         retry_handlers=handlers,
         register_tenant=_register,

@@ -10,9 +10,12 @@ from sqlalchemy import Connection
 
 from revline.core.clock import Clock
 from revline.intake.addresses import Addresses
+from revline.intake.correcting import Corrections
 from revline.intake.service import Intake
 from revline.intake.values import Channels
+from revline.platform.access.people import People
 from revline.platform.access.service import Access
+from revline.platform.access.sessions import Sessions
 from revline.platform.cases.service import RetryHandler
 from revline.platform.config.registry import Registry
 from revline.platform.lineage.walk import Hops
@@ -31,7 +34,10 @@ class Services:
     channels: Channels
     intake: Intake
     access: Access
+    people: People
+    sessions: Sessions
     addresses: Addresses
+    corrections: Corrections
     hops: tuple[Hops, ...]
     retry_handlers: Mapping[str, RetryHandler]
     register_tenant: Callable[[Connection, str, datetime], None]

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    Numeric,
+    Table,
+    Text,
+)
 
 from revline.platform.store.walls import control_table, tenant_table
 
@@ -99,6 +111,99 @@ untranslated: Final[Table] = tenant_table(
     recorded=True,
 )
 """Inputs kept although they made no fact: verified but untranslatable, or in conflict. content: canonical JSON of the problem."""
+
+correction: Final[Table] = tenant_table(
+    "correction",
+    Column("correction_id", Text, primary_key=True),
+    Column("subject_kind", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", Numeric(38, 12), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("proposed_at", DateTime(timezone=True), nullable=False),
+    Column("body_digest", LargeBinary, nullable=False),
+    CheckConstraint("subject_kind IN ('fact', 'input')", name="subject_kind"),
+    Index("ix_correction_subject", "tenant_id", "subject_id"),
+    recorded=True,
+)
+"""Corrected copies of facts and kept inputs as people proposed them; the copy's bytes are a `body`."""
+
+correction_state: Final[Table] = tenant_table(
+    "correction_state",
+    Column("correction_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("fact_id", Text, nullable=False),
+    CheckConstraint("state IN ('proposed', 'applied', 'refused')", name="state"),
+)
+"""Where a correction stands and what it made."""
+
+incomplete: Final[Table] = tenant_table(
+    "incomplete",
+    Column("incomplete_id", Text, nullable=False),
+    Column("reread_id", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("source_event", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("translator", Text, nullable=False),
+    Column("body_digest", LargeBinary, nullable=False),
+    Column("content", Text, nullable=False),
+    Index("uq_incomplete_incomplete_id", "tenant_id", "incomplete_id", unique=True),
+    Index("ix_incomplete_reread", "tenant_id", "reread_id"),
+    recorded=True,
+)
+"""Messages that named an object without its whole content. content: canonical JSON of the `Incomplete`."""
+
+reread: Final[Table] = tenant_table(
+    "reread",
+    Column("reread_id", Text, primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("outside_id", Text, nullable=False),
+    Column("object_kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("asked_at", DateTime(timezone=True), nullable=False),
+    Column("deadline", DateTime(timezone=True), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    CheckConstraint("state IN ('asked', 'overdue', 'read', 'kept', 'gone', 'refused')", name="state"),
+    Index("ix_reread_deadline", "tenant_id", "state", "deadline"),
+    Index("ix_reread_object", "tenant_id", "connection", "kind", "outside_id"),
+)
+"""Source objects to be read again, one row an object; its lane asks for the reading. asked and overdue ones are still to be read;
+kept: what was read made a kept input; refused: the source would not give it."""
+
+source_cursor: Final[Table] = tenant_table(
+    "source_cursor",
+    Column("cursor_id", Text, primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("object_kind", Text, nullable=False),
+    Column("cursor", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("pages", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("taken", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("source_total", BigInteger),
+    Column("totals", Text, nullable=False),
+    Column("started_position", BigInteger, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("last_page_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("problem_code", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    CheckConstraint("purpose IN ('backfill', 'changes')", name="purpose"),
+    CheckConstraint("state IN ('asked', 'running', 'finished', 'following', 'stopped')", name="state"),
+    Index("ix_source_cursor_connection", "tenant_id", "connection", "purpose", "object_kind"),
+)
+"""How far a listing or a change stream was read. seen: inputs since started_at; taken, duplicates, refused: what became of them;
+source_total: how many the source says there are; totals: canonical JSON of the listing's control totals so far;
+started_position: the tenant's position when the walk began; problem_code: why it stands still, "" when it doesn't."""
 
 webhook_address: Final[Table] = control_table(
     "webhook_address",

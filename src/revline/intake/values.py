@@ -55,7 +55,10 @@ class Verify(Protocol):
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
-    """A configured source connection, ready to take input. translator: connector and version, kept on every fact."""
+    """A configured source connection, ready to take input. translator: connector and version, kept on every fact.
+
+    pool_id: the capacity pool of calls to the source.
+    """
 
     tenant_id: str
     connection: str
@@ -65,6 +68,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     translate: Translate
     translate_object: Translate
     verify: Verify
+    pool_id: str = ""
 
 
 class Channels(Protocol):

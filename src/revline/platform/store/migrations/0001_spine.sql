@@ -6,6 +6,22 @@ BEGIN
 END
 $check$;
 
+CREATE TABLE access_change (
+    change_id BIGINT GENERATED ALWAYS AS IDENTITY,
+    person_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    action TEXT NOT NULL,
+    role TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_access_change PRIMARY KEY (change_id)
+);
+
+CREATE INDEX ix_access_change_tenant ON access_change (tenant_id, change_id);
+
+GRANT SELECT, INSERT ON access_change TO revline_app;
+
 CREATE TABLE accounting_event (
     tenant_id TEXT NOT NULL,
     position BIGINT NOT NULL,
@@ -65,7 +81,7 @@ CREATE TABLE api_key (
     expires_at TIMESTAMP WITH TIME ZONE,
     revoked_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_api_key PRIMARY KEY (key_digest),
-    CONSTRAINT ck_api_key_role CHECK (role IN ('ingest', 'operator', 'auditor')),
+    CONSTRAINT ck_api_key_role CHECK (role IN ('ingest', 'operator', 'finance', 'auditor')),
     CONSTRAINT ck_api_key_key_digest CHECK (octet_length(key_digest) = 32),
     CONSTRAINT uq_api_key_key_id UNIQUE (key_id)
 );
@@ -271,6 +287,53 @@ CREATE POLICY tenant_wall ON configuration_version
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT ON configuration_version TO revline_app;
+
+CREATE TABLE correction (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    correction_id TEXT NOT NULL,
+    subject_kind TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    amount NUMERIC(38, 12) NOT NULL,
+    author TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    proposed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    body_digest BYTEA NOT NULL,
+    CONSTRAINT pk_correction PRIMARY KEY (tenant_id, correction_id),
+    CONSTRAINT ck_correction_subject_kind CHECK (subject_kind IN ('fact', 'input')),
+    CONSTRAINT uq_correction_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_correction_subject ON correction (tenant_id, subject_id);
+
+ALTER TABLE correction ENABLE ROW LEVEL SECURITY;
+ALTER TABLE correction FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON correction
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON correction TO revline_app;
+
+CREATE TABLE correction_state (
+    tenant_id TEXT NOT NULL,
+    correction_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    decided_by TEXT NOT NULL,
+    decided_at TIMESTAMP WITH TIME ZONE,
+    fact_id TEXT NOT NULL,
+    CONSTRAINT pk_correction_state PRIMARY KEY (tenant_id, correction_id),
+    CONSTRAINT ck_correction_state_state CHECK (state IN ('proposed', 'applied', 'refused'))
+);
+
+ALTER TABLE correction_state ENABLE ROW LEVEL SECURITY;
+ALTER TABLE correction_state FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON correction_state
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON correction_state TO revline_app;
 
 CREATE TABLE counter (
     tenant_id TEXT NOT NULL,
@@ -689,6 +752,35 @@ CREATE POLICY tenant_wall ON idempotency
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency TO revline_app;
 
+CREATE TABLE incomplete (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    incomplete_id TEXT NOT NULL,
+    reread_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    source_event TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    occurred_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    translator TEXT NOT NULL,
+    body_digest BYTEA NOT NULL,
+    content TEXT NOT NULL,
+    CONSTRAINT pk_incomplete PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_incomplete_reread ON incomplete (tenant_id, reread_id);
+
+CREATE UNIQUE INDEX uq_incomplete_incomplete_id ON incomplete (tenant_id, incomplete_id);
+
+ALTER TABLE incomplete ENABLE ROW LEVEL SECURITY;
+ALTER TABLE incomplete FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON incomplete
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON incomplete TO revline_app;
+
 CREATE TABLE journal (
     tenant_id TEXT NOT NULL,
     position BIGINT NOT NULL,
@@ -830,6 +922,30 @@ CREATE POLICY tenant_wall ON lane_item_history
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON lane_item TO revline_app;
 
+CREATE TABLE login_request (
+    state_digest BYTEA NOT NULL,
+    nonce TEXT NOT NULL,
+    verifier TEXT NOT NULL,
+    return_to TEXT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_login_request PRIMARY KEY (state_digest)
+);
+
+CREATE INDEX ix_login_request_created ON login_request (created_at);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON login_request TO revline_app;
+
+CREATE TABLE login_window (
+    subject_digest BYTEA NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    failures INTEGER NOT NULL,
+    CONSTRAINT pk_login_window PRIMARY KEY (subject_digest)
+);
+
+CREATE INDEX ix_login_window_started ON login_window (started_at);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON login_window TO revline_app;
+
 CREATE TABLE name (
     tenant_id TEXT NOT NULL,
     value TEXT NOT NULL,
@@ -905,6 +1021,57 @@ CREATE POLICY tenant_wall ON open_item_movement
 
 GRANT SELECT, INSERT ON open_item_movement TO revline_app;
 
+CREATE TABLE person (
+    person_id TEXT NOT NULL,
+    email TEXT NOT NULL,
+    name TEXT NOT NULL,
+    password_hash TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    seen_at TIMESTAMP WITH TIME ZONE,
+    disabled_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_person PRIMARY KEY (person_id),
+    CONSTRAINT ck_person_email CHECK (length(email) <= 254 AND email = lower(email)),
+    CONSTRAINT ck_person_name CHECK (length(name) <= 200),
+    CONSTRAINT uq_person_email UNIQUE (email)
+);
+
+CREATE UNIQUE INDEX ix_person_subject ON person (issuer, subject) WHERE subject <> '';
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON person TO revline_app;
+
+CREATE TABLE person_grant (
+    person_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    granted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    granted_by TEXT NOT NULL,
+    CONSTRAINT pk_person_grant PRIMARY KEY (person_id, tenant_id, role),
+    CONSTRAINT ck_person_grant_role CHECK (role IN ('administrator', 'operator', 'finance', 'auditor')),
+    CONSTRAINT ck_person_grant_tenant_id CHECK (tenant_id = '*' OR tenant_id ~ '^[a-z][a-z0-9-]{0,38}$')
+);
+
+CREATE INDEX ix_person_grant_tenant ON person_grant (tenant_id, person_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON person_grant TO revline_app;
+
+CREATE TABLE person_session (
+    session_digest BYTEA NOT NULL,
+    person_id TEXT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_person_session PRIMARY KEY (session_digest),
+    CONSTRAINT ck_person_session_session_digest CHECK (octet_length(session_digest) = 32)
+);
+
+CREATE INDEX ix_person_session_expires ON person_session (expires_at);
+
+CREATE INDEX ix_person_session_person ON person_session (person_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON person_session TO revline_app;
+
 CREATE TABLE process (
     process_id TEXT NOT NULL,
     role TEXT NOT NULL,
@@ -936,6 +1103,33 @@ CREATE POLICY tenant_wall ON reprocess_request
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON reprocess_request TO revline_app;
+
+CREATE TABLE reread (
+    tenant_id TEXT NOT NULL,
+    reread_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    outside_id TEXT NOT NULL,
+    object_kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    asked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    deadline TIMESTAMP WITH TIME ZONE NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_reread PRIMARY KEY (tenant_id, reread_id),
+    CONSTRAINT ck_reread_state CHECK (state IN ('asked', 'overdue', 'read', 'kept', 'gone', 'refused'))
+);
+
+CREATE INDEX ix_reread_deadline ON reread (tenant_id, state, deadline);
+
+CREATE INDEX ix_reread_object ON reread (tenant_id, connection, kind, outside_id);
+
+ALTER TABLE reread ENABLE ROW LEVEL SECURITY;
+ALTER TABLE reread FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON reread
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON reread TO revline_app;
 
 CREATE TABLE root (
     tenant_id TEXT NOT NULL,
@@ -970,6 +1164,42 @@ CREATE POLICY tenant_wall ON seen_event
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON seen_event TO revline_app;
+
+CREATE TABLE source_cursor (
+    tenant_id TEXT NOT NULL,
+    cursor_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    object_kind TEXT NOT NULL,
+    cursor TEXT NOT NULL,
+    state TEXT NOT NULL,
+    pages BIGINT NOT NULL,
+    seen BIGINT NOT NULL,
+    taken BIGINT NOT NULL,
+    duplicates BIGINT NOT NULL,
+    refused BIGINT NOT NULL,
+    source_total BIGINT,
+    totals TEXT NOT NULL,
+    started_position BIGINT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    last_page_at TIMESTAMP WITH TIME ZONE,
+    finished_at TIMESTAMP WITH TIME ZONE,
+    problem_code TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_source_cursor PRIMARY KEY (tenant_id, cursor_id),
+    CONSTRAINT ck_source_cursor_purpose CHECK (purpose IN ('backfill', 'changes')),
+    CONSTRAINT ck_source_cursor_state CHECK (state IN ('asked', 'running', 'finished', 'following', 'stopped'))
+);
+
+CREATE INDEX ix_source_cursor_connection ON source_cursor (tenant_id, connection, purpose, object_kind);
+
+ALTER TABLE source_cursor ENABLE ROW LEVEL SECURITY;
+ALTER TABLE source_cursor FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON source_cursor
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON source_cursor TO revline_app;
 
 CREATE TABLE tenant (
     tenant_id TEXT NOT NULL,
