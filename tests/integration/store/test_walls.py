@@ -186,7 +186,16 @@ def test_partitions_are_reached_through_their_table_only(test_server: TestServer
             count(connection, f"{table.name}_{part}")
 
 
-@pytest.mark.parametrize("table", CONTROL_TABLES, ids=str)
+@pytest.mark.parametrize("table", [table for table in CONTROL_TABLES if table.info["control_role"] == "none"], ids=str)
+def test_the_control_role_reads_nobody_s_name(test_server: TestServer, filled: str, table: Table) -> None:
+    with (
+        connected(test_server, filled, role="revline_control") as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        count(connection, table.name)
+
+
+@pytest.mark.parametrize("table", [table for table in CONTROL_TABLES if table.info["control_role"] != "none"], ids=str)
 def test_the_control_role_reads_control_tables(test_server: TestServer, filled: str, table: Table) -> None:
     with connected(test_server, filled, role="revline_control") as connection:
         assert count(connection, table.name) >= 0

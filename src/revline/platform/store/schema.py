@@ -88,7 +88,7 @@ def _grants(table: Table) -> Iterator[str]:
     if append_only and is_archivable(table):
         rights += ", UPDATE (archived)"
     yield f"GRANT {rights} ON {_quoted(table.name)} TO {APP};"
-    if not is_tenant_table(table):
+    if not is_tenant_table(table) and table.info["control_role"] != "none":
         control = "SELECT" if table.info["control_role"] == "read" else "SELECT, INSERT, UPDATE, DELETE"
         yield f"GRANT {control} ON {_quoted(table.name)} TO {CONTROL};"
 

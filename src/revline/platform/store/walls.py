@@ -101,11 +101,11 @@ def tenant_table(
 
 
 def control_table(
-    name: str, *items: SchemaItem, control_role: Literal["write", "read"] = "write", **options: Any
+    name: str, *items: SchemaItem, control_role: Literal["write", "read", "none"] = "write", **options: Any
 ) -> Table:
     """Declares a table without a policy and without business data; keys of outside things are stored as hashes.
 
-    control_role: what the role `revline_control` may do with it.
+    control_role: what the role `revline_control` may do with it; none where a row says who a person is.
     """
     info = {"wall": "control", "control_role": control_role, **options.pop("info", {})}
     return Table(name, metadata, *items, info=info, **options)
