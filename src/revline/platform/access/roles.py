@@ -10,7 +10,7 @@ import msgspec
 
 
 class Role(StrEnum):
-    """What somebody is there for.
+    """What somebody, a person or a key, is there for.
 
     ingest: sends facts and reads nothing; for keys only. operator: runs the tenant. finance: decides about money.
     auditor: reads all, changes nothing. administrator: says who may come in.
@@ -60,7 +60,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
 """Waiving money is finance's alone: whoever runs the pipes does not decide that a loss is none."""
 
 PERSON_ROLES: Final = (Role.ADMINISTRATOR, Role.OPERATOR, Role.FINANCE, Role.AUDITOR)
-KEY_ROLES: Final = (Role.INGEST, Role.OPERATOR, Role.FINANCE, Role.AUDITOR)
+KEY_ROLES: Final = tuple(Role)
 
 
 def may(roles: Collection[Role], permission: Permission) -> bool:

@@ -81,7 +81,7 @@ CREATE TABLE api_key (
     expires_at TIMESTAMP WITH TIME ZONE,
     revoked_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_api_key PRIMARY KEY (key_digest),
-    CONSTRAINT ck_api_key_role CHECK (role IN ('ingest', 'operator', 'finance', 'auditor')),
+    CONSTRAINT ck_api_key_role CHECK (role IN ('ingest', 'operator', 'finance', 'auditor', 'administrator')),
     CONSTRAINT ck_api_key_key_digest CHECK (octet_length(key_digest) = 32),
     CONSTRAINT uq_api_key_key_id UNIQUE (key_id)
 );
