@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from revline.doors.cli import access, cases, configuration, deliveries, importing, looking, running
+from revline.doors.cli import access, cases, configuration, corrections, deliveries, importing, looking, running
 from revline.doors.cli.context import Program
 from revline.platform.config.registry import Registry
 
@@ -31,6 +31,7 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     looking.add_status(app)
     looking.add_trace(app)
     app.add_typer(cases.app, name="cases")
+    app.add_typer(corrections.app, name="corrections")
     app.add_typer(deliveries.app, name="deliveries")
     app.add_typer(access.key_commands(), name="keys")
     app.add_typer(access.webhook_commands(), name="webhooks")
