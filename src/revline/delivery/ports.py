@@ -11,6 +11,7 @@ from revline.core.documents import Document
 from revline.core.journal import JournalEntry
 from revline.core.problem import Problem
 from revline.delivery.values import FarSide
+from revline.platform.store.unit import Unit
 
 T = TypeVar("T")
 
@@ -34,6 +35,16 @@ class Journals(Protocol):
     def __call__(
         self, connection: Connection, *, tenant_id: str, journal_ids: Sequence[str]
     ) -> Mapping[str, JournalEntry]: ...
+
+
+class Told(Protocol):
+    """Hears, inside the unit of work, which documents were settled in it. It must not fail and locks only rows of its own."""
+
+    def __call__(self, unit: Unit, /, *, tenant_id: str, documents: Sequence[Document]) -> None: ...
+
+
+def nobody(unit: Unit, /, *, tenant_id: str, documents: Sequence[Document]) -> None:
+    """Nobody is told."""
 
 
 class Blocking(Protocol):

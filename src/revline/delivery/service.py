@@ -22,7 +22,7 @@ from revline.delivery.decide import decide, refused_state
 from revline.delivery.marking import Call, Ready
 from revline.delivery.outcome import Settlement, Uniform, context_of, failed_here, settle, unsettled
 from revline.delivery.plan import Plan, SlotLoad, plan_calls
-from revline.delivery.ports import Directory, Journals
+from revline.delivery.ports import Directory, Journals, Told, nobody
 from revline.delivery.values import (
     LANE_KIND,
     Decided,
@@ -84,13 +84,10 @@ class Desk:
         epoch: int,
         uniform: Uniform,
         timing: Timing | None = None,
+        told: Told = nobody,
     ) -> None:
-        self.database = database
-        self.directory = directory
-        self.journals = journals
-        self.clock = clock
-        self.owner = owner
-        self.epoch = epoch
+        self.database, self.directory, self.journals, self.told = database, directory, journals, told
+        self.clock, self.owner, self.epoch = clock, owner, epoch
         self.timing = timing or Timing()
         self.uniform = uniform
         self.owned_until: dict[LaneKey, tuple[ClaimedLane, datetime]] = {}
@@ -162,6 +159,7 @@ class Desk:
                 settlements=part,
                 now=now,
                 recorded_at=self.clock.now(),
+                told=self.told,
             )
         except DATABASE_AWAY:
             raise

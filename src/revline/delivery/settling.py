@@ -21,6 +21,7 @@ from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem
 from revline.delivery.loading import DocumentKey
 from revline.delivery.outcome import Settlement
+from revline.delivery.ports import Told, nobody
 from revline.delivery.record import lock_states, record_transition
 from revline.delivery.tables import document_state, erp_entry, erp_record
 from revline.delivery.values import SUBJECT_KIND, Standing
@@ -75,8 +76,9 @@ def write(
     settlements: Sequence[Settlement],
     now: datetime,
     recorded_at: datetime,
+    told: Told = nobody,
 ) -> Settled:
-    """Write settlements of at most as many tenants as one unit may name."""
+    """Write settlements of at most as many tenants as one unit may name. told: hears of them last, in the same unit."""
     tenants = sorted({one.head.loaded.lane.tenant_id for one in settlements})
     with database.unit(
         tenants=tenants, kind="deliver", actor=owner, reason="what came of it", recorded_at=recorded_at
@@ -94,6 +96,9 @@ def write(
         _write_attempts(unit, kept, now)
         _write_lanes(unit, kept, changed, owner, now)
         _tell_pools(unit, kept, now)
+        for tenant in tenants:
+            settled = [one.head.loaded for one in kept if one.head.loaded.standing.tenant_id == tenant]
+            told(unit, tenant_id=tenant, documents=[one.document for one in settled])
     return Settled(
         finished=tuple(_key(one) for one in kept if one.done),
         lost=tuple(one.head.loaded.lane.key for one in settlements if one.head.loaded.lane.key not in held),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
 
 from revline.core.problem import Problem
 from revline.derive.expectation import EntityScope
+from revline.platform.store.unit import Unit
 from revline.subledger.posting.setup import PostingSetup
 
 
@@ -27,3 +29,13 @@ class Configurations(Protocol):
     """The active configuration of a tenant, from memory or a quick read outside any open transaction."""
 
     def derive_configuration(self, *, tenant_id: str) -> DeriveConfiguration | Problem: ...
+
+
+class Told(Protocol):
+    """Hears, inside the unit of work, which roots were derived in it. It must not fail and locks only rows of its own."""
+
+    def __call__(self, unit: Unit, /, *, tenant_id: str, root_ids: Collection[str]) -> None: ...
+
+
+def nobody(unit: Unit, /, *, tenant_id: str, root_ids: Collection[str]) -> None:
+    """Nobody is told."""

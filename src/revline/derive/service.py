@@ -15,11 +15,13 @@ import msgspec
 from sqlalchemy import Connection
 
 from revline.core.clock import Clock
+from revline.core.events import AppliedPayment
+from revline.core.ids import root_id as root_id_of
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.derive import record, reprocess
 from revline.derive.expectation import RootFacts
 from revline.derive.planning import RootPlan, plan_root
-from revline.derive.ports import Configurations, DeriveConfiguration
+from revline.derive.ports import Configurations, DeriveConfiguration, Told, nobody
 from revline.derive.record import awaited_of
 from revline.derive.roots import rule_of
 from revline.intake import queries as fact_log
@@ -65,6 +67,7 @@ class Derive:
         owner: str,
         epoch: int,
         lease: timedelta = work.DEFAULT_LEASE,
+        told: Told = nobody,
     ) -> None:
         self._database = database
         self._configurations = configurations
@@ -72,6 +75,7 @@ class Derive:
         self._owner = owner
         self._epoch = epoch
         self._lease = lease
+        self._told = told
 
     def turn(self, *, limit: int = 200) -> DeriveResult:
         """Claim up to `limit` due roots, fairly over tenants, and derive them; zero roots when none is due."""
@@ -141,6 +145,7 @@ class Derive:
                 refused=refused, roots={root_id: known[root_id].root for root_id in refused}, places=_places(known)
             )
             reprocess.conclude(unit, tenant_id=tenant_id, wishes=wishes, plans=plans)
+            self._told(unit, tenant_id=tenant_id, root_ids=_touched(tenant_id, plans) | refused.keys())
             again_at = claimed_at + reprocess.LOOK_AGAIN
             changes: list[LaneChange] = [
                 finished(lane=lane, again_at=again_at if lane.lane_id in wishes.later else None) for lane in mine
@@ -169,6 +174,13 @@ class Derive:
                 change = parked(lane=lane, code=cause.code)
                 work_record.change(unit.connection, owner=self._owner, changes=[change], now=claimed_at)
         return 0
+
+
+def _touched(tenant_id: str, plans: Mapping[str, RootPlan]) -> set[str]:
+    """The planned roots, and the payments that were applied to them: how much of those is left has changed too."""
+    payloads = (booking.event.payload for plan in plans.values() for booking in plan.bookings)
+    paid_by = {payload.payment for payload in payloads if isinstance(payload, AppliedPayment)}
+    return {*plans, *(root_id_of(tenant=tenant_id, source=payment) for payment in paid_by)}
 
 
 def _places(known: Mapping[str, RootFacts]) -> dict[str, list[tuple[int, int]]]:
