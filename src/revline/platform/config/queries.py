@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from revline.platform.config.documents import ConfigDocument, Configuration, decode_spec
 from revline.platform.config.registry import Registry
@@ -83,3 +83,10 @@ def _document(row: Row[Any], tenant_id: str, registry: Registry) -> ConfigDocume
         line=row.line,
         digest=row.digest,
     )
+
+
+def first_position(connection: Connection, *, tenant_id: str, kind: str, name: str) -> int:
+    """Position of the first activation that held a document of this kind and name; 0 when none did."""
+    each = configuration_document.c
+    statement = select(func.min(each.position)).where(each.tenant_id == tenant_id, each.kind == kind, each.name == name)
+    return int(connection.execute(statement).scalar_one() or 0)

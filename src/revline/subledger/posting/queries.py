@@ -247,3 +247,30 @@ def _journal(row: Any) -> StoredJournal:
         position=row.position,
         ordinal=row.ordinal,
     )
+
+
+def roots_of_events(connection: Connection, *, tenant_id: str, event_ids: Sequence[str]) -> dict[str, str]:
+    """Root id by event id, of those that are there."""
+    event = accounting_event.c
+    statement = select(event.event_id, event.root_id).where(
+        event.tenant_id == tenant_id, event.event_id.in_(sorted(set(event_ids)))
+    )
+    return {row.event_id: row.root_id for row in (connection.execute(statement) if event_ids else ())}
+
+
+def placed_events(
+    connection: Connection, *, tenant_id: str, root_ids: Sequence[str], through: int
+) -> dict[str, tuple[tuple[tuple[int, int], AccountingEvent], ...]]:
+    """Every event of the roots up to a position, as ((position, ordinal), event), oldest first, by root id."""
+    event = accounting_event.c
+    statement = (
+        select(event.root_id, event.position, event.ordinal, event.content)
+        .where(event.tenant_id == tenant_id, event.root_id.in_(list(root_ids)), event.position <= through)
+        .order_by(event.position, event.ordinal)
+        .limit(EVENTS_OF_ROOTS_MAX)
+    )
+    found: dict[str, list[tuple[tuple[int, int], AccountingEvent]]] = {}
+    for row in connection.execute(statement) if root_ids else ():
+        placed = ((row.position, row.ordinal), decode_event(row.content))
+        found.setdefault(row.root_id, []).append(placed)
+    return {root_id: tuple(events) for root_id, events in found.items()}
