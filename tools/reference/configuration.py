@@ -11,6 +11,7 @@ import msgspec
 from revline.app.kinds import registry
 from revline.core.canonical import InvoiceLine, TaxAmount
 from revline.core.events import EventKind, Payload
+from revline.core.problem import Problem
 from revline.subledger.posting.expressions import MONEY_FUNCTIONS
 from revline.subledger.posting.functions import FUNCTIONS
 from revline.subledger.posting.samples import sample_event
@@ -57,7 +58,9 @@ def _in_file_words(text: str) -> str:
 
 
 def _variables() -> str:
-    seen = event_variables(sample_event(kind=EventKind.PAYMENT_RECEIVED, currency="USD", day=DAY))
+    sample = sample_event(kind=EventKind.PAYMENT_RECEIVED, currency="USD", day=DAY)
+    assert not isinstance(sample, Problem)
+    seen = event_variables(sample)
     rows: list[tuple[str, str, str]] = [("`event`", "always", ", ".join(map(markdown.code, seen["event"])))]
     for kind in Payload.__args__:
         tag = str(kind.__struct_config__.tag)

@@ -8,6 +8,7 @@ import msgspec
 
 from revline.core import canonical, events, journal
 from revline.core.ids import SourceObject
+from revline.platform.schemas.contracts import PAYLOADS
 from tools.reference import markdown
 
 LEAD: Final = """Every source is translated to canonical objects; accounting events are made of their facts; posting books events as
@@ -15,19 +16,6 @@ journals. JSON Schemas of the objects and events, with their versions, are in `s
 
 Amounts are JSON strings of plain decimal numbers in the currency's ISO 4217 scale. Moments are RFC 3339 with an offset. Days are
 `YYYY-MM-DD` in the time zone of the legal entity. Periods are half-open: the end is the first day that is not in them."""
-
-PAYLOADS: Final = {
-    events.EventKind.INVOICE_ISSUED: events.IssuedInvoice,
-    events.EventKind.INVOICE_VOIDED: events.IssuedInvoice,
-    events.EventKind.INVOICE_MARKED_UNCOLLECTIBLE: events.UncollectibleInvoice,
-    events.EventKind.PAYMENT_RECEIVED: events.MovedMoney,
-    events.EventKind.PAYMENT_APPLIED: events.AppliedPayment,
-    events.EventKind.PROCESSOR_FEE_CHARGED: events.MovedMoney,
-    events.EventKind.REFUND_PAID: events.RefundedMoney,
-    events.EventKind.REFUND_FAILED: events.RefundedMoney,
-    events.EventKind.PAYOUT_PAID: events.MovedMoney,
-    events.EventKind.PAYOUT_FAILED: events.MovedMoney,
-}
 
 
 def render() -> str:

@@ -139,7 +139,8 @@ class IssuedCreditMemo(msgspec.Struct, frozen=True, kw_only=True, tag="issued_cr
     """What was taken back: for credit_memo.issued and, mirrored, credit_memo.voided.
 
     invoice: source object of the invoice it credits, None when it stands alone. lines: positive to the customer's good. total: net
-    lines plus tax. earned: the part of the net recognised as revenue before the memo.
+    lines plus tax. earned: the part of the net recognised as revenue before the memo. applied: the part of the total that lowered
+    the invoice; the rest stays the customer's until a refund or credit settles it. None: all of it lowered the invoice.
     """
 
     number: str
@@ -150,6 +151,7 @@ class IssuedCreditMemo(msgspec.Struct, frozen=True, kw_only=True, tag="issued_cr
     lines: tuple[InvoiceLine, ...]
     reason: str = ""
     memo: str = ""
+    applied: Amount | None = None
 
 
 class CustomerCredit(msgspec.Struct, frozen=True, kw_only=True, tag="customer_credit"):

@@ -21,7 +21,8 @@ from revline.core.problem import Problem, problem
 from revline.derive.compare import changes, live_event
 from revline.derive.expectation import EntityScope, Expectation, Need, RootFacts, Supported
 from revline.derive.roots import rule_of
-from revline.subledger.posting.documents import customer_document, documents_of
+from revline.subledger.posting.documents import documents_of
+from revline.subledger.posting.masters import customer_document
 from revline.subledger.posting.post import post
 from revline.subledger.posting.setup import BookSetup, PostingSetup
 

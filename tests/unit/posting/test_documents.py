@@ -24,8 +24,9 @@ from revline.core.hashing import canonical_bytes
 from revline.core.ids import SourceObject, rebooked_id, reversal_id, root_id
 from revline.core.journal import JournalEntry
 from revline.core.problem import Problem
-from revline.subledger.posting.documents import customer_document, customer_document_id, documents_of
+from revline.subledger.posting.documents import documents_of
 from revline.subledger.posting.kinds import Maker
+from revline.subledger.posting.masters import customer_document, customer_document_id
 from revline.subledger.posting.post import post
 from revline.subledger.posting.setup import BookSetup
 from tests.unit.posting.builders import CUSTOMER, TENANT, booked, event, invoice, line, money, refund, starter_book

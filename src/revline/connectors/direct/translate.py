@@ -17,6 +17,7 @@ from revline.connectors.direct.cloudevents import Envelope, read_envelope
 from revline.connectors.sdk.source import SourceContext
 from revline.core import canonical
 from revline.core.canonical import KINDS, CanonicalObject
+from revline.core.events import STATED_KINDS
 from revline.core.exact_json import parse_object
 from revline.core.facts import Name, TranslatedFact
 from revline.core.hashing import digest_text, plain
@@ -45,9 +46,23 @@ STATUSES: Final[Mapping[str, Mapping[str, int]]] = {
         "succeeded": 3,
     },
     "refund": {"pending": 0, "requires_action": 0, "succeeded": 1, "failed": 2, "canceled": 2},
+    "credit_memo": {"issued": 0, "void": 1},
+    "dispute": {"inquiry": 0, "open": 1, "prevented": 2, "won": 2, "lost": 2},
+    "subscription": {
+        "incomplete": 0,
+        "trialing": 1,
+        "active": 1,
+        "past_due": 1,
+        "paused": 1,
+        "unpaid": 1,
+        "ended": 2,
+    },
+    "subscription_schedule": {"not_started": 0, "active": 1, "completed": 2, "released": 2, "canceled": 2},
+    "order": {"draft": 0, "activated": 1, "canceled": 2},
+    "contract": {"draft": 0, "in_approval": 0, "activated": 1, "ended": 2},
     "payout": {"pending": 0, "in_transit": 0, "paid": 1, "failed": 2, "canceled": 2},
 }
-"""The statuses of each kind that has them, and how far each is."""
+"""The statuses of each kind that has them in one set of words, and how far each is; equal ones may follow each other."""
 PAYMENT_MOVEMENTS: Final = frozenset({"charge", "payment"})
 PAYOUT_MOVEMENTS: Final = frozenset({"payout", "payout_cancel", "payout_failure"})
 
@@ -96,9 +111,23 @@ def read_object(data: Mapping[str, Any], *, kind: str, pointer: str) -> Canonica
     naive = _naive(snapshot)
     if naive:
         return problem("time.invalid", f"{naive} has no offset", field=f"{pointer}/{naive}")
+    if isinstance(snapshot, canonical.StatedEvent):
+        return _stated(snapshot, pointer=pointer)
     ranks = STATUSES.get(kind)
     if ranks is not None and str(getattr(snapshot, "status", "")) not in ranks:
         return _invalid("is no status of this kind", pointer=f"{pointer}/status", instead=" or ".join(ranks))
+    return snapshot
+
+
+def _stated(snapshot: canonical.StatedEvent, *, pointer: str) -> canonical.StatedEvent | Problem:
+    """A stated event whose kind may be stated, with the payload of that kind."""
+    wanted = {kind.value: payload for kind, payload in STATED_KINDS.items()}.get(snapshot.event)
+    if wanted is None:
+        known = ", ".join(sorted(STATED_KINDS))
+        return _invalid("is no event that may be stated", pointer=f"{pointer}/event", instead=f"one of {known}")
+    if not isinstance(snapshot.payload, wanted):
+        instead = str(wanted.__struct_config__.tag)
+        return _invalid(f"is not the payload of {snapshot.event}", pointer=f"{pointer}/payload/type", instead=instead)
     return snapshot
 
 
@@ -157,8 +186,10 @@ def _fact(*, envelope: Envelope, kind: str, snapshot: CanonicalObject, context: 
 
 
 def _rank(kind: str, snapshot: CanonicalObject) -> int:
-    if isinstance(snapshot, canonical.Customer):
+    if isinstance(snapshot, canonical.Customer | canonical.Product):
         return int(snapshot.deleted)
+    if isinstance(snapshot, canonical.StatedEvent):
+        return int(snapshot.voided)
     return STATUSES[kind][str(getattr(snapshot, "status", ""))] if kind in STATUSES else 0
 
 
@@ -171,9 +202,9 @@ def _root(source: SourceObject, snapshot: CanonicalObject) -> SourceObject:
         return SourceObject(connection=source.connection, kind=kind, outside_id=outside_id) if outside_id else source
 
     match snapshot:
-        case canonical.InvoicePayment():
+        case canonical.InvoicePayment() | canonical.CreditMemo():
             return of("invoice", snapshot.invoice)
-        case canonical.PaymentIntent() | canonical.Refund():
+        case canonical.PaymentIntent() | canonical.Refund() | canonical.Dispute():
             return of("payment", snapshot.payment)
         case canonical.BalanceTransaction() if snapshot.transaction_type in PAYMENT_MOVEMENTS:
             return of("payment", snapshot.source)
@@ -189,10 +220,20 @@ def _names(envelope: Envelope, snapshot: CanonicalObject) -> tuple[Name, ...]:
         ("event_id", envelope.event_id),
         ("balance_transaction", getattr(snapshot, "balance_transaction", "")),
     ]
-    if isinstance(snapshot, canonical.Invoice):
-        found.append(("invoice_number", snapshot.number))
-    if isinstance(snapshot, canonical.Payment):
-        found.append(("payment_intent", snapshot.payment_intent))
+    match snapshot:
+        case canonical.Invoice():
+            found.append(("invoice_number", snapshot.number))
+        case canonical.CreditMemo():
+            found.append(("credit_memo_number", snapshot.number))
+            found += [("refund", refund) for refund in snapshot.refunds]
+        case canonical.Payment():
+            found.append(("payment_intent", snapshot.payment_intent))
+        case canonical.Order() | canonical.Quote() | canonical.Contract():
+            kind = str(snapshot.__struct_config__.tag)
+            found.append((f"{kind}_number", snapshot.number))
+        case canonical.Product():
+            found.append(("product_code", snapshot.code))
+    found += [(link.kind, link.outside_id) for link in getattr(snapshot, "links", ())]
     return tuple(Name(kind=kind, value=value) for kind, value in found if value)
 
 

@@ -55,22 +55,26 @@ class CommissionAmount(msgspec.Struct, frozen=True, kw_only=True, tag="commissio
 class ExchangeDifference(msgspec.Struct, frozen=True, kw_only=True, tag="exchange_difference"):
     """A difference of exchange on a monetary item, in the functional currency. amount: a gain is positive, a loss negative.
 
-    item: the neutral account remeasured. foreign_currency, rate: what it was remeasured from and at.
+    item: the neutral account remeasured. foreign_currency, rate: what it was remeasured from and at. reversal: it takes back the
+    remeasurement of the period before, on the first day of the next: the opposite amount on the same account of gains or losses.
     """
 
     amount: Amount
     item: str = "accounts_receivable"
     foreign_currency: str = ""
     rate: str = ""
+    reversal: bool = False
 
 
 class IntercompanyAmount(msgspec.Struct, frozen=True, kw_only=True, tag="intercompany_amount"):
     """One entity's leg of something between two. counterparty: the other entity. role: this entity's part in it
-    (collector, owner; receiver, provider; payer, payee; charge, balance when it is eliminated)."""
+    (collector, owner; receiver, provider; payer, payee; charge, balance when it is eliminated). debtor: when a third entity
+    eliminates it, the one of the two that owes, counterparty being the one that is owed."""
 
     amount: Amount
     counterparty: str
     role: str
+    debtor: str = ""
 
 
 class PrepaidCredit(msgspec.Struct, frozen=True, kw_only=True, tag="prepaid_credit"):

@@ -7,27 +7,32 @@ from typing import Final
 
 import msgspec
 
-from revline.core.canonical import Customer, InvoiceLine, TaxAmount
 from revline.core.documents import (
     ApplicationContent,
     Content,
-    CustomerContent,
     Document,
     DocumentKind,
-    InvoiceContent,
-    InvoiceContentLine,
-    InvoiceContentTax,
     InvoiceVoidContent,
     JournalContent,
     MoneyContent,
     Rank,
 )
-from revline.core.events import MIRRORS, AccountingEvent, AppliedPayment, EventKind, IssuedInvoice, MovedMoney
+from revline.core.events import (
+    MIRRORS,
+    STATED_KINDS,
+    AccountingEvent,
+    AppliedPayment,
+    EventKind,
+    IssuedCreditMemo,
+    IssuedInvoice,
+    MovedMoney,
+)
 from revline.core.ids import SourceObject, document_id, event_id, external_reference, journal_id, root_id
-from revline.core.journal import JournalEntry, JournalLine
+from revline.core.journal import JournalEntry
 from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.subledger.posting.billing_documents import credit_memo_content, invoice_content
 from revline.subledger.posting.kinds import Maker
-from revline.subledger.posting.post import UNNAMED_TAX
+from revline.subledger.posting.masters import customer_document_id
 from revline.subledger.posting.setup import BookSetup
 
 ZERO: Final = Decimal(0)
@@ -35,6 +40,7 @@ ZERO: Final = Decimal(0)
 NATIVE_KINDS: Final[dict[EventKind, DocumentKind]] = {
     EventKind.INVOICE_ISSUED: DocumentKind.INVOICE,
     EventKind.INVOICE_VOIDED: DocumentKind.INVOICE_VOID,
+    EventKind.CREDIT_MEMO_ISSUED: DocumentKind.CREDIT_MEMO,
     EventKind.PAYMENT_RECEIVED: DocumentKind.PAYMENT,
     EventKind.PAYMENT_APPLIED: DocumentKind.APPLICATION,
     EventKind.REFUND_PAID: DocumentKind.REFUND,
@@ -46,14 +52,23 @@ RANKS: Final[dict[EventKind, Rank]] = {
     EventKind.INVOICE_ISSUED: Rank.INVOICE,
     EventKind.INVOICE_VOIDED: Rank.INVOICE,
     EventKind.INVOICE_MARKED_UNCOLLECTIBLE: Rank.INVOICE,
+    EventKind.CREDIT_MEMO_ISSUED: Rank.INVOICE,
+    EventKind.CREDIT_MEMO_VOIDED: Rank.INVOICE,
+    EventKind.CUSTOMER_CREDIT_GRANTED: Rank.PAYMENT,
+    EventKind.CUSTOMER_CREDIT_APPLIED: Rank.PAYMENT,
     EventKind.PAYMENT_RECEIVED: Rank.PAYMENT,
     EventKind.PAYMENT_APPLIED: Rank.APPLICATION,
     EventKind.PROCESSOR_FEE_CHARGED: Rank.PAYMENT,
     EventKind.REFUND_PAID: Rank.PAYMENT,
     EventKind.REFUND_FAILED: Rank.PAYMENT,
+    EventKind.DISPUTE_OPENED: Rank.PAYMENT,
+    EventKind.DISPUTE_WON: Rank.PAYMENT,
+    EventKind.DISPUTE_LOST: Rank.PAYMENT,
     EventKind.PAYOUT_PAID: Rank.PAYOUT,
     EventKind.PAYOUT_FAILED: Rank.PAYOUT,
+    **dict.fromkeys(STATED_KINDS, Rank.JOURNAL),
 }
+"""How far along the way each kind of event stands, whoever makes its entry."""
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +95,11 @@ def documents_of(
 
     native: the ERP's own document, which must come to `journal`; otherwise the journal itself. An application names the
     documents of the first booking of its invoice and payment, so it needs no row of another root. A document waits for the
-    customer it names and for what it undoes. mirrored_kind: kind of the event whose journal `journal.reverses` is, when it is
+    customer and the products it names and for what it undoes.
+
+    mirrored_kind: kind of the event whose journal `journal.reverses` is, when it is
     not the one in `events.MIRRORS` (a reversal undoes an event of its own kind, which is the default). invoice_event: for an
-    application, the event the invoice stands by now when it was booked again; the first booking by default.
+    application or a credit memo, the event its invoice stands by now when it was booked again; the first booking by default.
     """
     maker = book.maker(event.kind)
     if maker is Maker.NONE or not book.erp or (event.kind is not EventKind.PAYMENT_APPLIED and not _moves(journal)):
@@ -107,6 +124,8 @@ def documents_of(
             return (_invoice(place),)
         case DocumentKind.INVOICE_VOID:
             return (_invoice_void(place),)
+        case DocumentKind.CREDIT_MEMO:
+            return (_credit_memo(place),)
         case DocumentKind.PAYMENT | DocumentKind.REFUND | DocumentKind.DEPOSIT:
             document = _money(place, kind)
             return document if isinstance(document, Problem) else (document,)
@@ -125,44 +144,6 @@ def document_kind(*, kind: EventKind, reversal: bool, book: BookSetup) -> Docume
     if native is DocumentKind.APPLICATION:
         return native
     return DocumentKind.INVOICE_VOID if native is DocumentKind.INVOICE else DocumentKind.JOURNAL
-
-
-def customer_document(
-    *, tenant: str, entity: str, connection: str, customer: Customer, source: SourceObject
-) -> Document:
-    """The master record of a customer in an ERP. Its id depends on the customer and the connection alone."""
-    subject = root_id(tenant=tenant, source=source)
-    identity = document_id(subject=subject, document_kind=DocumentKind.CUSTOMER, connection=connection)
-    return Document(
-        document_id=identity,
-        kind=DocumentKind.CUSTOMER,
-        connection=connection,
-        entity=entity,
-        book="",
-        external_reference=external_reference(document=identity),
-        event_id="",
-        journal_id="",
-        lane_key=identity,
-        rank=Rank.MASTER,
-        predecessors=(),
-        currency=customer.currency,
-        amount=ZERO,
-        accounting_date=None,
-        content=CustomerContent(
-            name=customer.name,
-            email=customer.email,
-            address=customer.address,
-            currency=customer.currency,
-            tax_ids=customer.tax_ids,
-            outside_id=customer.outside_id,
-        ),
-    )
-
-
-def customer_document_id(*, tenant: str, customer: SourceObject, connection: str) -> str:
-    """The id of the customer's master document on a connection."""
-    subject = root_id(tenant=tenant, source=customer)
-    return document_id(subject=subject, document_kind=DocumentKind.CUSTOMER, connection=connection)
 
 
 def _moves(journal: JournalEntry | None) -> bool:
@@ -233,78 +214,29 @@ def _journal(place: _Place) -> Document:
 
 
 def _invoice(place: _Place) -> Document:
-    entry, payload = _entry(place), place.event.payload
-    if not isinstance(payload, IssuedInvoice):
-        raise TypeError("a native invoice is made of an issued invoice")
-    lines = {line.outside_id: line for line in payload.lines}
-    others = tuple(line for line in entry.lines if line.party is None)
-    per_source: dict[str, int] = {}
-    for line in others:
-        if not line.tax_rate:
-            per_source[line.source_line] = per_source.get(line.source_line, 0) + 1
-    content = InvoiceContent(
-        number=payload.number,
-        customer_document=_customer(place),
-        receivable=next((line.account for line in entry.lines if line.party is not None), place.book.receivable),
-        document_date=place.event.document_date,
-        due_date=payload.due_date,
-        lines=tuple(
-            _content_line(line, lines.get(line.source_line), alone=per_source[line.source_line] == 1)
-            for line in others
-            if not line.tax_rate
-        ),
-        taxes=_content_taxes(others, payload),
-        total=payload.total,
-        rate=entry.lines[0].rate,
-        memo=payload.memo or entry.memo,
-    )
-    return _document(place, DocumentKind.INVOICE, content, payload.total, _waits_for(_customer(place)))
+    content = invoice_content(tenant=place.tenant, event=place.event, entry=_entry(place), book=place.book)
+    predecessors = _waits_for(_customer(place), *(line.item_document for line in content.lines))
+    return _document(place, DocumentKind.INVOICE, content, content.total, predecessors)
 
 
-def _content_line(line: JournalLine, source: InvoiceLine | None, *, alone: bool) -> InvoiceContentLine:
-    """The invoice line that must produce a journal line. When a rule made several lines of one, each has quantity 1."""
-    return InvoiceContentLine(
-        source_line=line.source_line,
-        account=line.account,
-        description=line.description or (source.product_name if source else ""),
-        product=source.product if source else "",
-        quantity=source.quantity if source is not None and alone else Decimal(1),
-        net=line.credit - line.debit,
-        service_start=source.service_start if source else None,
-        service_end=source.service_end if source else None,
-        dimensions=line.dimensions,
-    )
-
-
-def _content_taxes(lines: tuple[JournalLine, ...], payload: IssuedInvoice) -> tuple[InvoiceContentTax, ...]:
-    waiting: dict[str, list[TaxAmount]] = {
-        line.outside_id: [tax for tax in line.taxes if tax.amount] for line in payload.lines
-    }
-    found: list[InvoiceContentTax] = []
-    for line in lines:
-        if not line.tax_rate:
-            continue
-        taxes = waiting.get(line.source_line, [])
-        amount = line.credit - line.debit
-        tax = next((each for each in taxes if each.amount == amount and _rate_of(each) == line.tax_rate), None)
-        if tax is not None:
-            taxes.remove(tax)
-        found.append(
-            InvoiceContentTax(
-                source_line=line.source_line,
-                account=line.account,
-                rate=tax.rate if tax else "",
-                description=line.description,
-                taxable=tax.taxable if tax else ZERO,
-                amount=amount,
-                dimensions=line.dimensions,
-            )
+def _credit_memo(place: _Place) -> Document:
+    payload = place.event.payload
+    if not isinstance(payload, IssuedCreditMemo):
+        raise TypeError("a native credit memo is made of an issued credit memo")
+    invoice = ""
+    if payload.invoice is not None:
+        invoice = first_document_id(
+            tenant=place.tenant,
+            source=payload.invoice,
+            kind=EventKind.INVOICE_ISSUED,
+            book=place.book,
+            event=place.invoice_event,
         )
-    return tuple(found)
-
-
-def _rate_of(tax: TaxAmount) -> str:
-    return tax.rate or UNNAMED_TAX
+    content = credit_memo_content(
+        tenant=place.tenant, event=place.event, entry=_entry(place), book=place.book, invoice_document=invoice
+    )
+    predecessors = _waits_for(_customer(place), invoice, *(line.item_document for line in content.lines))
+    return _document(place, DocumentKind.CREDIT_MEMO, content, content.total, predecessors)
 
 
 def _invoice_void(place: _Place) -> Document:

@@ -33,7 +33,8 @@ ALLOWED: Final = frozenset(
     | set(MONEY_FUNCTIONS)
 )
 AMOUNT_FIELDS: Final = (
-    "amount|net|total|subtotal|discount_total|tax_total|earned|taxable|unit_price|list_unit_price|rate_percent"
+    "amount|net|total|subtotal|discount_total|tax_total|earned|taxable|unit_price|list_unit_price|rate_percent|fee|applied"
+    "|expected_refunds|cost|expected_returns_cost|commission"
 )
 _STRING: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _AMOUNT_COMPARED: Final = re.compile(

@@ -52,14 +52,32 @@ class MakerPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     maker: Maker
 
 
+class AccountChoice(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An account with the condition under which it is taken; the first that holds wins, one without a condition always holds."""
+
+    account: str
+    when: str = ""
+
+
+class Items(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Products as master records of a book's ERP.
+
+    maker: native, a record for each product, which native invoice and credit memo lines then name; none, lines name no record.
+    accounts: neutral keys of what a product's sales credit; conditions are over `product`, such as product.family == "hardware".
+    """
+
+    maker: Maker = Maker.NONE
+    accounts: tuple[AccountChoice, ...] = ()
+
+
 class Book(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A set of accounts of one legal entity under one framework.
 
     framework: such as us_gaap or ifrs, a label. erp: connection its documents go to, "" for a book kept here alone. company:
     the far side's code of the company. rounding: how converted amounts are brought to the functional currency's scale.
     receivable: neutral key of the customers' receivable account. policies: makers that differ from the default (journal; none for
-    payment.applied; a mirror event follows the event it mirrors). required_dimensions: account, or "*" for every account ->
-    dimensions each line on it must have.
+    payment.applied; a mirror event follows the event it mirrors). items: products as records of their own.
+    required_dimensions: account, or "*" for every account -> dimensions each line on it must have.
     """
 
     entity: str
@@ -69,14 +87,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rounding: Rounding = Rounding.HALF_UP
     receivable: str = "accounts_receivable"
     policies: tuple[MakerPolicy, ...] = ()
+    items: Items = Items()
     required_dimensions: dict[str, tuple[str, ...]] = {}
-
-
-class AccountChoice(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An account with the condition under which it is taken; the first that holds wins, one without a condition always holds."""
-
-    account: str
-    when: str = ""
 
 
 class RuleEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -105,7 +117,10 @@ class ExpectedLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TestLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An invoice line of a rule's own test. amount: net of discount and tax. tax: exclusive tax on it."""
+    """A line of an invoice or credit memo in a rule's own test. amount: net of discount and tax. tax: exclusive tax on it.
+
+    accrued: the account that holds its revenue already, as on an invoice line.
+    """
 
     __test__ = False
 
@@ -113,12 +128,14 @@ class TestLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     tax: Amount | None = None
     discount: Amount | None = None
     product_family: str = ""
+    accrued: str = ""
 
 
 class RuleTest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An example that `config validate` runs: for an event with these amounts the rule must book these lines.
 
-    lines: of an invoice. amount: of any other event. earned: of a refund.
+    lines: of an invoice or credit memo. amount: of any other event. earned: of a refund, a credit memo or a lost dispute. fields:
+    other fields of the event's payload by their names, such as method: cash, fee: "15.00" or against: contract_asset.
     """
 
     name: str
@@ -126,6 +143,7 @@ class RuleTest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     lines: tuple[TestLine, ...] = ()
     amount: Amount | None = None
     earned: Amount | None = None
+    fields: dict[str, str] = {}
     expect: tuple[ExpectedLine, ...]
 
 

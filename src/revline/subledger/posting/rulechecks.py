@@ -6,9 +6,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from revline.core.events import MIRRORS, EventKind
+from revline.core.events import MIRRORS, AccountingEvent, EventKind
+from revline.core.journal import JournalEntry
 from revline.core.money import Rounding, amount_text, currency
-from revline.core.problem import FieldError, Problem
+from revline.core.problem import FieldError, Problem, problem
 from revline.platform.tenancy.kinds import LegalEntity, unknown_reference
 from revline.subledger.posting.checks import ACCOUNT_PATTERN, Specs, account_error, days_overlap, nearest
 from revline.subledger.posting.expressions import compile_predicate
@@ -116,6 +117,7 @@ def _condition_errors(pointer: str, source: str, event: EventKind, each: Each) -
     if isinstance(predicate, Problem):
         return [FieldError(pointer=pointer, detail=predicate.detail, instead=predicate.entry.remedy)]
     sample = sample_event(kind=event, currency="USD", day=SAMPLE_DAY)
+    assert not isinstance(sample, Problem)
     base = event_variables(sample)
     for part in parts_of(event=sample, each=each):
         seen = part_variables(base=base, part=part)
@@ -138,15 +140,11 @@ def _test_errors(name: str, spec: PostingRule, others: Specs) -> list[FieldError
     for index, test in enumerate(spec.tests):
         code = test.currency or _currency_of(spec, others)
         event = sample_event(kind=spec.event, currency=code, day=spec.effective_from, test=test)
-        journal = apply_rule(event=event, book=_test_book(code), rule=rule)
+        journal = event if isinstance(event, Problem) else _tried(rule, event, code)
         if isinstance(journal, Problem):
-            found.append(
-                FieldError(
-                    pointer=f"spec.tests[{index}]",
-                    detail=f"{test.name}: {journal.detail}",
-                    instead="a rule that balances",
-                )
-            )
+            instead = journal.entry.remedy if journal.code != "journal.unbalanced" else "a rule that balances"
+            detail = f"{test.name}: {journal.detail}"
+            found.append(FieldError(pointer=f"spec.tests[{index}]", detail=detail, instead=instead))
             continue
         booked = sorted((line.account, line.debit, line.credit) for line in journal.lines)
         if booked != _expected(test):
@@ -161,11 +159,22 @@ def _test_errors(name: str, spec: PostingRule, others: Specs) -> list[FieldError
     return found
 
 
+def _tried(rule: CompiledRule, event: AccountingEvent, code: str) -> JournalEntry | Problem:
+    """What a rule's test books: the rule must take the event before it books it."""
+    holds = rule.when.holds(event_variables(event))
+    if isinstance(holds, Problem):
+        return holds
+    if not holds:
+        return problem("posting.rule_missing", "the rule's own condition does not take the event of this test")
+    return apply_rule(event=event, book=_test_book(code), rule=rule)
+
+
 def _balance_errors(rule: CompiledRule, spec: PostingRule) -> list[FieldError]:
     """A rule for every event of its kind must balance for one with everything: two lines, one of them a credit, tax, a discount."""
     if spec.when:
         return []
     event = sample_event(kind=spec.event, currency="USD", day=spec.effective_from, test=EVERYTHING)
+    assert not isinstance(event, Problem)
     journal = apply_rule(event=event, book=_test_book("USD"), rule=rule)
     if not isinstance(journal, Problem) or journal.code != "journal.unbalanced":
         return []

@@ -14,7 +14,7 @@ from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.platform.config.documents import Configuration
 from revline.platform.tenancy.kinds import LegalEntity
 from revline.subledger.posting.expressions import Predicate, compile_predicate
-from revline.subledger.posting.kinds import Book, Maker, PostingRule, RateTable, RuleEntry
+from revline.subledger.posting.kinds import Book, Items, Maker, PostingRule, RateTable, RuleEntry
 
 
 class CompiledEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +46,18 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
 IDENTITY = Rate(rate=Decimal(1), source="identity")
 
 
+class ItemSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """How a book's products become records. accounts: (condition over `product`, account), first that holds."""
+
+    accounts: tuple[tuple[Predicate, str], ...]
+
+
 class BookSetup(msgspec.Struct, frozen=True, kw_only=True):
     """Everything posting needs of one book.
 
     makers: the effective maker of every event kind. rules: by event kind, in order of names. rates: (from, to) -> tables'
-    (effective_from, rate), oldest first. dimensions: the entity's defaults. version: of the configuration it was compiled from.
+    (effective_from, rate), oldest first. dimensions: the entity's defaults. items: None when products make no
+    records. version: of the configuration it was compiled from.
     """
 
     name: str
@@ -67,6 +74,7 @@ class BookSetup(msgspec.Struct, frozen=True, kw_only=True):
     rules: Mapping[EventKind, tuple[CompiledRule, ...]]
     rates: Mapping[tuple[str, str], tuple[tuple[date, Rate], ...]]
     version: int = 0
+    items: ItemSetup | None = None
 
     def maker(self, kind: EventKind) -> Maker:
         """Who makes the entries of this kind of event here."""
@@ -117,7 +125,11 @@ def compile_setup(configuration: Configuration) -> PostingSetup | Problem:
         entity = entities.get(book.spec.entity)
         if entity is None:
             return problem("posting.setup_invalid", f"book {name} names entity {book.spec.entity}, which is not there")
-        books[name] = _book(name, book.spec, entity.spec, rules, rates, configuration.version)
+        items = compile_items(book.spec.items)
+        if isinstance(items, Problem):
+            return items
+        compiled_book = _book(name, book.spec, entity.spec, rules, rates, configuration.version)
+        books[name] = msgspec.structs.replace(compiled_book, items=items)
     return PostingSetup(tenant=configuration.tenant, version=configuration.version, books=books, rules=rules)
 
 
@@ -139,6 +151,19 @@ def compile_rule(*, name: str, file: str, line: int, spec: PostingRule) -> Compi
             accounts.append((predicate, choice[1]))
         entries.append(CompiledEntry(spec=entry, when=condition, accounts=tuple(accounts)))
     return CompiledRule(name=name, file=file, line=line, spec=spec, when=when, entries=tuple(entries))
+
+
+def compile_items(items: Items) -> ItemSetup | Problem | None:
+    """The conditions of a book's items, None when it makes none, or `posting.expression_invalid`."""
+    if items.maker is not Maker.NATIVE:
+        return None
+    accounts: list[tuple[Predicate, str]] = []
+    for choice in items.accounts:
+        predicate = compile_predicate(choice.when)
+        if isinstance(predicate, Problem):
+            return predicate
+        accounts.append((predicate, choice.account))
+    return ItemSetup(accounts=tuple(accounts))
 
 
 def account_choices(entry: RuleEntry) -> tuple[tuple[str, str], ...]:

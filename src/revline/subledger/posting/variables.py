@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from revline.core.canonical import InvoiceLine, TaxAmount
-from revline.core.events import AccountingEvent, IssuedInvoice
+from revline.core.events import AccountingEvent, IssuedCreditMemo, IssuedInvoice
 from revline.core.hashing import plain
 from revline.subledger.posting.functions import Part
 from revline.subledger.posting.kinds import Each
@@ -19,11 +19,23 @@ PAYLOAD_NAMES = {
     "moved_money": "money",
     "refunded_money": "refund",
     "applied_payment": "application",
+    "issued_credit_memo": "credit_memo",
+    "customer_credit": "credit",
+    "disputed_money": "dispute",
+    "recognized_revenue": "revenue",
+    "completed_sale": "sale",
+    "commission_amount": "commission",
+    "exchange_difference": "exchange",
+    "intercompany_amount": "intercompany",
+    "prepaid_credit": "prepaid",
+    "receivable_change": "receivable",
+    "stated_money": "money",
 }
+"""What a payload is called in conditions, by its tag."""
 
 
 def event_variables(event: AccountingEvent) -> dict[str, Any]:
-    """`event`, and its payload as `invoice`, `money`, `refund` or `application`."""
+    """`event`, and its payload under its name in `PAYLOAD_NAMES`, without its lines."""
     tag = str(event.payload.__struct_config__.tag)
     payload = {name: plain(value) for name, value in msgspec.structs.asdict(event.payload).items() if name != "lines"}
     return {
@@ -56,8 +68,7 @@ def parts_of(*, event: AccountingEvent, each: Each) -> Iterator[Part]:
     if each is Each.EVENT:
         yield Part(event=event)
         return
-    lines: tuple[InvoiceLine, ...] = event.payload.lines if isinstance(event.payload, IssuedInvoice) else ()
-    for line in lines:
+    for line in event.payload.lines if isinstance(event.payload, IssuedInvoice | IssuedCreditMemo) else ():
         if each is Each.LINE:
             yield Part(event=event, line=line)
         else:
