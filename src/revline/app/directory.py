@@ -126,6 +126,7 @@ class Directory:
             time_zone=entity.spec.time_zone,
             sandbox=spec.sandbox,
             links=tuple(_link(field, target) for field, target in sorted(spec.links.items())),
+            settings=tuple(sorted(spec.settings.items())),
         )
         return Channel(
             tenant_id=tenant_id,
@@ -212,7 +213,12 @@ class Directory:
             entity = entities.get(document.spec.entity)
             if entity is not None:
                 zone = entity.spec.time_zone
-                scopes[name] = EntityScope(tenant=tenant_id, entity=document.spec.entity, time_zone=zone)
+                scopes[name] = EntityScope(
+                    tenant=tenant_id,
+                    entity=document.spec.entity,
+                    time_zone=zone,
+                    native_items=any(book.items is not None for book in setup.books_of(document.spec.entity)),
+                )
         return DeriveConfiguration(version=configuration.version, setup=setup, scopes=scopes, pools=pools)
 
     def _far_side(

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import msgspec
 
-from revline.core.canonical import CanonicalObject, Customer
+from revline.core.canonical import CanonicalObject, Customer, Product
 from revline.core.clock import local_date
 from revline.core.events import AccountingEvent, EventKind, Payload
 from revline.core.facts import Fact, Name
@@ -17,11 +17,15 @@ from revline.core.problem import Problem
 
 
 class EntityScope(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the legal entity decides the shape of events: its name and the zone its days are counted in."""
+    """What of the legal entity decides the shape of events: its name and the zone its days are counted in.
+
+    native_items: one of its books has products as records of its ERP, so that lines wait for the products they name.
+    """
 
     tenant: str
     entity: str
     time_zone: str
+    native_items: bool = False
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -51,15 +55,15 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """What should exist of one root.
 
     events: in the order they are booked. awaited: needs that no fact answers yet. blocked: what became a case.
-    silent: facts that make nothing, with the rule that says so. master: the customer whose master record this root is, and the
-    fact that says so.
+    silent: facts that make nothing, with the rule that says so. master: the customer or product whose master record this root is,
+    and the fact that says so.
     """
 
     events: tuple[Supported, ...] = ()
     awaited: tuple[Need, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     silent: tuple[tuple[Fact, str], ...] = ()
-    master: tuple[Customer, Fact] | None = None
+    master: tuple[Customer | Product, Fact] | None = None
 
 
 class RootFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
+from revline.core.canonical import Customer
 from revline.core.documents import Document
 from revline.core.events import MIRRORS, AccountingEvent, AppliedPayment, EventKind, IssuedCreditMemo, IssuedInvoice
 from revline.core.facts import Fact
@@ -22,10 +24,11 @@ from revline.derive.compare import changes, live_event
 from revline.derive.expectation import EntityScope, Expectation, Need, RootFacts, Supported
 from revline.derive.roots import rule_of
 from revline.subledger.posting.documents import documents_of
-from revline.subledger.posting.masters import customer_document
+from revline.subledger.posting.masters import customer_document, item_document
 from revline.subledger.posting.post import post
 from revline.subledger.posting.setup import BookSetup, PostingSetup
 
+ZERO: Final = Decimal(0)
 JournalKey = tuple[str, str]
 """(event id, book)."""
 
@@ -100,7 +103,8 @@ def plan_root(
     problems = [
         RootProblem(problem=each.problem, amount=each.amount, currency=each.currency) for each in expectation.blocked
     ]
-    masters = _masters(expectation, known, scope, books)
+    masters, unmade = _masters(expectation, known, scope, books)
+    problems += [RootProblem(problem=each, amount=ZERO, currency="") for each in unmade]
     return RootPlan(
         bookings=tuple(work.bookings),
         reversed_count=len(change.reversals),
@@ -108,7 +112,7 @@ def plan_root(
         renewed=tuple(work.renewed_applications(expectation.events)),
         awaited=expectation.awaited,
         problems=(*problems, *work.problems),
-        dispositions=tuple(_dispositions(expectation, work, masters)),
+        dispositions=tuple(_dispositions(expectation, work, masters, unmade)),
     )
 
 
@@ -184,14 +188,14 @@ class _Work:
         return event_id(tenant=self.scope.tenant, source=event.source, event_kind=kind.value, ordinal=0)
 
     def renewed_applications(self, expected: Iterable[Supported]) -> Iterable[Document]:
-        """Documents of applications booked before, where their invoice was booked again and is another document now."""
+        """Documents of applications and credit memos booked before, where their invoice was booked again and is another document now."""
         made_now = {booking.event.event_id for booking in self.bookings}
         for entry in expected:
             live = live_event(base=entry.event.event_id, booked=self.events)
             if live is None or live.event_id in made_now or self._invoice_event(live) in {"", self._first_issue(live)}:
                 continue
             for book in self.books:
-                made = self._documents(live, None, book)
+                made = self._documents(live, self.journals.get((live.event_id, book.name)), book)
                 yield from () if isinstance(made, Problem) else made
 
     def _documents(
@@ -202,13 +206,13 @@ class _Work:
         )
 
     def _first_issue(self, event: AccountingEvent) -> str:
-        if not isinstance(event.payload, AppliedPayment):
+        if not isinstance(event.payload, AppliedPayment | IssuedCreditMemo) or event.payload.invoice is None:
             return ""
         kind = EventKind.INVOICE_ISSUED.value
         return event_id(tenant=self.scope.tenant, source=event.payload.invoice, event_kind=kind, ordinal=0)
 
     def _invoice_event(self, event: AccountingEvent) -> str:
-        """For an application: the event its invoice stands by now; "" while there is none."""
+        """For an application or a credit memo: the event its invoice stands by now; "" while there is none."""
         base = self._first_issue(event)
         live = live_event(base=base, booked=self.events) if base else None
         return "" if live is None else live.event_id
@@ -229,19 +233,34 @@ class _Work:
 
 def _masters(
     expectation: Expectation, known: RootFacts, scope: EntityScope, books: Iterable[BookSetup]
-) -> tuple[Document, ...]:
+) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
+    """The master record in each ERP of the entity, and why one can't be made.
+
+    Books of one ERP share it; the items of the first by name that has them say how.
+    """
     if expectation.master is None:
-        return ()
-    customer, _ = expectation.master
-    return tuple(
-        customer_document(
-            tenant=scope.tenant, entity=scope.entity, connection=erp, customer=customer, source=known.root
-        )
-        for erp in sorted({book.erp for book in books if book.erp})
-    )
+        return (), ()
+    subject, _ = expectation.master
+    made: dict[str, Document] = {}
+    problems: dict[str, Problem] = {}
+    for book in books:
+        if not book.erp or book.erp in made or book.erp in problems:
+            continue
+        place = {"tenant": scope.tenant, "entity": scope.entity, "connection": book.erp}
+        if isinstance(subject, Customer):
+            made[book.erp] = customer_document(**place, customer=subject, source=known.root)
+        elif book.items is not None:
+            item = item_document(**place, items=book.items, product=subject, source=known.root)
+            if isinstance(item, Problem):
+                problems[book.erp] = item
+            else:
+                made[book.erp] = item
+    return tuple(made[erp] for erp in sorted(made)), tuple(problems[erp] for erp in sorted(problems))
 
 
-def _dispositions(expectation: Expectation, work: _Work, masters: tuple[Document, ...]) -> Iterable[Disposition]:
+def _dispositions(
+    expectation: Expectation, work: _Work, masters: tuple[Document, ...], unmade: tuple[Problem, ...]
+) -> Iterable[Disposition]:
     """One for each fact of the root: its effects, a case, or none with the rule."""
     effects: dict[str, list[str]] = {}
     facts: dict[str, Fact] = {}
@@ -259,6 +278,7 @@ def _dispositions(expectation: Expectation, work: _Work, masters: tuple[Document
         fact = expectation.master[1]
         facts[fact.fact_id] = fact
         effects.setdefault(fact.fact_id, []).extend(document.document_id for document in masters)
+        failed |= {fact.fact_id} if unmade else set()
     for fact_id, ids in effects.items():
         yield _disposition(facts[fact_id], "case" if fact_id in failed else "effects", tuple(ids), "")
     for blocked in expectation.blocked:

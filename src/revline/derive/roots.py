@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from revline.core.facts import Fact
-from revline.derive import customer, invoice, payment, payout
+from revline.derive import customer, invoice, payment, payout, product, stated
 from revline.derive.expectation import EntityScope, Expectation, Need, RootFacts, silent_rest
 
 
@@ -29,6 +29,8 @@ ROOT_RULES: Final[Mapping[str, RootRule]] = {
     "invoice": RootRule(needs=invoice.needs, expect=invoice.expect),
     "payment": RootRule(needs=payment.needs, expect=payment.expect),
     "payout": RootRule(needs=payout.needs, expect=payout.expect),
+    "product": RootRule(needs=product.needs, expect=product.expect),
+    "stated_event": RootRule(needs=stated.needs, expect=stated.expect),
 }
 SILENT: Final = RootRule(needs=lambda facts: (), expect=_nothing)
 
