@@ -9,7 +9,7 @@ from typing import Any
 
 from revline.connectors.sdk.source import SourceContext
 from revline.connectors.stripe.translate import translate, translate_object
-from revline.core.facts import TranslatedFact
+from revline.core.facts import Incomplete, TranslatedFact
 from revline.core.problem import Problem
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -44,7 +44,16 @@ def facts(body: bytes, context: SourceContext = NEW_YORK) -> tuple[TranslatedFac
     """The facts of a webhook that must translate."""
     found = translate(body=body, context=context)
     assert not isinstance(found, Problem), found
-    return found
+    assert not [one for one in found if isinstance(one, Incomplete)]
+    return tuple(one for one in found if isinstance(one, TranslatedFact))
+
+
+def incomplete(kind: str, thing: dict[str, Any], **more: Any) -> Incomplete:
+    """What the event asks to be read; it must ask for one thing."""
+    found = translate(body=event(kind, thing, **more), context=NEW_YORK)
+    assert not isinstance(found, Problem), found
+    (asked,) = (one for one in found if isinstance(one, Incomplete))
+    return asked
 
 
 def fact(kind: str, thing: dict[str, Any], **more: Any) -> TranslatedFact:

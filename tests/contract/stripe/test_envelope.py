@@ -53,8 +53,8 @@ def test_the_request_that_caused_an_event_is_its_correlation() -> None:
 @pytest.mark.parametrize(
     ("kind", "thing"),
     [
-        ("customer.subscription.created", {"id": "sub_1", "object": "subscription", "livemode": False}),
-        ("charge.dispute.created", {"id": "dp_1", "object": "dispute", "livemode": False}),
+        ("customer.discount.created", {"id": "di_1", "object": "discount", "livemode": False}),
+        ("review.opened", {"id": "prv_1", "object": "review", "livemode": False}),
         ("invoice.upcoming", {"object": "invoice", "livemode": False}),
         ("who.knows", {}),
     ],

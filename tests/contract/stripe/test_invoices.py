@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
+from revline.connectors.sdk.source import LinkRule
+from revline.connectors.stripe.translate import translate_object
 from revline.core.canonical import Invoice, InvoicePayment, InvoiceStatus
 from revline.core.facts import Name
 from revline.core.ids import SourceObject
-from tests.contract.stripe.inputs import fact, imported, refusal, stripe_object
+from revline.core.problem import Problem
+from tests.contract.stripe.inputs import NEW_YORK, event, fact, facts, imported, incomplete, refusal, stripe_object
 
 
 def invoice_of(thing: dict[str, Any]) -> Invoice:
@@ -155,10 +160,77 @@ def test_a_price_below_a_cent_and_a_price_by_tiers() -> None:
     assert (first.unit_price, third.unit_price) == (Decimal("0.0005"), Decimal("14.70"))
 
 
-def test_more_lines_than_the_message_holds_is_a_problem() -> None:
+def test_more_lines_than_the_message_holds_are_read_again() -> None:
     thing = stripe_object("invoice")
     thing["lines"]["has_more"] = True
-    assert refusal("invoice.finalized", thing).code == "stripe.invoice_lines_incomplete"
+    asked = incomplete("invoice.finalized", thing)
+    assert asked.source == SourceObject(connection="stripe_us", kind="invoice", outside_id="in_A1")
+    assert (asked.object_kind, asked.source_event, asked.event_type) == ("invoice", "evt_1", "invoice.finalized")
+    assert "lines" in asked.why
+    told = fact("invoice.finalized", stripe_object("invoice"))
+    assert asked.content_digest != told.content_digest
+
+
+def test_an_object_that_holds_a_part_of_its_lines_is_refused() -> None:
+    thing = stripe_object("invoice")
+    thing["lines"]["has_more"] = True
+    problem = translate_object(body=json.dumps(thing).encode(), context=NEW_YORK)
+    assert isinstance(problem, Problem)
+    assert (problem.code, problem.field) == ("stripe.list_incomplete", "lines/has_more")
+
+
+def test_taxes_that_stand_on_the_invoice_alone_are_put_on_its_largest_line() -> None:
+    thing = stripe_object("invoice")
+    thing["lines"]["data"] = thing["lines"]["data"][:1]
+    first = thing["lines"]["data"][0]
+    first |= {"amount": 10_000, "discount_amounts": [], "taxes": []}
+    rate = {"object": "tax_rate", "id": "txr_20", "percentage": 20, "jurisdiction": "DE", "effective_percentage": None}
+    wide = {
+        "amount": 2_000,
+        "tax_behavior": "exclusive",
+        "tax_rate_details": {"tax_rate": "txr_20"},
+        "taxable_amount": 10_000,
+    }
+    invoice = invoice_of(thing | {"total": 12_000, "total_taxes": [wide], "default_tax_rates": [rate]})
+    (tax,) = invoice.lines[0].taxes
+    assert (tax.amount, tax.taxable, tax.rate_percent, tax.jurisdiction) == (
+        Decimal("20.00"),
+        Decimal("100.00"),
+        Decimal(20),
+        "DE",
+    )
+    assert (invoice.tax_total, invoice.total) == (Decimal("20.00"), Decimal("120.00"))
+
+
+def test_links_are_the_invoices_own_before_its_subscriptions() -> None:
+    context = msgspec.structs.replace(
+        NEW_YORK,
+        links=(
+            LinkRule(field="salesforce_order", connection="crm", kind="order"),
+            LinkRule(field="metadata.contract", connection="crm", kind="contract"),
+        ),
+    )
+    thing = stripe_object("invoice", metadata={"salesforce_order": "801A"})
+    thing["parent"]["subscription_details"]["metadata"] = {"salesforce_order": "801B", "contract": " 800C "}
+    (translated,) = facts(event("invoice.finalized", thing), context)
+    assert isinstance(translated.snapshot, Invoice)
+    assert translated.snapshot.links == (
+        SourceObject(connection="crm", kind="order", outside_id="801A"),
+        SourceObject(connection="crm", kind="contract", outside_id="800C"),
+    )
+    assert {Name(kind="order", value="801A"), Name(kind="contract", value="800C")} <= set(translated.names)
+
+
+@pytest.mark.parametrize(
+    ("changes", "amount"),
+    [
+        ({"amount_paid_off_stripe": 5_000}, "50.00"),
+        ({"paid_out_of_band": True, "amount_paid": 16_320}, "163.20"),
+        ({"amount_paid": 16_320}, "0.00"),
+    ],
+)
+def test_what_was_paid_outside_of_stripe_is_told_apart(changes: dict[str, Any], amount: str) -> None:
+    assert invoice_of(stripe_object("invoice", **changes)).amount_paid_elsewhere == Decimal(amount)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from datetime import datetime
 from revline.connectors.sdk.source import SourceConnector, SourceContext, SourceManifest
 from revline.connectors.stripe import signature, translate
 from revline.connectors.stripe.manifest import MANIFEST
-from revline.core.facts import TranslatedFact
+from revline.core.facts import Incomplete, TranslatedFact
 from revline.core.problem import Problem
 
 
@@ -32,7 +32,7 @@ class StripeSource:
     ) -> Problem | None:
         return signature.verify(headers=headers, body=body, secrets=secrets, now=now)
 
-    def translate(self, *, body: bytes, context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:
+    def translate(self, *, body: bytes, context: SourceContext) -> tuple[TranslatedFact | Incomplete, ...] | Problem:
         return translate.translate(body=body, context=context)
 
     def translate_object(self, *, body: bytes, context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from revline.connectors.stripe.fields import Fields
-from revline.connectors.stripe.reading import Message, Reading
+from revline.connectors.stripe.reading import Message, Reading, link_names, links
 from revline.core.canonical import Address, Customer
 from revline.core.clock import from_unix_seconds
 
@@ -16,6 +16,7 @@ def read_customer(*, fields: Fields, message: Message) -> Reading:
     outside_id = fields.required_identifier("id")
     deleted = fields.flag("deleted") or message.event_type == "customer.deleted"
     candidates = (fields.text(name) for name in ("name", "business_name", "individual_name", "email"))
+    linked = links(message=message, holders=(fields,))
     snapshot = Customer(
         outside_id=outside_id,
         name=next((name for name in candidates if name), outside_id),
@@ -25,11 +26,19 @@ def read_customer(*, fields: Fields, message: Message) -> Reading:
         tax_exempt=fields.text("tax_exempt") == "exempt",
         tax_ids=tuple((entry.text("type"), entry.text("value")) for entry in fields.children("tax_ids")),
         deleted=deleted,
+        links=linked,
     )
     root = message.source("customer", outside_id)
     # The answer to a deletion has no time of its own; its rank already puts it last.
     latest = fields.moment("created") if fields.has("created") else from_unix_seconds(seconds=0)
-    return Reading(source=root, snapshot=snapshot, roots=(root,), rank=int(deleted), latest=latest)
+    return Reading(
+        source=root,
+        snapshot=snapshot,
+        roots=(root,),
+        rank=int(deleted),
+        latest=latest,
+        names=link_names(linked),
+    )
 
 
 def _address(fields: Fields) -> Address:

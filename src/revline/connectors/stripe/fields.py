@@ -159,6 +159,16 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(item, dict):
                 yield Fields(values=item, pointer=f"{self.pointer}/{name}/{index}")
 
+    def whole_list(self, name: str) -> Iterator[Fields]:
+        """Like `children`, of a list that must hold everything: `stripe.list_incomplete` when it goes on."""
+        if self.child(name).flag("has_more"):
+            raise refused(
+                code="stripe.list_incomplete",
+                pointer=f"{self.pointer}/{name}/has_more",
+                detail="says that the list goes on beyond what the message holds",
+            )
+        return self.children(name)
+
 
 def refused(*, code: str, pointer: str, detail: str) -> RefusedError:
     """A problem at one place. Its `field` is the pointer without indexes, so that causes group by field and not by line."""
@@ -174,4 +184,12 @@ define(
     retryable=Retryable.AFTER_FIX,
     mender=Mender.OPERATOR,
     remedy="Fetch the object again from Stripe and import it; if it has this shape there, the connector needs to learn it.",
+)
+define(
+    code="stripe.list_incomplete",
+    title="The object does not hold all of its list",
+    status=422,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.OPERATOR,
+    remedy="Import the object with its whole list (has_more false). One that a message held in part is read again by itself.",
 )

@@ -6,14 +6,18 @@ Shapes: the API version 2026-10-28.endive (lines with `pricing`, `parent`, `taxe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
 from typing import Final
 
+import msgspec
+
 from revline.connectors.stripe.amounts import shown_price
 from revline.connectors.stripe.fields import Fields, refused
-from revline.connectors.stripe.reading import Message, Reading, names
-from revline.core.canonical import DiscountAmount, Invoice, InvoiceLine, InvoicePayment, InvoiceStatus, TaxAmount
+from revline.connectors.stripe.reading import Message, Reading, link_names, links, names
+from revline.connectors.stripe.taxes import read_taxes
+from revline.core.canonical import DiscountAmount, Invoice, InvoiceLine, InvoicePayment, InvoiceStatus
 from revline.core.clock import local_date
 from revline.core.money import PRECISION, Currency, amount_text
 from revline.core.problem import Mender, Retryable, define
@@ -33,12 +37,15 @@ ZERO: Final = Decimal(0)
 def read_invoice(*, fields: Fields, message: Message) -> Reading:
     """An invoice with all its lines.
 
-    Problems: stripe.invoice_lines_incomplete when the list of lines goes on; stripe.invoice_inconsistent when, out of draft, the
-    lines and their taxes don't add up to the total (shipping, billing credits and invoice-wide amounts have no line).
+    links: of the invoice's own metadata before the subscription's, as copied when it was finalised. Problems:
+    stripe.list_incomplete when the list of lines goes on; stripe.invoice_inconsistent when, out of draft, the lines and their
+    taxes don't add up to the total (shipping, billing credits and invoice-wide amounts have no line).
     """
     outside_id = fields.required_identifier("id")
     lines = _lines(fields=fields, time_zone=message.context.time_zone)
-    invoice = _invoice(fields=fields, lines=lines)
+    holders = (fields, fields.child("parent").child("subscription_details"), fields.child("subscription_details"))
+    linked = links(message=message, holders=holders)
+    invoice = msgspec.structs.replace(_invoice(fields=fields, lines=lines), links=linked)
     if invoice.status is not InvoiceStatus.DRAFT:
         _refuse_unless_consistent(invoice=invoice, fields=fields)
     root = message.source("invoice", outside_id)
@@ -56,7 +63,7 @@ def read_invoice(*, fields: Fields, message: Message) -> Reading:
         rank=STATUS_RANKS[invoice.status],
         latest=max(moment for moment in times if moment is not None),
         growing=(fields.integer("amount_paid") if fields.has("amount_paid") else 0,),
-        names=names(invoice_number=invoice.number),
+        names=names(invoice_number=invoice.number) + link_names(linked),
         nested=tuple(payment for payment in fields.children("payments") if payment.text("object") == "invoice_payment"),
     )
 
@@ -111,6 +118,7 @@ def _invoice(*, fields: Fields, lines: tuple[InvoiceLine, ...]) -> Invoice:
         total=total,
         amount_paid=zero if paid is None else paid,
         amount_remaining=total if remaining is None else remaining,
+        amount_paid_elsewhere=_paid_elsewhere(fields, currency, paid),
         lines=lines,
         created_at=fields.moment("created" if fields.has("created") else "date"),
         finalized_at=transitions.optional_moment("finalized_at"),
@@ -127,6 +135,14 @@ def _invoice(*, fields: Fields, lines: tuple[InvoiceLine, ...]) -> Invoice:
     )
 
 
+def _paid_elsewhere(fields: Fields, currency: Currency, paid: Decimal | None) -> Decimal:
+    """What was paid outside of Stripe: its own count, or in the older shape all that was paid when the flag says so."""
+    told = fields.optional_amount("amount_paid_off_stripe", currency=currency)
+    if told is None:
+        told = paid if fields.flag("paid_out_of_band") else None
+    return currency.quantum * 0 if told is None else told
+
+
 def _status(fields: Fields) -> InvoiceStatus:
     try:
         return InvoiceStatus(fields.text("status"))
@@ -140,23 +156,39 @@ def _purchase_order(fields: Fields) -> str:
 
 
 def _lines(*, fields: Fields, time_zone: str) -> tuple[InvoiceLine, ...]:
-    if fields.child("lines").flag("has_more"):
-        raise refused(
-            code="stripe.invoice_lines_incomplete",
-            pointer="/lines/has_more",
-            detail="says that the invoice has more lines than the message holds",
-        )
     currency = fields.currency()
-    return tuple(_line(fields=line, currency=currency, time_zone=time_zone) for line in fields.children("lines"))
+    holders = (fields, *fields.children("lines"))
+    wholes = [rate for one in holders for name in ("default_tax_rates", "tax_rates") for rate in one.children(name)]
+    rates = {rate.text("id"): rate for rate in wholes}
+    lines = tuple(
+        _line(fields=line, currency=currency, time_zone=time_zone, rates=rates) for line in fields.whole_list("lines")
+    )
+    return lines if any(line.taxes for line in lines) else _with_invoice_wide_taxes(lines, fields, currency, rates)
 
 
-def _line(*, fields: Fields, currency: Currency, time_zone: str) -> InvoiceLine:
+def _with_invoice_wide_taxes(
+    lines: tuple[InvoiceLine, ...], fields: Fields, currency: Currency, rates: Mapping[str, Fields]
+) -> tuple[InvoiceLine, ...]:
+    """Taxes that stand on the invoice and on no line (older invoices): on the line with the largest amount, the first of equals."""
+    net = sum((line.net for line in lines), ZERO)
+    taxes = read_taxes(
+        fields=fields, currency=currency, base=net, rates=rates, present="total_taxes", older="total_tax_amounts"
+    )
+    if not taxes or not lines:
+        return lines
+    largest = max(lines, key=lambda line: line.net)
+    inside = sum((tax.amount for tax in taxes if tax.inclusive), ZERO)
+    taxed = msgspec.structs.replace(largest, taxes=taxes, net=largest.net - inside)
+    return tuple(taxed if line is largest else line for line in lines)
+
+
+def _line(*, fields: Fields, currency: Currency, time_zone: str, rates: Mapping[str, Fields]) -> InvoiceLine:
     if fields.has("currency") and fields.currency() != currency:
         raise fields.refuse("currency", "the invoice's currency")
     amount = fields.amount("amount", currency=currency)
     discounts = _discounts(fields=fields, currency=currency)
     after_discounts = amount - sum((entry.amount for entry in discounts), ZERO)
-    taxes = _taxes(fields=fields, currency=currency, base=after_discounts)
+    taxes = read_taxes(fields=fields, currency=currency, base=after_discounts, rates=rates)
     start, end = _service_days(period=fields.child("period"), time_zone=time_zone)
     origin, details = _origin(fields), fields.child("pricing").child("price_details")
     price, product = _price(fields), _product(fields)
@@ -255,27 +287,6 @@ def _discounts(*, fields: Fields, currency: Currency) -> tuple[DiscountAmount, .
     return tuple(found)
 
 
-def _taxes(*, fields: Fields, currency: Currency, base: Decimal) -> tuple[TaxAmount, ...]:
-    """The line's taxes, in the present shape (`taxes`) or the older (`tax_amounts`). base: taxable where Stripe gives none."""
-    found = []
-    for entry in fields.children("taxes" if fields.has("taxes") else "tax_amounts"):
-        holder = entry.child("tax_rate_details") if entry.has("tax_rate_details") else entry
-        rate = holder.child("tax_rate")
-        taxable = entry.optional_amount("taxable_amount", currency=currency)
-        found.append(
-            TaxAmount(
-                amount=entry.amount("amount", currency=currency),
-                taxable=base if taxable is None else taxable,
-                rate=holder.identifier("tax_rate"),
-                rate_percent=rate.decimal("percentage"),
-                jurisdiction=rate.text("jurisdiction"),
-                inclusive=entry.text("tax_behavior") == "inclusive" or entry.flag("inclusive"),
-                reverse_charge=entry.text("taxability_reason") == "reverse_charge",
-            )
-        )
-    return tuple(found)
-
-
 def _service_days(*, period: Fields, time_zone: str) -> tuple[date | None, date | None]:
     """The half-open local days of a period; none when it is a moment; at least one day when it is shorter than one."""
     start, end = period.optional_moment("start"), period.optional_moment("end")
@@ -301,14 +312,6 @@ def _refuse_unless_consistent(*, invoice: Invoice, fields: Fields) -> None:
     )
 
 
-define(
-    code="stripe.invoice_lines_incomplete",
-    title="The message does not hold all lines of the invoice",
-    status=422,
-    retryable=Retryable.AFTER_FIX,
-    mender=Mender.OPERATOR,
-    remedy="Import the invoice from Stripe's API with all its lines (lines.has_more false).",
-)
 define(
     code="stripe.invoice_inconsistent",
     title="The invoice's lines do not add up to its total",

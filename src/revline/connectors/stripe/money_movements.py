@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from revline.connectors.stripe.fields import Fields
-from revline.connectors.stripe.reading import Message, Reading, names
+from revline.connectors.stripe.reading import Message, Reading, expanded, names
 from revline.core.canonical import BalanceTransaction, Payment, PaymentIntent, PaymentStatus, Payout, Refund
 from revline.core.ids import SourceObject
 from revline.core.money import amount_text
@@ -64,7 +64,7 @@ def read_charge(*, fields: Fields, message: Message) -> Reading:
         latest=snapshot.created_at,
         growing=grown,
         names=names(payment_intent=snapshot.payment_intent, balance_transaction=snapshot.balance_transaction),
-        nested=_expanded(fields, "balance_transaction") + refunds,
+        nested=expanded(fields, "balance_transaction") + refunds,
     )
 
 
@@ -92,7 +92,7 @@ def read_payment_intent(*, fields: Fields, message: Message) -> Reading:
         latest=fields.moment("created"),
         growing=(fields.integer("amount_received") if fields.has("amount_received") else 0,),
         names=names(charge=charge),
-        nested=_expanded(fields, "latest_charge"),
+        nested=expanded(fields, "latest_charge"),
     )
 
 
@@ -126,7 +126,7 @@ def read_refund(*, fields: Fields, message: Message) -> Reading:
         rank=_failure_rank(REFUND_RANKS[status], failed_at),
         latest=snapshot.created_at,
         names=names(balance_transaction=snapshot.balance_transaction),
-        nested=_expanded(fields, "charge") + _expanded(fields, "balance_transaction"),
+        nested=expanded(fields, "charge") + expanded(fields, "balance_transaction"),
     )
 
 
@@ -160,7 +160,7 @@ def read_payout(*, fields: Fields, message: Message) -> Reading:
         rank=_failure_rank(PAYOUT_RANKS[status], failed_at),
         latest=snapshot.created_at,
         names=names(balance_transaction=snapshot.balance_transaction),
-        nested=_expanded(fields, "balance_transaction"),
+        nested=expanded(fields, "balance_transaction"),
     )
 
 
@@ -191,7 +191,7 @@ def read_balance_transaction(*, fields: Fields, message: Message) -> Reading:
         roots=(_transaction_root(snapshot=snapshot, own=own, message=message),),
         rank=1 if fields.text("status") == "available" else 0,
         latest=snapshot.created_at,
-        nested=_expanded(fields, "source"),
+        nested=expanded(fields, "source"),
     )
 
 
@@ -214,9 +214,3 @@ def _payment_status(fields: Fields) -> PaymentStatus:
 
 def _failure_rank(rank: int, failed_at: datetime | None) -> int:
     return rank if failed_at is None else rank + FAILED_WITH_TIME
-
-
-def _expanded(fields: Fields, name: str) -> tuple[Fields, ...]:
-    """The object behind an id when Stripe sent it whole."""
-    child = fields.child(name)
-    return (child,) if child.has("object") else ()

@@ -6,14 +6,17 @@ Pure. The shape of each object kind is read by the module of its noun; here is w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from revline.connectors.sdk.source import SourceContext
+from revline.connectors.stripe.catalogue import read_price, read_product
+from revline.connectors.stripe.credits import read_credit_note, read_customer_balance_transaction
 from revline.connectors.stripe.customers import read_customer
+from revline.connectors.stripe.disputes import read_dispute
 from revline.connectors.stripe.fields import Fields, RefusedError
 from revline.connectors.stripe.invoices import read_invoice, read_invoice_payment
 from revline.connectors.stripe.money_movements import (
@@ -24,8 +27,10 @@ from revline.connectors.stripe.money_movements import (
     read_refund,
 )
 from revline.connectors.stripe.reading import Message, Reading, names
+from revline.connectors.stripe.subscriptions import read_subscription, read_subscription_schedule
 from revline.core.exact_json import parse_object
-from revline.core.facts import Name, TranslatedFact
+from revline.core.facts import Incomplete, Name, TranslatedFact
+from revline.core.ids import SourceObject
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 
 BYTES_MAX: Final = 2_097_152
@@ -43,7 +48,27 @@ READERS: Final[Mapping[str, Callable[..., Reading]]] = {
     "refund": read_refund,
     "payout": read_payout,
     "balance_transaction": read_balance_transaction,
+    "credit_note": read_credit_note,
+    "customer_balance_transaction": read_customer_balance_transaction,
+    "dispute": read_dispute,
+    "product": read_product,
+    "price": read_price,
+    "subscription": read_subscription,
+    "subscription_schedule": read_subscription_schedule,
 }
+CANONICAL_KINDS: Final[Mapping[str, str]] = {
+    "charge": "payment",
+    "credit_note": "credit_memo",
+    "customer_balance_transaction": "credit_movement",
+}
+"""Stripe's object -> the kind it is here, where the words differ."""
+SILENT: Final = frozenset({"test_helpers.test_clock", "tax_rate", "plan"})
+"""Objects that say nothing of their own: a test clock's time stands in `created` of what it moves, a tax rate on the taxes, a plan
+on its price."""
+CREDIT_MOVEMENTS: Final = "customer_balance_transactions"
+PAYOUT_MEMBERS: Final = "payout_balance_transactions"
+"""What is read of a customer, and of a payout: Stripe's list object, whole, of the customer's balance transactions and of the
+balance transactions of the payout."""
 PREVIEWS: Final = frozenset({"invoice.upcoming"})
 """Events about an object that does not exist yet."""
 
@@ -58,12 +83,15 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     correlation: str = ""
 
 
-def translate(*, body: bytes, context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:
+def translate(*, body: bytes, context: SourceContext) -> tuple[TranslatedFact | Incomplete, ...] | Problem:
     """The facts of one webhook event: one of its object and one of each object that came expanded inside.
 
-    The digest is over (type, created, data), so a re-delivery is the same and a changed one a conflict. Problems: json.* ,
+    The digest is over (type, created, data), so a re-delivery is the same and a changed one a conflict. What a message holds in
+    part is `Incomplete`: an invoice, credit note or subscription whose list of lines or items goes on (Stripe embeds the first
+    ten); besides its customer, the credit balance that customer.updated says has moved (no event tells of its movements); besides
+    its payout, the members of one that Stripe has just reconciled. Nothing at all of what is silent. Problems: json.* ,
     stripe.object_invalid, stripe.amount_invalid, currency.unknown, stripe.type_unsupported, stripe.mode_mismatch,
-    stripe.invoice_lines_incomplete, stripe.invoice_inconsistent.
+    stripe.invoice_inconsistent, stripe.credit_note_inconsistent.
     """
     event = parse_object(body, bytes_max=BYTES_MAX, depth_max=DEPTH_MAX)
     if isinstance(event, Problem):
@@ -75,20 +103,41 @@ def translate(*, body: bytes, context: SourceContext) -> tuple[TranslatedFact, .
 
 
 def translate_object(*, body: bytes, context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:
-    """The facts of one object as Stripe's API returns it. Its event id is "<object id>@<start of its digest>", so the same
-    state imported twice is one fact and a later state is another. Problems as in `translate`."""
+    """The facts of one object as Stripe's API returns it, or of every member of a whole list object.
+
+    An object's event id is "<object id>@<start of its digest>", so the same state imported twice is one fact and a later state is
+    another. Problems as in `translate`, and stripe.list_incomplete.
+    """
     value = parse_object(body, bytes_max=BYTES_MAX, depth_max=DEPTH_MAX)
     if isinstance(value, Problem):
         return value
-    if value.get("object") == "event":
-        return translate(body=body, context=context)
+    envelope = _Envelope(message=Message(context=context))
     try:
-        return _facts(fields=Fields(values=value), envelope=_Envelope(message=Message(context=context)))
+        if value.get("object") == "list":
+            whole = Fields(values={"list": value}).whole_list("list")
+            return _all_facts([_facts(fields=member, envelope=envelope) for member in whole])
+        if value.get("object") == "event":
+            made = _event_facts(event=value, context=context)
+            if isinstance(made, Problem):
+                return made
+            partly = next((one for one in made if isinstance(one, Incomplete)), None)
+            facts = tuple(one for one in made if isinstance(one, TranslatedFact))
+            return facts if facts or partly is None else problem("stripe.list_incomplete", partly.why)
+        return _facts(fields=Fields(values=value), envelope=envelope)
     except RefusedError as error:
         return error.refusal
 
 
-def _event_facts(*, event: dict[str, Any], context: SourceContext) -> tuple[TranslatedFact, ...] | Problem:
+def _all_facts(parts: Iterable[tuple[TranslatedFact, ...] | Problem]) -> tuple[TranslatedFact, ...] | Problem:
+    found: list[TranslatedFact] = []
+    for part in parts:
+        if isinstance(part, Problem):
+            return part
+        found += part
+    return tuple(found)
+
+
+def _event_facts(*, event: dict[str, Any], context: SourceContext) -> tuple[TranslatedFact | Incomplete, ...] | Problem:
     fields = Fields(values=event)
     if fields.text("object") != "event":
         return _unsupported(f"an envelope {fields.text('object')[:60]!r}", field="object")
@@ -105,10 +154,51 @@ def _event_facts(*, event: dict[str, Any], context: SourceContext) -> tuple[Tran
         correlation=_request(fields),
     )
     # Places are told from the object, so that a webhook's cause and an import's cause are one.
-    return _facts(fields=Fields(values=fields.child("data").child("object").values), envelope=envelope)
+    thing = Fields(values=fields.child("data").child("object").values)
+    try:
+        made = _facts(fields=thing, envelope=envelope)
+    except RefusedError as error:
+        if error.refusal.code != "stripe.list_incomplete":
+            raise
+        kind = thing.text("object")
+        return (_incomplete(thing, envelope, kind, CANONICAL_KINDS.get(kind, kind), error.refusal.detail),)
+    if isinstance(made, Problem):
+        return made
+    return (*made, *_besides(thing, fields.child("data").child("previous_attributes"), envelope))
+
+
+def _besides(thing: Fields, before: Fields, envelope: _Envelope) -> tuple[Incomplete, ...]:
+    """What a message says has moved without holding it."""
+    if envelope.event_type == "customer.updated" and "balance" in before.values:
+        why = "the customer's credit balance moved; its movements are read"
+        return (_incomplete(thing, envelope, CREDIT_MOVEMENTS, "customer", why),)
+    if envelope.event_type == "payout.reconciliation_completed":
+        why = "the payout is reconciled; the balance transactions it holds are read"
+        return (_incomplete(thing, envelope, PAYOUT_MEMBERS, "payout", why),)
+    return ()
+
+
+def _incomplete(thing: Fields, envelope: _Envelope, object_kind: str, kind: str, why: str) -> Incomplete:
+    message = envelope.message
+    assert message.created is not None
+    outside_id = thing.required_identifier("id")
+    source = SourceObject(connection=message.context.connection, kind=kind, outside_id=outside_id)
+    return Incomplete(
+        source=source,
+        object_kind=object_kind,
+        why=why,
+        source_event=envelope.source_event,
+        event_type=envelope.event_type,
+        occurred_at=message.created,
+        content_digest=envelope.content_digest,
+        names=(Name(kind="outside_id", value=outside_id), *names(source_event=envelope.source_event)),
+        correlation=envelope.correlation,
+    )
 
 
 def _facts(*, fields: Fields, envelope: _Envelope) -> tuple[TranslatedFact, ...] | Problem:
+    if fields.text("object") in SILENT:
+        return ()
     reader = READERS.get(fields.text("object"))
     if reader is None:
         what = envelope.event_type or "an object"
