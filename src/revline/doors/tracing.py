@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from revline.core.problem import Mender, Retryable, define
 from revline.doors.services import Services
 from revline.platform.lineage.queries import find
 from revline.platform.lineage.walk import Described, Hop, Reference, walk
 
-ORDER: Final = ("fact", "root", "accounting_event", "journal", "document", "erp_record", "case")
+ORDER: Final = ("incomplete", "fact", "root", "accounting_event", "journal", "document", "erp_record", "case")
 DIRECT: Final = ("document", "journal", "accounting_event", "fact", "root", "case", "erp_record")
 
 
@@ -66,3 +67,13 @@ def _place(item: tuple[Reference, Described | None]) -> tuple[int, str, str]:
     reference, described = item
     rank = ORDER.index(reference.kind) if reference.kind in ORDER else len(ORDER)
     return rank, "" if described is None else described.at, reference.record_id
+
+
+define(
+    code="trace.unknown",
+    title="Nothing is known by this name",
+    status=404,
+    retryable=Retryable.NO,
+    mender=Mender.SENDER,
+    remedy="Give any id or number exactly: a webhook's id, an invoice number, an ERP number, a journal's or document's id.",
+)

@@ -9,19 +9,31 @@ from typing import Any, Final
 import msgspec
 
 from revline.core.canonical import Customer, Invoice, InvoiceStatus
-from revline.core.facts import TranslatedFact
+from revline.core.facts import Incomplete, TranslatedFact
 from revline.core.money import currency, in_scale
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 
 IDENTIFIER_BYTES_MAX: Final = 255
 SOURCE_EVENT_BYTES_MAX: Final = 512
 FUTURE_TOLERANCE: Final = timedelta(hours=24)
-EXACT_FIELDS: Final = frozenset({"quantity", "unit_price", "list_unit_price", "rate_percent", "exchange_rate"})
+EXACT_FIELDS: Final = frozenset(
+    {
+        "quantity",
+        "unit_price",
+        "list_unit_price",
+        "rate_percent",
+        "exchange_rate",
+        "unit_amount",
+        "flat_amount",
+        "up_to",
+        "probability_percent",
+    }
+)
 """Decimals that are no amounts of the object's currency: quantities, prices per unit, rates."""
 
 
 def check_fact(
-    fact: TranslatedFact, *, received_at: datetime, future_tolerance: timedelta = FUTURE_TOLERANCE
+    fact: TranslatedFact | Incomplete, *, received_at: datetime, future_tolerance: timedelta = FUTURE_TOLERANCE
 ) -> Problem | None:
     """Why the fact can't be taken, or None.
 
@@ -33,14 +45,16 @@ def check_fact(
     if fact.occurred_at > received_at + future_tolerance:
         ahead = int((fact.occurred_at - received_at).total_seconds() // 3600)
         return problem("time.invalid", f"the time is {ahead} hours ahead of this clock", field="time")
-    return _check_identifiers(fact) or _check_money(fact.snapshot)
+    wrong = _check_identifiers(fact)
+    return wrong if wrong is not None or isinstance(fact, Incomplete) else _check_money(fact.snapshot)
 
 
-def _check_identifiers(fact: TranslatedFact) -> Problem | None:
+def _check_identifiers(fact: TranslatedFact | Incomplete) -> Problem | None:
+    roots = fact.roots if isinstance(fact, TranslatedFact) else ()
     places = [
         ("source_event", fact.source_event, SOURCE_EVENT_BYTES_MAX),
         ("type", fact.event_type, IDENTIFIER_BYTES_MAX),
-        *((f"{source.kind} id", source.outside_id, IDENTIFIER_BYTES_MAX) for source in (fact.source, *fact.roots)),
+        *((f"{source.kind} id", source.outside_id, IDENTIFIER_BYTES_MAX) for source in (fact.source, *roots)),
     ]
     for place, value, bytes_max in places:
         if not value:

@@ -1,4 +1,4 @@
-"""Lineage of intake: facts and the roots they touch."""
+"""Lineage of intake: facts, the roots they touch, and the messages that asked for an object to be read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from revline.intake import queries
+from revline.intake import queries, rereading
 from revline.platform.lineage.walk import HOP_MEMBERS_MAX, Described, Hop, Reference
 
 
 class IntakeHops:
-    """Facts ⇄ roots."""
+    """Facts ⇄ roots; incomplete messages → what was read because of them."""
 
     def hops(self, connection: Connection, *, tenant_id: str, reference: Reference) -> Sequence[Hop]:
         if reference.kind == "fact":
@@ -27,6 +27,14 @@ class IntakeHops:
             return [
                 Hop(source=Reference(kind="fact", record_id=fact), derived=reference, relation="is about")
                 for fact in facts
+            ]
+        if reference.kind == "incomplete":
+            read = rereading.facts_read_for(
+                connection, tenant_id=tenant_id, incomplete_id=reference.record_id, limit=HOP_MEMBERS_MAX
+            )
+            return [
+                Hop(source=reference, derived=Reference(kind="fact", record_id=fact), relation="was read again as")
+                for fact in read
             ]
         return ()
 
@@ -49,6 +57,9 @@ class IntakeHops:
                     "body_digest": fact.body_digest,
                 },
             )
+        if reference.kind == "incomplete":
+            found = rereading.incomplete_by_id(connection, tenant_id=tenant_id, incomplete_id=reference.record_id)
+            return None if found is None else _incomplete(reference, found)
         if reference.kind == "root":
             source = queries.root_source(connection, tenant_id=tenant_id, root_id=reference.record_id)
             if source is None:
@@ -56,6 +67,24 @@ class IntakeHops:
             title = f"{source.kind} {source.outside_id}"
             return Described(reference=reference, title=title, at="", fields={"connection": source.connection})
         return None
+
+
+def _incomplete(reference: Reference, found: rereading.IncompleteMessage) -> Described:
+    one = found.incomplete
+    return Described(
+        reference=reference,
+        title=f"{one.event_type} {one.source.outside_id}: {one.why}",
+        at=one.occurred_at.isoformat(),
+        fields={
+            "connection": one.source.connection,
+            "source_event": one.source_event,
+            "received_at": found.received_at,
+            "read_again": found.state,
+            "read_until": found.deadline,
+            "translator": found.translator,
+            "body_digest": found.body_digest,
+        },
+    )
 
 
 def _root(root_id: str) -> Reference:

@@ -11,7 +11,16 @@ from sqlalchemy import Connection, Row, Select, and_, func, or_, select, tuple_
 from revline.core.facts import Fact, Name, TranslatedFact
 from revline.core.ids import SourceObject
 from revline.core.money import decode_hook
-from revline.intake.tables import awaited, body, fact, fact_root, root, untranslated, webhook_address
+from revline.intake.tables import (
+    awaited,
+    body,
+    fact,
+    fact_root,
+    reread,
+    root,
+    untranslated,
+    webhook_address,
+)
 from revline.intake.values import Awaited, Form, Input
 from revline.platform.lineage.queries import records_named
 
@@ -36,13 +45,14 @@ class KeptInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tenant's intake holds. awaited: names still waited for, overdue ones among them."""
+    """What a tenant's intake holds. awaited: names still waited for, overdue ones among them. to_read: objects to be read again."""
 
     facts: int
     roots: int
     kept_inputs: int
     awaited: int
     overdue: int
+    to_read: int = 0
 
 
 def _fact(row: Row[Any]) -> Fact:
@@ -289,6 +299,7 @@ def counts(connection: Connection, *, tenant_id: str) -> Counts:
         kept_inputs=number(untranslated),
         awaited=number(awaited, awaited.c.state.in_(("waiting", "overdue"))),
         overdue=number(awaited, awaited.c.state == "overdue"),
+        to_read=number(reread, reread.c.state.in_(("asked", "overdue"))),
     )
 
 

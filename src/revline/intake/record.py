@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 from sqlalchemy import text
 
-from revline.core.facts import Name, TranslatedFact
+from revline.core.facts import Incomplete, Name, TranslatedFact
 from revline.core.hashing import canonical_bytes
-from revline.core.ids import SourceObject, root_id
+from revline.core.ids import SourceObject, derived_id, root_id
 from revline.core.problem import Problem, problem
-from revline.intake import awaiting, tables
+from revline.intake import awaiting, following, rereading, tables
 from revline.intake.values import Awaited, Channel, Form, Input, Outcome, Verdict
 from revline.platform.cases.record import NewCase, open_cases
 from revline.platform.lineage.record import add_names
@@ -23,6 +23,7 @@ from revline.platform.work import record as work
 
 DERIVE: Final = "derive"
 KEPT_PREFIX: Final = "kept:"
+INCOMPLETE_PREFIX: Final = "incomplete:"
 SUBJECT_INPUT: Final = "input"
 
 _KNOWN: Final = text(
@@ -53,11 +54,13 @@ class LostRaceError(RuntimeError):
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """An input with what its translation gave. problem: why there are no facts. keep: then keep the bytes and open a case."""
+    """An input with what its translation gave. incomplete: objects it named without their whole content. problem: why there are
+    no facts. keep: then keep the bytes and open a case."""
 
     taken: Input
     form: Form
     facts: tuple[TranslatedFact, ...] = ()
+    incomplete: tuple[Incomplete, ...] = ()
     problem: Problem | None = None
     keep: bool = False
 
@@ -82,12 +85,14 @@ class _Batch:
         self.claims: dict[str, _Seen] = {}
         self.roots: dict[str, SourceObject] = {}
         self.facts: list[TranslatedFact] = []
+        self.incomplete: list[Incomplete] = []
         self.cases: list[NewCase] = []
 
     def load_known(self, prepared: Sequence[Prepared]) -> None:
         """What was seen before of the messages in hand."""
         wanted = {fact.source_event for one in prepared for fact in one.facts}
         wanted |= {KEPT_PREFIX + one.body_digest().hex() for one in prepared}
+        wanted |= {_mark(each) for one in prepared for each in one.incomplete}
         parameters = {
             "tenant": self.channel.tenant_id,
             "connection": self.channel.connection,
@@ -102,7 +107,9 @@ class _Batch:
             if one.keep:
                 self._keep(one, one.problem)
             return Verdict(outcome=Outcome.KEPT if one.keep else Outcome.INVALID, problem=one.problem)
-        message = one.facts[0].source_event if one.facts else ""
+        message = next(
+            iter([each.source_event for each in one.facts] + [each.source_event for each in one.incomplete]), ""
+        )
         fresh: dict[str, TranslatedFact] = {}
         for fact in one.facts:
             before = self.known.get(fact.source_event)
@@ -112,9 +119,18 @@ class _Batch:
                 return self._conflict(one, fact)
             if before is None:
                 fresh[fact.source_event] = fact
-        if not fresh:
+        partly: dict[str, Incomplete] = {}
+        for each in one.incomplete:
+            before = self.known.get(_mark(each))
+            if before is not None and before.content_digest.hex() != each.content_digest:
+                return self._conflict(one, each)
+            if before is None:
+                partly[_mark(each)] = each
+        if not fresh and not partly:
             return Verdict(outcome=Outcome.DUPLICATE, source_event=message)
         ids = tuple(self._accept(one, fact) for fact in fresh.values())
+        for mark, each in partly.items():
+            self._accept_incomplete(one, mark, each)
         self._body(one)
         return Verdict(outcome=Outcome.ACCEPTED, source_event=message, fact_ids=ids)
 
@@ -155,7 +171,29 @@ class _Batch:
         self.facts.append(fact)
         return fact_id
 
-    def _conflict(self, one: Prepared, fact: TranslatedFact) -> Verdict:
+    def _accept_incomplete(self, one: Prepared, mark: str, each: Incomplete) -> None:
+        identity = self.new_id(one.taken.received_at)
+        self._claim(mark, _Seen(content_digest=bytes.fromhex(each.content_digest), subject_id=identity))
+        tenant_id = self.channel.tenant_id
+        self.unit.record(
+            tables.incomplete,
+            tenant_id=tenant_id,
+            incomplete_id=identity,
+            reread_id=rereading.reread_id(tenant_id=tenant_id, source=each.source, object_kind=each.object_kind),
+            connection=self.channel.connection,
+            source_event=each.source_event,
+            event_type=each.event_type,
+            occurred_at=each.occurred_at,
+            received_at=one.taken.received_at,
+            translator=self.channel.translator,
+            body_digest=one.body_digest(),
+            content=canonical_bytes(each).decode(),
+        )
+        names = [name for name in names_of(each) if name.value != rereading.EVERYTHING]
+        add_names(self.unit, tenant_id=tenant_id, names=names, record_kind="incomplete", record_id=identity)
+        self.incomplete.append(each)
+
+    def _conflict(self, one: Prepared, fact: TranslatedFact | Incomplete) -> Verdict:
         detail = f"message {fact.source_event[:120]!r} came before with other content; what came first stands"
         differs = problem("intake.conflict", detail)
         self._keep(one, differs)
@@ -222,9 +260,24 @@ class _Batch:
         # Lanes before cases, as derive locks them.
         roots = {*self.roots, *(entry.root_id for entry in ended)}
         work.request(self.unit, tenant_id=self.channel.tenant_id, kind=DERIVE, lane_ids=roots)
+        self._ask_for_readings()
         awaiting.mark_arrived(self.unit, tenant_id=self.channel.tenant_id, entries=ended)
         if self.cases:
             open_cases(self.unit, cases=self.cases)
+
+    def _ask_for_readings(self) -> None:
+        """Lanes of one object each, and a listing of a whole kind where a message said that it lost count."""
+        tenant_id, pool_id, now = self.channel.tenant_id, self.channel.pool_id, self.unit.recorded_at
+        rereading.ask(self.unit, tenant_id=tenant_id, wanted=self.incomplete, now=now, pool_id=pool_id)
+        kinds = {each.object_kind for each in self.incomplete if each.source.outside_id == rereading.EVERYTHING}
+        following.ask_backfill(
+            self.unit,
+            tenant_id=tenant_id,
+            source_connection=self.channel.connection,
+            object_kinds=kinds,
+            now=now,
+            pool_id=pool_id,
+        )
 
     def _write_claims(self) -> None:
         if not self.claims:
@@ -270,7 +323,13 @@ def accept(
     return verdicts
 
 
-def names_of(fact: TranslatedFact) -> tuple[Name, ...]:
+def _mark(one: Incomplete) -> str:
+    """What an incomplete message is known by: never what a fact of the same message is."""
+    source = one.source
+    return INCOMPLETE_PREFIX + derived_id(one.source_event, source.kind, source.outside_id, one.object_kind)
+
+
+def names_of(fact: TranslatedFact | Incomplete) -> tuple[Name, ...]:
     """Everything a fact can be found by, its object's id and its message's id among them."""
     own = (
         Name(kind="outside_id", value=fact.source.outside_id),

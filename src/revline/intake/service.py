@@ -12,11 +12,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from revline.core.clock import Clock
-from revline.core.facts import TranslatedFact
+from revline.core.facts import Incomplete, TranslatedFact
 from revline.core.hashing import plain
 from revline.core.ids import uuid7
 from revline.core.problem import Problem, ProblemError, problem
-from revline.intake import awaiting, queries, record
+from revline.intake import awaiting, following, queries, record, rereading
 from revline.intake.checks import FUTURE_TOLERANCE, check_fact
 from revline.intake.record import LostRaceError, Prepared
 from revline.intake.values import (
@@ -85,7 +85,7 @@ class Intake:
                 problem("intake.too_many", f"{len(inputs)} inputs; at most {INPUTS_PER_UNIT_MAX} at once")
             )
         prepared = [self._prepare(channel=channel, taken=one, form=form, when=when_unreadable) for one in inputs]
-        count = sum(len(one.facts) for one in prepared)
+        count = sum(len(one.facts) + len(one.incomplete) for one in prepared)
         if count > FACTS_PER_UNIT_MAX:
             raise ProblemError(problem("intake.too_many", f"{count} facts; at most {FACTS_PER_UNIT_MAX} at once"))
         if all(one.problem is not None and not one.keep for one in prepared):
@@ -102,13 +102,14 @@ class Intake:
         if isinstance(made, Problem):
             return Prepared(taken=taken, form=form, problem=made, keep=when is WhenUnreadable.KEEP)
         facts = tuple(one for one in made if isinstance(one, TranslatedFact))
-        for fact in facts:
+        incomplete = tuple(one for one in made if isinstance(one, Incomplete))
+        for fact in made:
             wrong = check_fact(fact, received_at=taken.received_at, future_tolerance=self._future_tolerance)
             if wrong is not None:
                 # A clock far off mends itself by being sent again later, so it is refused on every channel.
                 keep = when is WhenUnreadable.KEEP and wrong.code != "time.invalid"
                 return Prepared(taken=taken, form=form, problem=wrong, keep=keep)
-        return Prepared(taken=taken, form=form, facts=facts)
+        return Prepared(taken=taken, form=form, facts=facts, incomplete=incomplete)
 
     def _accept_once(
         self,
@@ -164,6 +165,24 @@ class Intake:
                 reason=reason,
             )
             return 1
+
+    def accept_made(self, *, channel: Channel, fact: TranslatedFact, body: bytes, actor: str, reason: str) -> Verdict:
+        """Take in a fact that Revline made itself of what a source no longer shows. body: kept as its raw bytes."""
+        taken = Input(body=body, content_type="application/json", received_at=self._clock.now())
+        prepared = [Prepared(taken=taken, form=Form.OBJECT, facts=(fact,))]
+        return self._retrying(
+            lambda: self._accept_once(channel=channel, prepared=prepared, actor=actor, reason=reason, request_key=None)
+        )[0]
+
+    def reread(self, *, tenant_id: str, subject_ids: Sequence[str], actor: str, reason: str) -> int:
+        """Have objects read again (a case's retry); gives how many."""
+        with self._unit(tenant_id=tenant_id, kind="request", actor=actor, reason=reason) as unit:
+            return rereading.ask_again(unit, tenant_id=tenant_id, reread_ids=subject_ids)
+
+    def read_on(self, *, tenant_id: str, subject_ids: Sequence[str], actor: str, reason: str) -> int:
+        """Have listings and change streams that stand still read on (a case's retry); gives how many."""
+        with self._unit(tenant_id=tenant_id, kind="request", actor=actor, reason=reason) as unit:
+            return following.ask_on(unit, tenant_id=tenant_id, cursor_ids=subject_ids)
 
     def request_roots(self, *, tenant_id: str, subject_ids: Sequence[str], actor: str, reason: str) -> int:
         """Have roots derived again (a case's retry); gives how many."""

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -191,6 +192,7 @@ source_cursor: Final[Table] = tenant_table(
     Column("refused", BigInteger, nullable=False),
     Column("source_total", BigInteger),
     Column("totals", Text, nullable=False),
+    Column("whole", Boolean, nullable=False),
     Column("started_position", BigInteger, nullable=False),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("last_page_at", DateTime(timezone=True)),
@@ -203,6 +205,7 @@ source_cursor: Final[Table] = tenant_table(
 )
 """How far a listing or a change stream was read. seen: inputs since started_at; taken, duplicates, refused: what became of them;
 source_total: how many the source says there are; totals: canonical JSON of the listing's control totals so far;
+whole: the walk began at the source's first object, so that its totals are all there is;
 started_position: the tenant's position when the walk began; problem_code: why it stands still, "" when it doesn't."""
 
 webhook_address: Final[Table] = control_table(

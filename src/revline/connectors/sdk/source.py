@@ -13,7 +13,7 @@ import msgspec
 
 from revline.core.facts import Incomplete, TranslatedFact
 from revline.core.farside import Gotcha
-from revline.core.problem import Problem
+from revline.core.problem import Mender, Problem, Retryable, define
 
 
 class LinkRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class SourceContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a translation may depend on besides the input: the connection it came by and the legal entity that owns it.
 
     time_zone: IANA name of where the entity keeps its books. sandbox: the connection is to the source's test side. links: fields
-    that name objects of other systems (Connection.links in the configuration).
+    that name objects of other systems (Connection.links in the configuration). settings: the connection's plain values, sorted.
     """
 
     connection: str
@@ -36,6 +36,7 @@ class SourceContext(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
     sandbox: bool
     links: tuple[LinkRule, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 class SourceManifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,19 +108,22 @@ class SourcePage(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReaderManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What can be read of a source. listed: API object kinds in the order a backfill takes them. changes: whether it has a change
-    stream. page_max: objects a page. slots, bucket_per_second: what the source allows Revline to ask of it."""
+    stream. page_max: objects a page. slots, bucket_per_second: what the source allows Revline to ask of it. since: a listing may
+    begin with the cursor "since:" and an RFC 3339 moment: objects made or changed at that moment or later."""
 
     listed: tuple[str, ...]
     changes: bool
     page_max: int
     slots: int = 2
     bucket_per_second: str = "10"
+    since: bool = False
 
 
 class SourceReader(Protocol):
     """The way out to a source, to list and read what was not pushed. Async; never raises for what the far side does.
 
-    Problems: source.unreachable, source.busy (retryable), source.credentials_refused, source.refused.
+    Problems: source.unreachable, source.busy (retryable), source.credentials_refused, source.refused; of changes_page also
+    source.cursor_expired: the source has forgotten the cursor, so Revline lists every kind again and follows from "".
     """
 
     @property
@@ -142,3 +146,45 @@ class SourceReader(Protocol):
     async def close(self) -> None:
         """Let go of the transport."""
         ...
+
+
+define(
+    code="source.unreachable",
+    title="The source can't be reached",
+    status=503,
+    retryable=Retryable.YES,
+    mender=Mender.OPERATOR,
+    remedy="Revline tries again. If it stays, check the connection's address and the source's health.",
+)
+define(
+    code="source.busy",
+    title="The source is busy",
+    status=503,
+    retryable=Retryable.YES,
+    mender=Mender.NOBODY,
+    remedy="Nothing to do: Revline tries again.",
+)
+define(
+    code="source.credentials_refused",
+    title="The source refused the credentials",
+    status=502,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.OPERATOR,
+    remedy="Renew the connection's secret, then retry the cause.",
+)
+define(
+    code="source.refused",
+    title="The source refused to be read",
+    status=502,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.OPERATOR,
+    remedy="Read what the source said; give the key the right to read this kind of object, then retry the cause.",
+)
+define(
+    code="source.cursor_expired",
+    title="The source no longer knows where its changes were read to",
+    status=410,
+    retryable=Retryable.YES,
+    mender=Mender.NOBODY,
+    remedy="Nothing to do: Revline lists every kind again and follows the changes from where the source still has them.",
+)

@@ -29,10 +29,11 @@ _INSERT: Final = """
 
 _REQUEST: Final = text(
     _INSERT.format(
-        columns="'', CAST(:priority AS smallint), 0, 0, 1",
+        columns=":pool, CAST(:priority AS smallint), 0, 0, 1",
         given="unnest(CAST(:lanes AS text[])) AS given(lane_id)",
         changes="""
             requested = lane.requested + 1,
+            pool_id = CASE WHEN lane.owner = '' THEN excluded.pool_id ELSE lane.pool_id END,
             priority = least(lane.priority, excluded.priority),
             parked_code = '',
             waiting = false,
@@ -168,18 +169,19 @@ def request(
     lane_ids: Iterable[str],
     priority: int = PRIORITY_NORMAL,
     now: datetime | None = None,
+    pool_id: str = NO_POOL,
 ) -> None:
     """Ask for level lanes to be run: each is due until a run has read through this request. Wakes parked and waiting ones.
 
-    now: database time, read when not given. Asking for a lane many times costs one row.
+    now: database time, read when not given. pool_id: the capacity pool of the calls a run makes, "" for none. Asking for a lane many times costs one row.
     """
     lanes = sorted(set(lane_ids))
     if not lanes:
         return
     at = now or moment(unit.connection)
-    parameters = {"tenant": tenant_id, "kind": kind, "lanes": lanes, "priority": priority, "now": at}
+    parameters = {"tenant": tenant_id, "kind": kind, "lanes": lanes, "priority": priority, "now": at, "pool": pool_id}
     unit.connection.execute(_REQUEST, parameters)
-    _join_ring(unit.connection, tenant_id=tenant_id, kind=kind, pools=[NO_POOL])
+    _join_ring(unit.connection, tenant_id=tenant_id, kind=kind, pools=[pool_id])
 
 
 def enqueue(

@@ -727,6 +727,35 @@ CREATE POLICY tenant_wall ON fact_root
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON fact_root TO revline_app;
 
+CREATE TABLE feedback_told (
+    tenant_id TEXT NOT NULL,
+    target_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    about TEXT NOT NULL,
+    order_key TEXT NOT NULL,
+    content_digest TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    through BIGINT NOT NULL,
+    owed BOOLEAN NOT NULL,
+    document_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_feedback_told PRIMARY KEY (tenant_id, target_id),
+    CONSTRAINT uq_feedback_told_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_feedback_told_about ON feedback_told (tenant_id, about);
+
+CREATE INDEX ix_feedback_told_owed ON feedback_told (tenant_id, connection) WHERE owed;
+
+ALTER TABLE feedback_told ENABLE ROW LEVEL SECURITY;
+ALTER TABLE feedback_told FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON feedback_told
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON feedback_told TO revline_app;
+
 CREATE TABLE idempotency (
     tenant_id TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -1180,6 +1209,7 @@ CREATE TABLE source_cursor (
     refused BIGINT NOT NULL,
     source_total BIGINT,
     totals TEXT NOT NULL,
+    whole BOOLEAN NOT NULL,
     started_position BIGINT NOT NULL,
     started_at TIMESTAMP WITH TIME ZONE NOT NULL,
     last_page_at TIMESTAMP WITH TIME ZONE,
