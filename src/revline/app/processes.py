@@ -21,6 +21,7 @@ from revline.core.hashing import plain
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 from revline.delivery import queries as deliveries
 from revline.delivery.values import Timing
+from revline.doors.api.acts import act_handlers
 from revline.doors.api.ports import ApiLimits, ApiPorts, Key, Listing
 from revline.doors.cli.output import say, say_problem
 from revline.intake import queries as fact_log
@@ -170,6 +171,7 @@ def api_ports(runtime: Runtime) -> ApiPorts:
         },
         cursor_key=_cursor_key(settings),
         problem_base=settings.problem_base,
+        routes=(partial(act_handlers, services),),
         limits=ApiLimits(
             body_bytes_max=settings.body_bytes_max,
             json_depth_max=settings.json_depth_max,

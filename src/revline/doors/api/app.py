@@ -16,10 +16,10 @@ from revline.core.ids import uuid7
 from revline.core.problem import ProblemError
 from revline.doors.api.description import COMPONENTS, KEY_SCHEME
 from revline.doors.api.events import EventsRoute, events_handler
-from revline.doors.api.guards import PERMISSION, PUBLIC, Threads, make_guard
+from revline.doors.api.guards import PERMISSION, PUBLIC, make_guard
 from revline.doors.api.health import health_handlers
 from revline.doors.api.listings import ListRoute, list_handler
-from revline.doors.api.ports import ApiPorts
+from revline.doors.api.ports import ApiPorts, Threads
 from revline.doors.api.problems import CORRELATION, ExceptionAnswers
 from revline.doors.api.webhooks import WebhookRoute, webhook_handler
 from revline.platform.logs import correlated, log
@@ -88,6 +88,7 @@ def create_app(ports: ApiPorts) -> Api:
                 )
                 for name, listing in sorted(ports.listings.items())
             ),
+            *(handler for make in ports.routes for handler in make(threads)),
         ],
     )
     litestar = Litestar(

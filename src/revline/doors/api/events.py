@@ -14,8 +14,8 @@ from revline.connectors.direct.cloudevents import BATCH_CONTENT_TYPE, CONTENT_TY
 from revline.core.exact_json import parse
 from revline.core.problem import Mender, Problem, ProblemError, Retryable, define, problem
 from revline.doors.api.description import EventsOperation
-from revline.doors.api.guards import PERMISSION, Threads, principal_of
-from revline.doors.api.ports import ApiPorts
+from revline.doors.api.guards import PERMISSION, principal_of
+from revline.doors.api.ports import ApiPorts, Threads
 from revline.doors.api.problems import correlation_of, problem_body
 from revline.intake.service import RequestKey
 from revline.intake.values import Channel, Form, Input, Outcome, Verdict

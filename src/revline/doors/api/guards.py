@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from anyio import CapacityLimiter, to_thread
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
 from revline.core.problem import Problem, ProblemError, problem
-from revline.doors.api.ports import ApiPorts
+from revline.doors.api.ports import ApiPorts, Threads
 from revline.platform.access.roles import Permission, Principal
 
-Answer = TypeVar("Answer")
 PERMISSION: Final = "permission"
 PUBLIC: Final = "public"
 PRINCIPAL: Final = "revline_principal"
-
-
-class Threads:
-    """A bounded pool for database work, so that no request blocks the loop and no burst opens more connections."""
-
-    def __init__(self, size: int) -> None:
-        self._limiter = CapacityLimiter(size)
-
-    async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Runs `work` in a thread."""
-        return await to_thread.run_sync(work, limiter=self._limiter)
 
 
 def make_guard(*, ports: ApiPorts, threads: Threads) -> Guard:

@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from revline.core.problem import FieldError, ProblemError, problem
 from revline.doors.api.description import PublicOperation
-from revline.doors.api.guards import PERMISSION, PUBLIC, Threads
-from revline.doors.api.ports import ApiPorts
+from revline.doors.api.guards import PERMISSION, PUBLIC
+from revline.doors.api.ports import ApiPorts, Threads
 from revline.platform.store.engine import Database
 from revline.platform.store.migrate import SchemaState
 

@@ -13,8 +13,8 @@ from revline.core.hashing import plain
 from revline.core.problem import Problem, ProblemError, problem
 from revline.doors.api.cursors import make_cursor, read_cursor
 from revline.doors.api.description import ProblemOperation
-from revline.doors.api.guards import PERMISSION, Threads, principal_of
-from revline.doors.api.ports import ApiPorts, Key, Listing
+from revline.doors.api.guards import PERMISSION, principal_of
+from revline.doors.api.ports import ApiPorts, Key, Listing, Threads
 from revline.intake import queries
 from revline.platform.access.roles import Permission
 from revline.platform.store.engine import Database

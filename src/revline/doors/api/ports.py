@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+from anyio import CapacityLimiter, to_thread
 
 from revline.core.clock import Clock
 from revline.core.problem import FieldError
@@ -13,7 +15,19 @@ from revline.intake.service import Intake
 from revline.intake.values import Channels, Verify
 from revline.platform.access.service import Access
 
+Answer = TypeVar("Answer")
 Key = tuple[str | int, ...]
+
+
+class Threads:
+    """A bounded pool for database work, so that no request blocks the loop and no burst opens more connections."""
+
+    def __init__(self, size: int) -> None:
+        self._limiter = CapacityLimiter(size)
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Runs `work` in a thread."""
+        return await to_thread.run_sync(work, limiter=self._limiter)
 
 
 class PageSource(Protocol):
@@ -47,6 +61,7 @@ class ApiLimits:
 class ApiPorts:
     """Everything the API calls. decoy: a verify of a source with a random secret, so that a wrong path costs what a wrong
     signature does. ready: what is not ready, empty when all is. tenant_active: whether a tenant is registered and not closed.
+    routes: makers of further routes under /v1, each given the bounded threads for its database work.
     """
 
     intake: Intake
@@ -62,3 +77,4 @@ class ApiPorts:
     cursor_key: bytes
     problem_base: str = "urn:revline:problem:"
     limits: ApiLimits = field(default_factory=ApiLimits)
+    routes: Sequence[Callable[[Threads], Sequence[Any]]] = ()

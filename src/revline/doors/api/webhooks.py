@@ -11,8 +11,8 @@ from litestar.params import FromPath
 
 from revline.core.problem import ProblemError, problem
 from revline.doors.api.description import WebhookOperation
-from revline.doors.api.guards import PERMISSION, PUBLIC, Threads
-from revline.doors.api.ports import ApiPorts
+from revline.doors.api.guards import PERMISSION, PUBLIC
+from revline.doors.api.ports import ApiPorts, Threads
 from revline.intake.values import Channel, Input, Outcome, Verdict, WhenUnreadable
 
 

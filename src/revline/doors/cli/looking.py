@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from revline.core.problem import Mender, Retryable, define, problem
+from revline.core.problem import problem
 from revline.delivery import queries as deliveries
 from revline.doors.cli.context import (
     JsonOption,
@@ -21,15 +21,6 @@ from revline.intake import queries as fact_log
 from revline.platform.cases import queries as cases
 from revline.platform.tenancy.queries import active_tenants
 from revline.platform.work import queries as work
-
-define(
-    code="trace.unknown",
-    title="Nothing is known by this name",
-    status=404,
-    retryable=Retryable.NO,
-    mender=Mender.SENDER,
-    remedy="Give any id or number exactly: a webhook's id, an invoice number, an ERP number, a journal's or document's id.",
-)
 
 
 def add_status(app: typer.Typer) -> None:

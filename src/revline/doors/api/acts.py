@@ -1,0 +1,234 @@
+"""What people do about cases and documents, over the API: look at one, try again, waive, send again, mend a copy, trace an id.
+
+The same services as the command line and the console call; every act carries a reason into the audit chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from revline.core.hashing import plain
+from revline.core.problem import Problem, ProblemError, problem
+from revline.delivery import acts
+from revline.doors.api.description import ProblemOperation
+from revline.doors.api.guards import PERMISSION, principal_of
+from revline.doors.api.ports import Threads
+from revline.doors.case_view import case_view
+from revline.doors.services import Services
+from revline.doors.tracing import trace_of
+from revline.intake.correcting import Correction
+from revline.platform.access.roles import Permission, Principal
+from revline.platform.cases import queries as cases
+from revline.platform.cases import service as case_service
+
+VALUE_LENGTH_MAX: Final = 255
+REASON_LENGTH_MAX: Final = 500
+OPERATION: Final[dict[str, Any]] = {"operation_class": ProblemOperation, "tags": ["acts"]}
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why somebody does it; kept in the audit chain."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_LENGTH_MAX)]
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A corrected copy. subject_kind: fact or input. body: what the source should have sent, whole."""
+
+    subject_kind: Annotated[str, msgspec.Meta(pattern="^(fact|input)$")]
+    subject_id: Annotated[str, msgspec.Meta(min_length=1, max_length=VALUE_LENGTH_MAX)]
+    body: dict[str, Any]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_LENGTH_MAX)]
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a second person says about a proposed correction."""
+
+    apply: bool
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_LENGTH_MAX)]
+
+
+class Acts:
+    """The acts of one process's services, with the bounded threads they run in."""
+
+    def __init__(self, *, services: Services, threads: Threads) -> None:
+        self._services, self._threads = services, threads
+
+    async def run(self, work: Callable[[], Any]) -> Response[Any]:
+        """The answer of a piece of work: its value as JSON, or its problem."""
+        answer = await self._threads.run(work)
+        if isinstance(answer, Problem):
+            raise ProblemError(answer)
+        return Response(plain(answer))
+
+    def case(self, who: Principal, case_id: str) -> Any:
+        """One case with everything a person needs to decide."""
+        with self._services.database.read(tenants=[who.tenant_id]) as connection:
+            found = case_view(connection, tenant_id=who.tenant_id, case_id=case_id)
+        return found or problem("case.unknown", f"there is no case {case_id[:60]!r}")
+
+    def causes(self, who: Principal) -> Any:
+        """Open causes with counts and money at risk."""
+        with self._services.database.read(tenants=[who.tenant_id]) as connection:
+            return {"items": cases.causes(connection, tenant_id=who.tenant_id)}
+
+    def retry(self, who: Principal, reason: str, *, case_id: str = "", cause_id: str = "") -> Any:
+        """Try a case, or all open cases of a cause, again."""
+        return case_service.retry(
+            self._services.database,
+            handlers=self._services.retry_handlers,
+            tenant_id=who.tenant_id,
+            actor=who.actor,
+            reason=reason,
+            case_id=case_id,
+            cause_id=cause_id,
+        )
+
+    def waive(self, who: Principal, case_id: str, reason: str) -> Any:
+        """Decide that nothing is to be done about a case of no document."""
+        done = case_service.waive(
+            self._services.database,
+            tenant_id=who.tenant_id,
+            case_id=case_id,
+            actor=who.actor,
+            reason=reason,
+            recorded_at=self._services.clock.now(),
+        )
+        return done if isinstance(done, Problem) else {"waived": done}
+
+    def resend(self, who: Principal, document_id: str, reason: str) -> Any:
+        """Send a document's present revision again."""
+        return acts.resend(
+            self._services.database,
+            tenant_id=who.tenant_id,
+            document_id=document_id,
+            actor=who.actor,
+            reason=reason,
+            recorded_at=self._services.clock.now(),
+        )
+
+    def waive_document(self, who: Principal, document_id: str, reason: str) -> Any:
+        """Decide that a document needs no effect, or has it already."""
+        refused = acts.waive(
+            self._services.database,
+            tenant_id=who.tenant_id,
+            document_id=document_id,
+            actor=who.actor,
+            reason=reason,
+            recorded_at=self._services.clock.now(),
+        )
+        return refused or {"document_id": document_id, "state": "waived"}
+
+    def trace(self, who: Principal, value: str) -> Any:
+        """The whole way of whatever an id names."""
+        found = trace_of(self._services, tenant_id=who.tenant_id, value=value)
+        return found or problem("trace.unknown", f"nothing is known by {value[:60]!r}")
+
+    def correct(self, who: Principal, data: Proposal) -> Correction | Problem:
+        """Take a corrected copy."""
+        return self._services.corrections.propose(
+            tenant_id=who.tenant_id,
+            subject_kind=data.subject_kind,
+            subject_id=data.subject_id,
+            body=msgspec.json.encode(data.body),
+            actor=who.actor,
+            reason=data.reason,
+        )
+
+    def decide(self, who: Principal, correction_id: str, data: Decision) -> Correction | Problem:
+        """As a second person, apply or refuse a correction."""
+        return self._services.corrections.decide(
+            tenant_id=who.tenant_id,
+            correction_id=correction_id,
+            apply=data.apply,
+            actor=who.actor,
+            reason=data.reason,
+        )
+
+
+def act_handlers(services: Services, threads: Threads) -> Sequence[Any]:
+    """The routes of everything above."""
+    desk = Acts(services=services, threads=threads)
+    return (*_reading(desk), *_acting(desk))
+
+
+def _reading(desk: Acts) -> Sequence[Any]:
+    read: dict[str, Any] = {**OPERATION, "opt": {PERMISSION: Permission.READ}}
+
+    @get("/causes", operation_id="listCauses", summary="Open causes with their money at risk", **read)
+    async def list_causes(request: Request[Any, Any, Any]) -> Response[Any]:
+        return await desk.run(partial(desk.causes, principal_of(request)))
+
+    @get("/cases/{case_id:str}", operation_id="showCase", summary="A case and what it rests on", **read)
+    async def show_case(request: Request[Any, Any, Any], case_id: FromPath[str]) -> Response[Any]:
+        return await desk.run(partial(desk.case, principal_of(request), case_id))
+
+    @get("/trace", operation_id="trace", summary="The whole way of whatever an id names", **read)
+    async def trace(
+        request: Request[Any, Any, Any],
+        value: Annotated[str, QueryParameter(min_length=1, max_length=VALUE_LENGTH_MAX)],
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.trace, principal_of(request), value))
+
+    return (list_causes, show_case, trace)
+
+
+def _acting(desk: Acts) -> Sequence[Any]:
+    def may(permission: Permission) -> dict[str, Any]:
+        return {**OPERATION, "opt": {PERMISSION: permission}, "status_code": 200}
+
+    resolve, operate, give_up = may(Permission.RESOLVE), may(Permission.OPERATE), may(Permission.WAIVE)
+
+    @post("/cases/{case_id:str}/retry", operation_id="retryCase", summary="Try a case again", **resolve)
+    async def retry_case(
+        request: Request[Any, Any, Any], case_id: FromPath[str], data: JSONBody[Reason]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.retry, principal_of(request), data.reason, case_id=case_id))
+
+    @post(
+        "/causes/{cause_id:str}/retry", operation_id="retryCause", summary="Try all cases of a cause again", **resolve
+    )
+    async def retry_cause(
+        request: Request[Any, Any, Any], cause_id: FromPath[str], data: JSONBody[Reason]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.retry, principal_of(request), data.reason, cause_id=cause_id))
+
+    @post(
+        "/cases/{case_id:str}/waive", operation_id="waiveCase", summary="Nothing is to be done about a case", **give_up
+    )
+    async def waive_case(
+        request: Request[Any, Any, Any], case_id: FromPath[str], data: JSONBody[Reason]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.waive, principal_of(request), case_id, data.reason))
+
+    @post("/deliveries/{document_id:str}/resend", operation_id="resendDocument", summary="Send it again", **operate)
+    async def resend(
+        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Reason]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.resend, principal_of(request), document_id, data.reason))
+
+    @post("/deliveries/{document_id:str}/waive", operation_id="waiveDocument", summary="It needs no effect", **give_up)
+    async def waive(
+        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Reason]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.waive_document, principal_of(request), document_id, data.reason))
+
+    @post("/corrections", operation_id="proposeCorrection", summary="Take a corrected copy", **resolve)
+    async def propose(request: Request[Any, Any, Any], data: JSONBody[Proposal]) -> Response[Any]:
+        return await desk.run(partial(desk.correct, principal_of(request), data))
+
+    @post(
+        "/corrections/{correction_id:str}/decision", operation_id="decideCorrection", summary="Decide on one", **resolve
+    )
+    async def decide(
+        request: Request[Any, Any, Any], correction_id: FromPath[str], data: JSONBody[Decision]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.decide, principal_of(request), correction_id, data))
+
+    return (retry_case, retry_cause, waive_case, resend, waive, propose, decide)
