@@ -16,7 +16,7 @@ from revline.core.canonical import Customer
 from revline.core.documents import Document
 from revline.core.events import MIRRORS, AccountingEvent, AppliedPayment, EventKind, IssuedCreditMemo, IssuedInvoice
 from revline.core.facts import Fact
-from revline.core.ids import event_id, rebooked_id
+from revline.core.ids import SourceObject, event_id, rebooked_id
 from revline.core.journal import JournalEntry
 from revline.core.money import Amount
 from revline.core.problem import Problem, problem
@@ -61,7 +61,8 @@ class Disposition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RootPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one derive run of one root writes. renewed: documents of earlier runs as they should read now."""
+    """Everything one derive run of one root writes. renewed: documents of earlier runs as they should read now. wakes: roots to
+    derive again because of it."""
 
     bookings: tuple[Booking, ...]
     reversed_count: int
@@ -70,6 +71,7 @@ class RootPlan(msgspec.Struct, frozen=True, kw_only=True):
     awaited: tuple[Need, ...]
     problems: tuple[RootProblem, ...]
     dispositions: tuple[Disposition, ...]
+    wakes: tuple[SourceObject, ...] = ()
 
 
 def plan_root(
@@ -109,10 +111,11 @@ def plan_root(
         bookings=tuple(work.bookings),
         reversed_count=len(change.reversals),
         masters=masters,
-        renewed=tuple(work.renewed_applications(expectation.events)),
+        renewed=tuple(work.renewed_documents(expectation.events)),
         awaited=expectation.awaited,
         problems=(*problems, *work.problems),
         dispositions=tuple(_dispositions(expectation, work, masters, unmade)),
+        wakes=expectation.wakes,
     )
 
 
@@ -187,8 +190,8 @@ class _Work:
     def _first_id(self, event: AccountingEvent, kind: EventKind) -> str:
         return event_id(tenant=self.scope.tenant, source=event.source, event_kind=kind.value, ordinal=0)
 
-    def renewed_applications(self, expected: Iterable[Supported]) -> Iterable[Document]:
-        """Documents of applications and credit memos booked before, where their invoice was booked again and is another document now."""
+    def renewed_documents(self, expected: Iterable[Supported]) -> Iterable[Document]:
+        """Documents of applications and credit memos booked before whose invoice was booked again and is another document."""
         made_now = {booking.event.event_id for booking in self.bookings}
         for entry in expected:
             live = live_event(base=entry.event.event_id, booked=self.events)
@@ -279,10 +282,13 @@ def _dispositions(
         facts[fact.fact_id] = fact
         effects.setdefault(fact.fact_id, []).extend(document.document_id for document in masters)
         failed |= {fact.fact_id} if unmade else set()
+    # A fact may have effects and a case: what it says in full is booked, what else it says is not.
+    failed |= {blocked.fact.fact_id for blocked in expectation.blocked}
     for fact_id, ids in effects.items():
         yield _disposition(facts[fact_id], "case" if fact_id in failed else "effects", tuple(ids), "")
     for blocked in expectation.blocked:
-        yield _disposition(blocked.fact, "case", (), blocked.problem.code)
+        if blocked.fact.fact_id not in effects:
+            yield _disposition(blocked.fact, "case", (), blocked.problem.code)
     for fact, rule in expectation.silent:
         yield _disposition(fact, "awaited" if rule.startswith("awaits") else "none", (), rule)
 

@@ -9,7 +9,7 @@ from string import Template
 from typing import Final
 
 TENANTS: Final = ("aurora", "birch")
-RULE_FILES: Final = ("50-rules-invoices.yaml", "51-rules-money.yaml")
+RULES: Final = "-rules-"
 STARTER_TENANT: Final = "tenant: acme"
 
 
@@ -23,9 +23,10 @@ def write_folder(*, folder: Path, addresses: Mapping[str, str], tenants: tuple[s
         for document in (own / tenant).iterdir():
             text = Template(document.read_text(encoding="utf-8")).substitute(addresses)
             (place / document.name).write_text(text, encoding="utf-8")
-        for name in RULE_FILES:
-            text = (starter / name).read_text(encoding="utf-8").replace(STARTER_TENANT, f"tenant: {tenant}")
-            (place / name).write_text(text, encoding="utf-8")
+        for rules in starter.iterdir():
+            if RULES in rules.name:
+                text = rules.read_text(encoding="utf-8").replace(STARTER_TENANT, f"tenant: {tenant}")
+                (place / rules.name).write_text(text, encoding="utf-8")
 
 
 def add_missing_mapping(*, folder: Path) -> str:
