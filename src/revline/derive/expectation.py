@@ -56,7 +56,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
 
     events: in the order they are booked. awaited: needs that no fact answers yet. blocked: what became a case.
     silent: facts that make nothing, with the rule that says so. master: the customer or product whose master record this root is,
-    and the fact that says so.
+    and the fact that says so. wakes: other roots that a fact of this one changes; they are derived again.
     """
 
     events: tuple[Supported, ...] = ()
@@ -64,6 +64,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     blocked: tuple[Blocked, ...] = ()
     silent: tuple[tuple[Fact, str], ...] = ()
     master: tuple[Customer | Product, Fact] | None = None
+    wakes: tuple[SourceObject, ...] = ()
 
 
 class RootFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +125,7 @@ class Findings:
         self.awaited: set[Need] = set()
         self.blocked: list[Blocked] = []
         self.rules: dict[str, str] = {}
+        self.wakes: set[SourceObject] = set()
 
     def expectation(self, facts: Iterable[Fact]) -> Expectation:
         """All of it, with a word on every fact of the root that supports nothing."""
@@ -133,6 +135,7 @@ class Findings:
             awaited=tuple(sorted(self.awaited)),
             blocked=tuple(self.blocked),
             silent=silent_rest(facts, used=used, rules=self.rules),
+            wakes=tuple(sorted(self.wakes)),
         )
 
 

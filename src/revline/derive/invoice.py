@@ -1,6 +1,8 @@
-"""What should exist of an invoice: issued, voided, marked uncollectible, and the payments applied to it. Pure."""
+"""What should exist of an invoice: issued, voided, marked uncollectible, credited, and the payments applied to it. Pure."""
 
 from __future__ import annotations
+
+from decimal import Decimal
 
 from revline.core.canonical import Invoice, InvoicePayment, InvoiceStatus, Payment, PaymentIntent, PaymentStatus
 from revline.core.clock import local_date
@@ -12,7 +14,8 @@ from revline.core.events import (
 )
 from revline.core.facts import Fact, Name
 from revline.core.ids import SourceObject
-from revline.core.problem import Mender, Retryable, define, problem
+from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.derive import credit_memo
 from revline.derive.expectation import (
     Blocked,
     EntityScope,
@@ -27,6 +30,14 @@ from revline.derive.expectation import (
 )
 
 define(
+    code="derive.paid_elsewhere",
+    title="Marked as paid outside of the billing system",
+    status=422,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.FINANCE,
+    remedy="Book the money where it arrived, or send it as a payment with its application; then waive the case.",
+)
+define(
     code="derive.day_missing",
     title="The source does not say on which day this happened",
     status=422,
@@ -37,12 +48,13 @@ define(
 
 
 def needs(facts: tuple[Fact, ...]) -> tuple[Need, ...]:
-    """The customer, and the payment or intent behind every paid application."""
-    wanted: set[Need] = set()
+    """The customer, the products on its lines, what its credit memos need, and the payment or intent behind every application."""
+    wanted: set[Need] = set(credit_memo.needs(facts))
     for fact in facts:
         match fact.translated.snapshot:
-            case Invoice(customer=customer) if customer:
+            case Invoice(customer=customer, lines=lines) if customer:
                 wanted.add(_outside("customer", customer))
+                wanted |= {_outside("product", line.product) for line in lines if line.product}
             case InvoicePayment(status="paid", payment=payment) if payment:
                 wanted.add(_outside("payment", payment))
             case InvoicePayment(status="paid", payment_intent=intent) if intent:
@@ -54,7 +66,7 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
     """The events of one invoice root from all its facts, whatever order they came in."""
     invoices = [fact for fact in known.facts if isinstance(fact.translated.snapshot, Invoice)]
     findings = Findings()
-    customer = None
+    customer, issued = None, None
     if invoices:
         current = newest(invoices)
         invoice = _invoice(current)
@@ -62,6 +74,8 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
         need = _outside("customer", invoice.customer)
         if not known.found.get(need):
             findings.awaited.add(need)
+        if scope.native_items:
+            findings.awaited |= {one for one in _products(invoice) if not known.found.get(one)}
         if not invoice.total:
             findings.rules[current.fact_id] = "an invoice over nothing books nothing"
         elif invoice.status is InvoiceStatus.DRAFT:
@@ -73,6 +87,9 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
             )
         else:
             findings.events += _invoice_events(known, scope, current, invoices, customer)
+            _paid_elsewhere(known, current, findings)
+        issued = invoice if invoice.finalized_at is not None else None
+    credit_memo.find_credit_memos(known, scope, issued, findings)
     _applications(known, scope, customer, findings)
     return findings.expectation(known.facts)
 
@@ -89,6 +106,11 @@ def _applications(
         if applied.status != "paid" or not applied.amount:
             findings.rules[fact.fact_id] = "only a paid application applies"
             continue
+        if not applied.payment and not applied.payment_intent:
+            findings.blocked.append(
+                Blocked(problem=_elsewhere(applied.amount), fact=fact, amount=applied.amount, currency=applied.currency)
+            )
+            continue
         if customer is None:
             findings.awaited.add(_outside("invoice", known.root.outside_id))
             findings.rules[fact.fact_id] = "awaits the invoice it is applied to"
@@ -102,6 +124,33 @@ def _applications(
         when = applied.paid_at or fact.translated.occurred_at
         event = make_event(known, scope, EventKind.PAYMENT_APPLIED, fact, when, applied.currency, customer, payload)
         findings.events.append(Supported(event=event, facts=(fact,)))
+
+
+def _paid_elsewhere(known: RootFacts, current: Fact, findings: Findings) -> None:
+    """The part of an invoice the source was told is paid and did not collect, unless applications tell of it one by one."""
+    invoice = _invoice(current)
+    told = any(
+        not applied.payment and not applied.payment_intent
+        for fact in newest_by_source(known.facts, InvoicePayment)
+        if isinstance(applied := fact.translated.snapshot, InvoicePayment)
+    )
+    if invoice.amount_paid_elsewhere and not told:
+        amount = invoice.amount_paid_elsewhere
+        findings.blocked.append(
+            Blocked(problem=_elsewhere(amount), fact=current, amount=abs(amount), currency=invoice.currency)
+        )
+
+
+def _elsewhere(amount: Decimal) -> Problem:
+    """A case and no event: the source has a person's word, no money, no day at a bank and no id of the transfer; and the bank
+    statement of the ERP, or whoever took the money, books it too."""
+    return problem(
+        "derive.paid_elsewhere", f"{amount} was marked as paid outside of the source", field="paid_elsewhere"
+    )
+
+
+def _products(invoice: Invoice) -> set[Need]:
+    return {_outside("product", line.product) for line in invoice.lines if line.product}
 
 
 def _invoice_events(

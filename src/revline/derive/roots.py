@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from revline.core.facts import Fact
-from revline.derive import customer, invoice, payment, payout, product, stated
+from revline.derive import balance, credit_memo, credit_movement, customer, invoice, payment, payout, product, stated
 from revline.derive.expectation import EntityScope, Expectation, Need, RootFacts, silent_rest
 
 
@@ -25,6 +25,9 @@ def _nothing(known: RootFacts, scope: EntityScope) -> Expectation:
 
 
 ROOT_RULES: Final[Mapping[str, RootRule]] = {
+    "balance_transaction": RootRule(needs=balance.needs, expect=balance.expect),
+    "credit_memo": RootRule(needs=credit_memo.needs, expect=credit_memo.expect),
+    "credit_movement": RootRule(needs=credit_movement.needs, expect=credit_movement.expect),
     "customer": RootRule(needs=customer.needs, expect=customer.expect),
     "invoice": RootRule(needs=invoice.needs, expect=invoice.expect),
     "payment": RootRule(needs=payment.needs, expect=payment.expect),

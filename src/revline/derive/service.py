@@ -145,6 +145,7 @@ class Derive:
                 refused=refused, roots={root_id: known[root_id].root for root_id in refused}, places=_places(known)
             )
             reprocess.conclude(unit, tenant_id=tenant_id, wishes=wishes, plans=plans)
+            work_record.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=_woken(tenant_id, plans))
             self._told(unit, tenant_id=tenant_id, root_ids=_touched(tenant_id, plans) | refused.keys())
             again_at = claimed_at + reprocess.LOOK_AGAIN
             changes: list[LaneChange] = [
@@ -174,6 +175,13 @@ class Derive:
                 change = parked(lane=lane, code=cause.code)
                 work_record.change(unit.connection, owner=self._owner, changes=[change], now=claimed_at)
         return 0
+
+
+def _woken(tenant_id: str, plans: Mapping[str, RootPlan]) -> set[str]:
+    """Roots that a fact of a planned one changes; of two facts that cross, the one derived later sees the other and wakes it."""
+    return {
+        root_id_of(tenant=tenant_id, source=source) for plan in plans.values() for source in plan.wakes
+    } - plans.keys()
 
 
 def _touched(tenant_id: str, plans: Mapping[str, RootPlan]) -> set[str]:

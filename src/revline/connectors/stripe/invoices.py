@@ -95,7 +95,7 @@ def read_invoice_payment(*, fields: Fields, message: Message) -> Reading:
         roots=(message.source("invoice", snapshot.invoice),),
         rank=PAYMENT_RANKS[status],
         latest=max(moment for moment in times if moment is not None),
-        names=names(),
+        names=names(payment_intent=snapshot.payment_intent),
     )
 
 
