@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from revline.delivery.kinds import Mapping, check_mapping
+from revline.feedback.kinds import Feedback, WebhookSubscription, check_feedback, check_subscription
 from revline.intake.corrections import CorrectionPolicy, check_policy
 from revline.platform.config.registry import KindType, Registry
 from revline.platform.tenancy.kinds import (
@@ -30,4 +31,6 @@ def registry() -> Registry:
     kinds.register(KindType(name="PeriodPolicy", spec_type=PeriodPolicy, check=check_period_policy))
     kinds.register(KindType(name="Mapping", spec_type=Mapping, check=check_mapping))
     kinds.register(KindType(name="CorrectionPolicy", spec_type=CorrectionPolicy, check=check_policy))
+    kinds.register(KindType(name="Feedback", spec_type=Feedback, check=check_feedback))
+    kinds.register(KindType(name="WebhookSubscription", spec_type=WebhookSubscription, check=check_subscription))
     return kinds

@@ -11,8 +11,10 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from revline.app import feeding
 from revline.app.directory import Directory
 from revline.app.kinds import registry
+from revline.app.reading import Readers
 from revline.core.clock import Clock, SystemClock
 from revline.core.problem import Problem, problem
 from revline.delivery import acts
@@ -49,6 +51,7 @@ class Runtime:
     database: Database
     directory: Directory
     intake: Intake
+    readers: Readers
     services: Services
 
 
@@ -93,6 +96,8 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         future_tolerance=timedelta(hours=settings.future_tolerance_hours),
     )
 
+    readers = Readers(directory=directory, secrets=secrets, clock=time)
+
     def close() -> None:
         asyncio.run(directory.close())
         database.dispose()
@@ -103,6 +108,9 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         "root": intake.request_roots,
         "awaited": intake.request_roots,
         "input": partial(intake.retry_kept, channels=directory),
+        "reread": intake.reread,
+        "source_cursor": intake.read_on,
+        "feedback": feeding.retry_handler(database=database, clock=time),
     }
     services = Services(
         settings=settings,
@@ -111,6 +119,8 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         registry=kinds,
         channels=directory,
         intake=intake,
+        readers=readers.side,
+        readable=readers.names,
         access=Access(database=database, clock=time, random_bytes=os.urandom),
         people=People(database=database, clock=time, random_bytes=os.urandom),
         sessions=Sessions(database=database, clock=time, random_bytes=os.urandom),
@@ -128,7 +138,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         close=close,
     )
     return Runtime(
-        settings=settings, clock=time, database=database, directory=directory, intake=intake, services=services
+        settings=settings, clock=time, database=database, directory=directory, intake=intake, readers=readers, services=services
     )
 
 

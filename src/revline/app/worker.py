@@ -15,6 +15,8 @@ from typing import Final, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from revline.app.directory import Directory
+from revline.app.reading import Readers, ReadingLoop
+from revline.app.feeding import FeedbackDirectory
 from revline.core.clock import Clock
 from revline.core.ids import derived_id
 from revline.core.journal import JournalEntry
@@ -22,6 +24,8 @@ from revline.delivery.loop import DeliveryLoop
 from revline.delivery.service import Desk
 from revline.delivery.values import Timing
 from revline.derive.service import Derive
+from revline.feedback.service import Feedback
+from revline.intake.readings import Readings
 from revline.intake.service import Intake
 from revline.platform.logs import log
 from revline.platform.store.engine import Database, is_transient
@@ -32,6 +36,7 @@ from revline.subledger.posting import queries as posting
 T = TypeVar("T")
 DATABASE_THREADS: Final = 4
 IDLE_SECONDS: Final = 0.05
+FEEDBACK_IDLE_SECONDS: Final = 0.5
 WATCH_SECONDS: Final = 0.2
 WATCHES_IN_A_ROW: Final = 5
 SWEEP_SECONDS: Final = 2.0
@@ -52,6 +57,7 @@ class Worker:
         version: str,
         timing: Timing | None = None,
         seed: int | None = None,
+        readers: Readers | None = None,
     ) -> None:
         self._database, self._intake, self._owner, self._version = database, intake, owner, version
         self._directory = directory
@@ -59,6 +65,10 @@ class Worker:
         self._stopping = asyncio.Event()
         uniform = random.Random(seed).uniform  # noqa: S311 - jitter only
         pauses = timing or Timing()
+        told = FeedbackDirectory(directory)
+        self.feedback = Feedback(
+            database=database, configurations=told, clock=clock, owner=owner, epoch=epoch, lease=pauses.lease
+        )
         self.derive = Derive(
             database=database,
             configurations=directory,
@@ -66,6 +76,7 @@ class Worker:
             owner=owner,
             epoch=epoch,
             lease=pauses.lease,
+            told=told.asking().derived,
         )
         self.delivery = DeliveryLoop(
             desk=Desk(
@@ -77,8 +88,20 @@ class Worker:
                 epoch=epoch,
                 uniform=uniform,
                 timing=pauses,
+                told=told.asking().settled,
             ),
             blocking=self.blocking,
+        )
+
+        self._readings = Readings(database=database, intake=intake, clock=clock, owner=owner)
+        self.reading = readers and ReadingLoop(
+            database=database,
+            directory=directory,
+            readers=readers,
+            readings=self._readings,
+            owner=owner,
+            blocking=self.blocking,
+            uniform=uniform,
         )
 
     async def blocking(self, call: Callable[[], T], /) -> T:
@@ -93,7 +116,10 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._derive())
+                group.create_task(self._feedback())
                 group.create_task(self._timers())
+                if self.reading is not None:
+                    group.create_task(self.reading.run(stopping=self._stopping))
                 group.create_task(self.delivery.run())
                 group.create_task(self._watch(until))
         finally:
@@ -118,6 +144,16 @@ class Worker:
             if not result.roots:
                 await self._pause(IDLE_SECONDS)
 
+    async def _feedback(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                roots = await self.blocking(self.feedback.turn)
+            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
+                log().exception("feedback.turn_failed")
+                roots = 0
+            if not roots:
+                await self._pause(FEEDBACK_IDLE_SECONDS)
+
     async def _timers(self) -> None:
         while not self._stopping.is_set():
             try:
@@ -131,6 +167,9 @@ class Worker:
         with self._database.control() as connection:
             tenants = tenancy.active_tenants(connection)
         sweep_each(tenants, self._intake.sweep_awaited)
+        sweep_each(tenants, self._readings.sweep)
+        if self.reading is not None:
+            sweep_each(tenants, self.reading.follow)
 
     async def _watch(self, until: Callable[[], bool] | None) -> None:
         in_a_row = 0

@@ -198,7 +198,7 @@ class FeedbackContent(msgspec.Struct, frozen=True, kw_only=True, tag="feedback")
     """What became of a source object, told to a source or an outbound webhook. It replaces whatever was told before.
 
     target: the object it is about (in the system told, or the root an outbound message speaks of). message_type: the outbound
-    event's type, "" for a write-back. fields: sorted (neutral field, value); a Feedback configuration names the outside field.
+    event's type, "" for a write-back. fields: sorted (outside field, value), named as the Feedback configuration names them.
     data: the outbound message's body as canonical JSON text, "" for a write-back.
     """
 
