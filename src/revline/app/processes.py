@@ -108,6 +108,7 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
         epoch=EPOCH,
         version=__version__,
         timing=Timing(lease=timedelta(seconds=settings.lease_seconds)),
+        readers=runtime.readers,
     )
     asyncio.run(worker.run(until=partial(_idle, runtime.database) if until_idle else None))
     runtime.database.dispose()

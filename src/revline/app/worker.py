@@ -15,8 +15,8 @@ from typing import Final, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from revline.app.directory import Directory
-from revline.app.reading import Readers, ReadingLoop
 from revline.app.feeding import FeedbackDirectory
+from revline.app.reading import Readers, ReadingLoop
 from revline.core.clock import Clock
 from revline.core.ids import derived_id
 from revline.core.journal import JournalEntry
@@ -94,14 +94,18 @@ class Worker:
         )
 
         self._readings = Readings(database=database, intake=intake, clock=clock, owner=owner)
-        self.reading = readers and ReadingLoop(
-            database=database,
-            directory=directory,
-            readers=readers,
-            readings=self._readings,
-            owner=owner,
-            blocking=self.blocking,
-            uniform=uniform,
+        self.reading = (
+            None
+            if readers is None
+            else ReadingLoop(
+                database=database,
+                directory=directory,
+                readers=readers,
+                readings=self._readings,
+                owner=owner,
+                blocking=self.blocking,
+                uniform=uniform,
+            )
         )
 
     async def blocking(self, call: Callable[[], T], /) -> T:

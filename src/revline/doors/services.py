@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import Connection
 
+from revline.connectors.sdk.source import SourceReader
 from revline.core.clock import Clock
+from revline.core.problem import Problem
 from revline.intake.addresses import Addresses
 from revline.intake.correcting import Corrections
 from revline.intake.service import Intake
@@ -23,6 +26,28 @@ from revline.platform.settings import Settings
 from revline.platform.store.engine import Database
 
 
+class ReaderSide(Protocol):
+    """A connection that can be read, and the capacity pool its calls belong to."""
+
+    @property
+    def reader(self) -> SourceReader: ...
+
+    @property
+    def pool_id(self) -> str: ...
+
+
+class Readers(Protocol):
+    """Where doors get the reader of a connection: the tenant's active configuration."""
+
+    def __call__(self, *, tenant_id: str, connection: str) -> ReaderSide | Problem: ...
+
+
+class Readable(Protocol):
+    """The tenant's connections that can be read, sorted."""
+
+    def __call__(self, *, tenant_id: str) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """One process's services. retry_handlers: by kind of case subject. close: lets go of pools and threads."""
@@ -33,6 +58,8 @@ class Services:
     registry: Registry
     channels: Channels
     intake: Intake
+    readers: Readers
+    readable: Readable
     access: Access
     people: People
     sessions: Sessions

@@ -147,6 +147,14 @@ class Readings:
                 fresh = msgspec.structs.replace(entry, cursor="", state="running", problem_code="")
                 following.write(unit, tenant_id=lane.tenant_id, entry=fresh)
 
+    def begin_changes(self, *, tenant_id: str, source_connection: str, pool_id: str) -> None:
+        """Follow a connection's change stream from where the source still has it."""
+        with self._unit(tenant_id, "the configuration wants changes followed") as unit:
+            now = self._clock.now()
+            following.ask_changes(
+                unit, tenant_id=tenant_id, source_connection=source_connection, now=now, pool_id=pool_id
+            )
+
     def drop(self, *, lane: ClaimedLane) -> None:
         """A lane of which nothing is known asks for nothing."""
         with self._database.control() as connection:
