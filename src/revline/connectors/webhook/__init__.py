@@ -1,0 +1,1 @@
+"""Outbound webhooks by Standard Webhooks 1.0: an endpoint of somebody else as a far side that takes messages."""
