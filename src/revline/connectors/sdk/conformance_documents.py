@@ -5,6 +5,7 @@ Pure. Knows the neutral accounts and nothing of the system under test.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Final
@@ -29,6 +30,7 @@ from revline.core.documents import (
 from revline.core.farside import EntityMapping
 from revline.core.ids import SourceObject, document_id, external_reference, journal_id
 from revline.core.journal import JournalLine
+from revline.core.money import Rounding, convert, known_currency
 
 ONE: Final = Decimal(1)
 NET: Final = Decimal("100.00")
@@ -55,15 +57,25 @@ _RANKS: Final = {
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the documents go. currency: functional currency of the company, with two decimals. day: in an open period.
+    """Where the documents go. currency: functional currency of the company, with two decimals. day: in an open period, as is
+    the last day of its month. nonce: makes this run's references unlike any other's.
 
-    nonce: makes this run's references unlike any other's.
+    What follows is optional; a case that needs what is not there is not tried. rates: currency -> functional units per unit, for
+    foreign ones that journals and invoices may be in (name one with no, one with two and one with three decimals if the system
+    knows them). dimension: (dimension, a value, another value), both mapped. other_mapping, other_currency: a second company.
+    name_max: characters a customer's name may have. large: an amount the system holds that a float can't.
     """
 
     nonce: str
     currency: str
     day: date
     mapping: EntityMapping
+    rates: Mapping[str, Decimal] = {}
+    dimension: tuple[str, str, str] | None = None
+    other_mapping: EntityMapping | None = None
+    other_currency: str = ""
+    name_max: int = 80
+    large: Decimal | None = Decimal("999999999999999.99")
 
 
 def document(
@@ -74,8 +86,9 @@ def document(
     content: Content,
     amount: Decimal,
     predecessors: tuple[str, ...] = (),
+    currency: str = "",
 ) -> Document:
-    """A document of this world; the same name and kind give the same document."""
+    """A document of this world; the same name and kind give the same document. currency: the world's unless another is named."""
     identity = document_id(subject=f"{world.nonce}-{name}", document_kind=kind.value, connection="conformance")
     return Document(
         document_id=identity,
@@ -89,38 +102,53 @@ def document(
         lane_key=identity,
         rank=_RANKS.get(kind, Rank.INVOICE),
         predecessors=predecessors,
-        currency=world.currency,
+        currency=currency or world.currency,
         amount=amount,
         accounting_date=None if kind is DocumentKind.CUSTOMER else world.day,
         content=content,
     )
 
 
-def customer(*, world: World, name: str = "customer") -> Document:
-    """A customer."""
+def customer(*, world: World, name: str = "customer", called: str = "", currency: str = "") -> Document:
+    """A customer. called: what people call it."""
     content = CustomerContent(
-        name=f"Conformance {world.nonce}", currency=world.currency, outside_id=f"{world.nonce}-{name}"
+        name=called or f"Conformance {world.nonce}",
+        currency=currency or world.currency,
+        outside_id=f"{world.nonce}-{name}",
     )
     return document(world=world, name=name, kind=DocumentKind.CUSTOMER, content=content, amount=ZERO)
 
 
 def invoice(
-    *, world: World, buyer: Document, name: str = "invoice", net: Decimal = NET, account: str = DEFERRED
+    *,
+    world: World,
+    buyer: Document,
+    name: str = "invoice",
+    nets: tuple[Decimal, ...] = (NET,),
+    tax: Decimal = TAX,
+    currency: str = "",
+    rate: Decimal = ONE,
 ) -> Document:
-    """An invoice of one line and a manual tax line of TAX."""
+    """An invoice with a line for each net and a manual tax line over all of them."""
+    total = sum(nets, tax)
     content = InvoiceContent(
         number=f"C-{world.nonce}-{name}",
         customer_document=buyer.document_id,
         receivable=RECEIVABLE,
         document_date=world.day,
-        lines=_lines(net, account),
-        taxes=_taxes(net),
-        total=net + TAX,
-        rate=ONE,
+        lines=_lines(nets),
+        taxes=_taxes(sum(nets, ZERO), tax),
+        total=total,
+        rate=rate,
     )
-    waits = (buyer.document_id,)
     return document(
-        world=world, name=name, kind=DocumentKind.INVOICE, content=content, amount=net + TAX, predecessors=waits
+        world=world,
+        name=name,
+        kind=DocumentKind.INVOICE,
+        content=content,
+        amount=total,
+        predecessors=(buyer.document_id,),
+        currency=currency,
     )
 
 
@@ -138,15 +166,15 @@ def void(*, world: World, of: Document, name: str = "void") -> Document:
 
 
 def credit_memo(*, world: World, of: Document, buyer: Document, name: str = "credit-memo") -> Document:
-    """A credit memo over the whole of an invoice."""
+    """A credit memo over the whole of an invoice of one line of NET."""
     content = CreditMemoContent(
         number=f"C-{world.nonce}-{name}",
         invoice_document=of.document_id,
         customer_document=buyer.document_id,
         receivable=RECEIVABLE,
         document_date=world.day,
-        lines=_lines(NET, DEFERRED),
-        taxes=_taxes(NET),
+        lines=_lines((NET,)),
+        taxes=_taxes(NET, TAX),
         total=TOTAL,
         rate=ONE,
     )
@@ -205,23 +233,31 @@ def journal(
     credit: str = CLEARING,
     amount: Decimal = NET,
     buyer: Document | None = None,
+    currency: str = "",
+    rate: Decimal = ONE,
+    dimensions: tuple[tuple[str, str], ...] = (),
 ) -> Document:
-    """A journal of two lines; with a buyer the credit line carries the customer."""
+    """A journal of two lines; with a buyer the credit line carries the customer.
+
+    amount: in `currency`, the world's unless another is named; rate: functional units per unit of it.
+    """
     party = None
     if buyer is not None:
         party = SourceObject(connection="conformance", kind="customer", outside_id=buyer.document_id)
+    functional = convert(amount=amount, rate=rate, currency=known_currency(world.currency), rounding=Rounding.HALF_UP)
 
-    def line(number: int, account: str, sides: tuple[Decimal, Decimal], of: SourceObject | None) -> JournalLine:
+    def line(number: int, account: str, of: SourceObject | None) -> JournalLine:
         return JournalLine(
             line=number,
             account=account,
-            debit=sides[0],
-            credit=sides[1],
-            currency=world.currency,
-            functional_debit=sides[0],
-            functional_credit=sides[1],
-            rate=ONE,
-            rate_source="identity",
+            debit=amount if number == 1 else ZERO,
+            credit=ZERO if number == 1 else amount,
+            currency=currency or world.currency,
+            functional_debit=functional if number == 1 else ZERO,
+            functional_credit=ZERO if number == 1 else functional,
+            rate=rate,
+            rate_source="identity" if rate == ONE else "conformance",
+            dimensions=dimensions,
             party=of,
         )
 
@@ -229,21 +265,34 @@ def journal(
         event_kind="payout.paid",
         memo=f"conformance {name}",
         functional_currency=world.currency,
-        lines=(line(1, debit, (amount, ZERO), None), line(2, credit, (ZERO, amount), party)),
+        lines=(line(1, debit, None), line(2, credit, party)),
         customer_documents=((party, buyer.document_id),) if party is not None and buyer is not None else (),
     )
     waits = (buyer.document_id,) if buyer is not None else ()
     return document(
-        world=world, name=name, kind=DocumentKind.JOURNAL, content=content, amount=amount, predecessors=waits
+        world=world,
+        name=name,
+        kind=DocumentKind.JOURNAL,
+        content=content,
+        amount=amount,
+        predecessors=waits,
+        currency=currency,
     )
 
 
-def _lines(net: Decimal, account: str) -> tuple[InvoiceContentLine, ...]:
-    return (InvoiceContentLine(source_line="1", account=account, description="One month", quantity=ONE, net=net),)
+def _lines(nets: tuple[Decimal, ...]) -> tuple[InvoiceContentLine, ...]:
+    return tuple(
+        InvoiceContentLine(
+            source_line=str(number), account=DEFERRED, description=f"Month {number}", quantity=ONE, net=net
+        )
+        for number, net in enumerate(nets, start=1)
+    )
 
 
-def _taxes(net: Decimal) -> tuple[InvoiceContentTax, ...]:
+def _taxes(net: Decimal, amount: Decimal) -> tuple[InvoiceContentTax, ...]:
+    if not amount:
+        return ()
     tax = InvoiceContentTax(
-        source_line="1", account=TAX_PAYABLE, rate="standard", description="Tax", taxable=net, amount=TAX
+        source_line="1", account=TAX_PAYABLE, rate="standard", description="Tax", taxable=net, amount=amount
     )
     return (tax,)

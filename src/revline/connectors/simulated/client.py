@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -18,10 +18,12 @@ from revline.core.problem import Problem, problem
 T = TypeVar("T")
 
 
-def problem_of_error(error: wire.ErrorBody) -> Problem:
-    """The ERP's refusal as a problem, by the manifest's table."""
+def problem_of_error(error: wire.ErrorBody, *, mask: Callable[[str], str]) -> Problem:
+    """The ERP's refusal as a problem, by the manifest's table. mask: takes secrets out of words that came from outside."""
     code = next((rule.problem_code for rule in ERRORS if rule.far_code == error.code), "erp.rejected")
-    return problem(code, f"{error.code}: {error.message[:500]}", field=error.field[:100] or error.code)
+    return problem(
+        code, mask(f"{error.code}: {error.message}")[:600], field=mask(error.field)[:100] or mask(error.code)
+    )
 
 
 def error_of(answer: HttpAnswer) -> wire.ErrorBody | None:
@@ -90,7 +92,7 @@ class SimulatedErpClient:
             error = error_of(answer)
             if error is None:
                 return problem("erp.unreachable", self.caller.mask(answer.evidence)[:500])
-            return problem_of_error(error)
+            return problem_of_error(error, mask=self.caller.mask)
         try:
             found: Any = wire.decode(answer.body, kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

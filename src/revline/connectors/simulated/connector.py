@@ -225,7 +225,7 @@ class SimulatedConnector:
         return self._uncertain(answer) if error is None else self._of_error(answer.status, error, answer)
 
     def _of_error(self, status: int, error: wire.ErrorBody, answer: HttpAnswer) -> Outcome:
-        found = problem_of_error(error)
+        found = problem_of_error(error, mask=self._client.caller.mask)
         match status:
             case 401 | 403:
                 return NotSent(problem=problem("erp.credentials_refused", found.detail))
