@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from revline.app import feeding
-from revline.app.directory import Directory
+from revline.app.directory import Directory, pool_id
 from revline.app.kinds import registry
 from revline.app.reading import Readers
 from revline.core.clock import Clock, SystemClock
@@ -135,6 +135,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
         retry_handlers=handlers,
         register_tenant=_register,
+        pool_of=pool_id,
         close=close,
     )
     return Runtime(

@@ -50,7 +50,8 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """One process's services. retry_handlers: by kind of case subject. close: lets go of pools and threads."""
+    """One process's services. retry_handlers: by kind of case subject. pool_of: the capacity pool of a
+    connection, by tenant_id, name and pool. close: lets go of pools and threads."""
 
     settings: Settings
     clock: Clock
@@ -68,4 +69,5 @@ class Services:
     hops: tuple[Hops, ...]
     retry_handlers: Mapping[str, RetryHandler]
     register_tenant: Callable[[Connection, str, datetime], None]
+    pool_of: Callable[..., str]
     close: Callable[[], None]
