@@ -20,15 +20,16 @@ from revline.derive.expectation import (
     make_event,
     newest_by_source,
 )
+from revline.derive.product import await_products, line_needs
 
 
 def needs(facts: tuple[Fact, ...]) -> tuple[Need, ...]:
-    """The customer, and the refunds a memo names: they are on their payment's root and settle otherwise because of it."""
+    """The customer, the products on its lines, and the refunds a memo names: on their payment's root they settle it."""
     wanted: set[Need] = set()
     for fact in facts:
         if isinstance(memo := fact.translated.snapshot, CreditMemo):
             wanted.add(_outside("customer", memo.customer))
-            wanted |= {_outside("refund", refund) for refund in memo.refunds}
+            wanted |= {_outside("refund", refund) for refund in memo.refunds} | line_needs(memo.lines)
     return tuple(sorted(wanted))
 
 
@@ -58,6 +59,7 @@ def find_credit_memos(known: RootFacts, scope: EntityScope, invoice: Invoice | N
         if not known.found.get(_outside("customer", memo.customer)):
             findings.awaited.add(_outside("customer", memo.customer))
         customer = SourceObject(connection=known.root.connection, kind="customer", outside_id=memo.customer)
+        await_products(memo.lines, known, scope, findings)
         payload = _issued(memo, invoice, known.root.connection)
         kind = EventKind.CREDIT_MEMO_ISSUED
         issued = make_event(known, scope, kind, fact, memo.issued_at, memo.currency, customer, payload)

@@ -18,10 +18,10 @@ open_item: Final[Table] = tenant_table(
     Column("number", Text, nullable=False, server_default=""),
     Column("opened_on", Date, nullable=False),
     Column("due_on", Date),
-    CheckConstraint("kind IN ('invoice', 'payment')", name="kind"),
+    CheckConstraint("kind IN ('invoice', 'payment', 'credit_memo', 'credit_movement', 'stated_event')", name="kind"),
     Index(None, "tenant_id", "customer_id"),
 )
-"""One row an invoice or payment; item_id is the root's id."""
+"""One row an invoice, a payment, or what else is owed or the customer's; item_id is the id its object has as a root."""
 
 open_item_movement: Final[Table] = tenant_table(
     "open_item_movement",
@@ -36,7 +36,10 @@ open_item_movement: Final[Table] = tenant_table(
     Column("day", Date, nullable=False),
     Column("counter_item_id", Text, nullable=False, server_default=""),
     Column("affects_receivable", Boolean, nullable=False),
-    CheckConstraint("kind IN ('issued', 'voided', 'written_off', 'received', 'applied', 'refunded')", name="kind"),
+    CheckConstraint(
+        "kind IN ('issued', 'voided', 'credited', 'written_off', 'reinstated', 'received', 'applied', 'refunded', 'remeasured')",
+        name="kind",
+    ),
     Index(None, "tenant_id", "item_id"),
     recorded=True,
 )

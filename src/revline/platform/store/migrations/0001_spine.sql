@@ -1007,7 +1007,7 @@ CREATE TABLE open_item (
     opened_on DATE NOT NULL,
     due_on DATE,
     CONSTRAINT pk_open_item PRIMARY KEY (tenant_id, item_id),
-    CONSTRAINT ck_open_item_kind CHECK (kind IN ('invoice', 'payment'))
+    CONSTRAINT ck_open_item_kind CHECK (kind IN ('invoice', 'payment', 'credit_memo', 'credit_movement', 'stated_event'))
 );
 
 CREATE INDEX ix_open_item_tenant_id_customer_id ON open_item (tenant_id, customer_id);
@@ -1036,7 +1036,7 @@ CREATE TABLE open_item_movement (
     counter_item_id TEXT DEFAULT '' NOT NULL,
     affects_receivable BOOLEAN NOT NULL,
     CONSTRAINT pk_open_item_movement PRIMARY KEY (tenant_id, event_id, line),
-    CONSTRAINT ck_open_item_movement_kind CHECK (kind IN ('issued', 'voided', 'written_off', 'received', 'applied', 'refunded')),
+    CONSTRAINT ck_open_item_movement_kind CHECK (kind IN ('issued', 'voided', 'credited', 'written_off', 'reinstated', 'received', 'applied', 'refunded', 'remeasured')),
     CONSTRAINT uq_open_item_movement_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
 );
 
