@@ -92,6 +92,10 @@ def unclaimed(*, manifest: Manifest, case: Case) -> str:
     journal = manifest.capability(DocumentKind.JOURNAL)
     if BATCHED.intersection(case.troubles) and (journal is None or journal.batch_max < 2):
         return "sends documents one by one"
+    if case.idempotency and (journal is None or journal.idempotency not in case.idempotency):
+        return f"not {' or '.join(case.idempotency)}"
+    if case.lagging and not manifest.lookup_lag:
+        return "look-up does not lag"
     if case.capability is Capability.DRAFTS and all(len(entry.steps) == 1 for entry in manifest.kinds):
         return "posts in one step"
     return ""

@@ -19,6 +19,7 @@ from revline.core.farside import (
     ErpConnector,
     ErpEntry,
     ErpRecord,
+    Idempotency,
     Manifest,
     Outcome,
     Placed,
@@ -159,7 +160,10 @@ class Capability(StrEnum):
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing a connector must do. kinds, troubles: what it needs; searchable: it needs look-up by reference."""
+    """One thing a connector must do. kinds, troubles: what it needs; searchable: it needs look-up by reference.
+
+    idempotency: what the manifest must say of journals, any when empty; lagging: it must claim a look-up lag.
+    """
 
     name: str
     capability: Capability
@@ -167,6 +171,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[DocumentKind, ...] = ()
     troubles: tuple[Trouble, ...] = ()
     searchable: bool = False
+    idempotency: tuple[Idempotency, ...] = ()
+    lagging: bool = False
 
 
 def expect(condition: object, message: str) -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from revline.doors.cli import access, cases, configuration, corrections, deliveries, importing, looking, running
+from revline.doors.cli import (
+    access,
+    cases,
+    configuration,
+    conformance,
+    corrections,
+    deliveries,
+    importing,
+    looking,
+    running,
+)
 from revline.doors.cli.context import Program
 from revline.platform.config.registry import Registry
 
@@ -37,4 +47,5 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     app.add_typer(access.webhook_commands(), name="webhooks")
     app.add_typer(access.audit_commands(), name="audit")
     app.add_typer(access.export_commands(), name="export")
+    conformance.add_conformance(app)
     return app
