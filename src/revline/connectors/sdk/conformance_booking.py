@@ -152,7 +152,9 @@ async def _name(adapter: Adapter) -> None:
     record = run.records[buyer.document_id]
     expect(run.differences(buyer, record) == (), "a long name in many scripts did not come back whole")
     changed = make.customer(world=run.world, name="scripts", called=other)
-    expect(run.differences(changed, record), f"character {run.world.name_max} of a name makes no difference")
+    # A far side that may enrich its customers compares no names; then the record shows the whole one.
+    seen = run.differences(changed, record) or whole in dict(record.content).values()
+    expect(seen, f"character {run.world.name_max} of a name is lost")
 
 
 async def _invoice(adapter: Adapter) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import httpx2
 
+from revline.connectors.sdk.http import masked
 from revline.connectors.tryton.wire import decode_object, encode_value
 
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -52,7 +53,7 @@ class TrytonFailure(Exception):  # noqa: N818 - a failure of the far side, not a
     def __init__(self, kind: FailureKind, message: str, *, name: str = "") -> None:
         super().__init__(f"{kind.value}: {message}")
         self.kind = kind
-        self.message = message[:EVIDENCE_CHARACTERS_MAX]
+        self.message = message[: 4 * EVIDENCE_CHARACTERS_MAX]  # cut once it is masked, so that no secret is cut in two
         self.name = name
 
 
@@ -135,7 +136,12 @@ class TrytonClient:
             raise TrytonFailure(FailureKind.UNREACHABLE, type(error).__name__) from error
         except (httpx2.TransportError, TimeoutError) as error:
             raise TrytonFailure(FailureKind.UNCERTAIN, f"{type(error).__name__} after the request was sent") from error
-        return _result(status, body)
+        try:
+            return _result(status, body)
+        except TrytonFailure as failure:
+            secrets = (self._password, self._authorization, self._authorization.removeprefix("Session "))
+            said = masked(text=failure.message, secrets=secrets)
+            raise TrytonFailure(failure.kind, said[:EVIDENCE_CHARACTERS_MAX], name=failure.name) from None
 
     async def _send(self, path: str, content: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         async with self._http.stream("POST", path, content=content, headers=headers) as response:
@@ -176,7 +182,7 @@ _STATUS_KINDS: Final = {
 def _result(status: int, body: bytes) -> Any:
     if status != 200:
         kind = _STATUS_KINDS.get(status, FailureKind.UNCERTAIN)
-        raise TrytonFailure(kind, f"HTTP {status}: {body[:EVIDENCE_CHARACTERS_MAX].decode('utf-8', 'replace')}")
+        raise TrytonFailure(kind, f"HTTP {status}: {body[: 4 * EVIDENCE_CHARACTERS_MAX].decode('utf-8', 'replace')}")
     try:
         answer = json.loads(body, object_hook=decode_object, parse_float=Decimal)
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:

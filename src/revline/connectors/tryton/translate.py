@@ -27,6 +27,7 @@ from revline.core.documents import (
 )
 from revline.core.farside import ErpRecord, PrepareContext, PreparedStep
 from revline.core.journal import JournalLine
+from revline.core.money import at_least_in_scale
 from revline.core.problem import Problem, ProblemError, problem
 
 TEXT_MAX: Final = 200
@@ -244,7 +245,8 @@ def _move_line(line: JournalLine, content: JournalContent, party: int | None, co
     if line.currency != content.functional_currency:
         values |= {
             "second_currency": _code("currency", line.currency),
-            "amount_second_currency": line.debit - line.credit,
+            # Tryton counts digits: a zero side with cents would give a currency without them two too many.
+            "amount_second_currency": at_least_in_scale(amount=line.debit - line.credit, code=line.currency),
         }
     return values
 
