@@ -1,0 +1,216 @@
+"""Salesforce's REST API through simple-salesforce: one bounded thread a call, what its failures mean. Knows no record's meaning.
+
+Numbers are read exactly (parse_float), never as floats. A failed read is a problem; a failed write says whether it had an effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+import msgspec
+from simple_salesforce.api import Salesforce
+from simple_salesforce.exceptions import SalesforceAuthenticationFailed, SalesforceError
+
+from revline.connectors.salesforce.changes import CLIENT
+from revline.connectors.salesforce.login import Login
+from revline.connectors.salesforce.wire import CallFailedError, LoopAdapter, session_of
+from revline.connectors.sdk.http import HttpCaller
+from revline.core.clock import Clock
+from revline.core.farside import NotSent, Uncertain
+from revline.core.problem import Problem, problem
+
+T = TypeVar("T")
+ANSWER_PAGES_MAX: Final = 200
+LIMIT_PAUSE: Final = timedelta(minutes=1)
+BUSY: Final = frozenset(
+    {"REQUEST_LIMIT_EXCEEDED", "UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "CONCURRENT_REQUESTS_LIMIT"}
+)
+CREDENTIALS: Final = frozenset({"INVALID_SESSION_ID", "INVALID_AUTH_HEADER", "INVALID_LOGIN", "API_DISABLED_FOR_ORG"})
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong. status: of the answer, 0 for none. code: Salesforce's errorCode. unanswered: what the wire said of it."""
+
+    status: int = 0
+    code: str = ""
+    message: str = ""
+    fields: tuple[str, ...] = ()
+    unanswered: NotSent | Uncertain | None = None
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """A result and the server's own time of it, None when it named none."""
+
+    value: Any
+    answered_at: datetime | None = None
+
+
+class SalesforceClient:
+    """One org. base_url: of a simulator, "" for Salesforce. slots: calls at once. reserve_percent: of the org's daily calls that
+    are left to others: beyond, one call a minute finds out whether there is room again."""
+
+    def __init__(
+        self,
+        *,
+        login: Login,
+        caller: HttpCaller,
+        clock: Clock,
+        api_version: str,
+        base_url: str = "",
+        slots: int = 2,
+        reserve_percent: int = 5,
+        call_timeout: timedelta = timedelta(seconds=60),
+    ) -> None:
+        self.caller = caller
+        self._login = login
+        self._clock = clock
+        self._api_version = api_version
+        self._base_url = base_url
+        self._slots = asyncio.Semaphore(slots)
+        self._one_login = asyncio.Lock()
+        self._reserve_percent = reserve_percent
+        self._seconds = call_timeout.total_seconds()
+        self._salesforce: Salesforce | None = None
+        self._adapter: LoopAdapter | None = None
+        self._full_since: datetime | None = None
+
+    async def run(self, call: Callable[[Salesforce], Any]) -> Answered | Failure:
+        """One use of the client library, in a thread."""
+        async with self._slots:
+            if self._resting():
+                return Failure(status=403, code="REQUEST_LIMIT_EXCEEDED", message="the daily calls are nearly used up")
+            salesforce = await self._connected()
+            if isinstance(salesforce, Failure):
+                return salesforce
+            found = await asyncio.to_thread(self._guarded, lambda: call(salesforce))
+            self._watch_limit(salesforce)
+            return found
+
+    async def query(self, *, text: str) -> Answered | Failure:
+        """A query with every page of it and of its child sets, records in the recycle bin too."""
+        return await self.run(lambda salesforce: whole_answer(salesforce, text))
+
+    async def credentials(self) -> tuple[str, str] | Failure:
+        """(instance host, access token), for the streaming side."""
+        async with self._slots:
+            salesforce = await self._connected()
+        return salesforce if isinstance(salesforce, Failure) else (salesforce.sf_instance, salesforce.session_id)
+
+    async def renew(self, *, token: str) -> None:
+        """Log in anew unless somebody did since this token was given."""
+        async with self._one_login:
+            if self._salesforce is not None and self._salesforce.session_id == token:
+                self._salesforce = None
+
+    async def close(self) -> None:
+        """Let go of the transport."""
+        await self.caller.close()
+
+    async def _connected(self) -> Salesforce | Failure:
+        async with self._one_login:
+            if self._salesforce is None:
+                loop = asyncio.get_running_loop()
+                self._adapter = LoopAdapter(
+                    caller=self.caller, loop=loop, base_url=self._base_url, seconds=self._seconds + 5
+                )
+                made = await asyncio.to_thread(self._guarded, self._log_in)
+                if isinstance(made, Failure):
+                    return made
+                self._salesforce = made.value
+            return self._salesforce
+
+    def _log_in(self) -> Salesforce:
+        assert self._adapter is not None
+        return Salesforce(
+            **self._login.arguments(),
+            session=session_of(adapter=self._adapter, client=CLIENT),
+            version=self._api_version,
+            parse_float=Decimal,
+            object_pairs_hook=dict,
+        )
+
+    def _guarded(self, call: Callable[[], Any]) -> Answered | Failure:
+        """The library's failures as values: whatever it raises on an answer it can't read is a failure too."""
+        try:
+            value = call()
+        except CallFailedError as error:
+            return Failure(unanswered=error.failure)
+        except SalesforceAuthenticationFailed as error:
+            return Failure(status=401, code="INVALID_LOGIN", message=self.caller.mask(str(error.code))[:200])
+        except SalesforceError as error:
+            return self._failure(error)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            return Failure(unanswered=Uncertain(evidence=f"an answer that can't be read ({type(error).__name__})"))
+        answered_at = self._adapter.answered_at if self._adapter is not None else None
+        return Answered(value=value, answered_at=answered_at)
+
+    def _failure(self, error: SalesforceError) -> Failure:
+        content: Any = error.content
+        first = content[0] if isinstance(content, list) and content and isinstance(content[0], dict) else {}
+        fields = first.get("fields") or ()
+        return Failure(
+            status=int(error.status),
+            code=str(first.get("errorCode", "")),
+            message=self.caller.mask(str(first.get("message", "")))[:500],
+            fields=tuple(str(field) for field in fields)[:20],
+        )
+
+    def _watch_limit(self, salesforce: Salesforce) -> None:
+        usage: Any = salesforce.api_usage.get("api-usage")
+        full = usage is not None and usage.used * 100 >= usage.total * (100 - self._reserve_percent)
+        self._full_since = self._clock.now() if full else None
+
+    def _resting(self) -> bool:
+        return self._full_since is not None and self._clock.now() - self._full_since < LIMIT_PAUSE
+
+
+def whole_answer(salesforce: Salesforce, text: str) -> list[dict[str, Any]]:
+    """Every record of a query, each with every page of its child sets. ValueError beyond ANSWER_PAGES_MAX pages."""
+    answer = salesforce.query(text, include_deleted=True)
+    records: list[dict[str, Any]] = list(answer["records"])
+    pages = 1
+    while not answer["done"]:
+        answer = salesforce.query_more(answer["nextRecordsUrl"], identifier_is_url=True)
+        records += answer["records"]
+        pages = _counted(pages)
+    for record in records:
+        for value in record.values():
+            while isinstance(value, dict) and value.get("done") is False:
+                more = salesforce.query_more(value["nextRecordsUrl"], identifier_is_url=True)
+                value["records"] += more["records"]
+                value["done"] = more["done"]
+                value.pop("nextRecordsUrl")
+                if not more["done"]:
+                    value["nextRecordsUrl"] = more["nextRecordsUrl"]
+                pages = _counted(pages)
+    return records
+
+
+def _counted(pages: int) -> int:
+    if pages >= ANSWER_PAGES_MAX:
+        raise ValueError(f"an answer of more than {ANSWER_PAGES_MAX} pages")
+    return pages + 1
+
+
+def missing(failure: Failure) -> bool:
+    """Whether Salesforce says that there is no such record."""
+    return failure.status == 404 and failure.code in {"NOT_FOUND", "ENTITY_IS_DELETED"}
+
+
+def problem_of(failure: Failure) -> Problem:
+    """A read that failed."""
+    if failure.unanswered is not None:
+        said = failure.unanswered
+        return problem("source.unreachable", said.problem.detail if isinstance(said, NotSent) else said.evidence[:300])
+    words = f"{failure.code or failure.status}: {failure.message}"
+    if failure.code in BUSY or failure.status in {429, 503}:
+        return problem("source.busy", words)
+    if failure.code in CREDENTIALS or failure.status == 401:
+        return problem("source.credentials_refused", words)
+    if failure.status >= 500:
+        return problem("source.unreachable", words)
+    return problem("source.refused", words, field=",".join(failure.fields)[:100] or failure.code[:100])
