@@ -8,15 +8,19 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Final
 
+from revline.core.canonical import Product
 from revline.core.events import MIRRORS, EventKind
+from revline.core.hashing import plain
 from revline.core.money import currency
 from revline.core.problem import FieldError, Problem
 from revline.platform.tenancy.kinds import SOURCE_CONNECTORS, Connection, LegalEntity, unknown_reference
 from revline.subledger.posting.documents import NATIVE_KINDS
+from revline.subledger.posting.expressions import compile_predicate
 from revline.subledger.posting.kinds import Book, Maker, MakerPolicy, PeriodPolicy, PostingRule, RateTable
 from revline.subledger.posting.setup import account_choices, effective_makers
 
 ACCOUNT_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+SAMPLE_PRODUCT: Final = Product(outside_id="example_1", name="Example")
 Specs = Mapping[type, Mapping[str, Any]]
 
 
@@ -31,6 +35,7 @@ def check_book(name: str, spec: Book, others: Specs) -> tuple[FieldError, ...]:
     if not ACCOUNT_PATTERN.match(spec.receivable):
         found.append(account_error("spec.receivable", spec.receivable))
     found.extend(_policy_errors(name, spec, others))
+    found.extend(_item_errors(spec))
     found.extend(_shared_ledger_errors(name, spec, others))
     return tuple(found)
 
@@ -152,6 +157,40 @@ def _policy_errors(name: str, spec: Book, others: Specs) -> list[FieldError]:
         detail = "payments are applied to the ERP's own invoices, and this book sends none"
         instead = "{event: payment.applied, maker: none}, or invoice.issued as native"
         found.append(FieldError(pointer="spec.policies", detail=detail, instead=instead))
+    native = makers[EventKind.CREDIT_MEMO_ISSUED] is Maker.NATIVE
+    if native and makers[EventKind.INVOICE_ISSUED] is not Maker.NATIVE:
+        detail = "the ERP's own credit memos credit its own invoices, and this book sends none"
+        instead = "{event: credit_memo.issued, maker: journal}, or invoice.issued as native"
+        found.append(FieldError(pointer="spec.policies", detail=detail, instead=instead))
+    return found
+
+
+def _item_errors(spec: Book) -> list[FieldError]:
+    """What is wrong with a book's items: their maker, their accounts, and conditions tried on an example."""
+    items, found = spec.items, list[FieldError]()
+    if items.maker is Maker.JOURNAL:
+        detail = "a product is no journal; it is a record of the ERP's own, or none"
+        found.append(FieldError(pointer="spec.items.maker", detail=detail, instead="maker: native, or none"))
+    if items.maker is Maker.NATIVE and not spec.erp:
+        detail = "the book has no ERP that could keep products"
+        found.append(FieldError(pointer="spec.items.maker", detail=detail, instead="maker: none, or erp: a connection"))
+    if items.maker is Maker.NATIVE and not items.accounts:
+        detail = "a product's record names the account its sales credit"
+        instead = '- {when: product.family == "hardware", account: revenue_product}, and a last one without a condition'
+        found.append(FieldError(pointer="spec.items.accounts", detail=detail, instead=instead))
+    for index, choice in enumerate(items.accounts):
+        pointer = f"spec.items.accounts[{index}]"
+        if not ACCOUNT_PATTERN.match(choice.account):
+            found.append(account_error(f"{pointer}.account", choice.account))
+        if not choice.when and index < len(items.accounts) - 1:
+            detail = "an account without a condition is always taken, so those below it never are"
+            found.append(FieldError(pointer=pointer, detail=detail, instead="it last, or a when for it"))
+        predicate = compile_predicate(choice.when)
+        tried = predicate if isinstance(predicate, Problem) else predicate.holds({"product": plain(SAMPLE_PRODUCT)})
+        if isinstance(tried, Problem):
+            known = ", ".join(f"product.{name}" for name in SAMPLE_PRODUCT.__struct_fields__)
+            instead = f"a condition over {known}"
+            found.append(FieldError(pointer=f"{pointer}.when", detail=tried.detail, instead=instead))
     return found
 
 
