@@ -18,6 +18,7 @@ import msgspec
 from revline.connectors.stripe.signature import signature_header
 from revline.core.clock import Period
 from revline.sim import stripe_objects as shapes
+from revline.sim.stripe_aftermath import Aftermath
 from revline.sim.stripe_invoices import InvoiceMaker, rounded, smallest_step
 from revline.sim.stripe_profile import StripeMonth, StripeProfile
 
@@ -60,7 +61,15 @@ class _Story:
     def told(self) -> StripeMonth:
         """Tell everything, then deliver it."""
         customers = [self.customer(index) for index in range(self.profile.customers)]
+        by_id = {customer["id"]: customer for customer in customers}
         maker = InvoiceMaker(randomness=self.random, profile=self.profile, new_id=self.new_id)
+
+        def bills(customer: str, created: int) -> dict[str, Any]:
+            invoice = maker.invoice(customer=by_id[customer], created=created)
+            self.open(invoice)
+            return invoice
+
+        self.after = Aftermath(teller=self, bills=bills)
         fates = self.fates()
         edge = self.some(self.profile.edge_share, self.profile.invoices)
         for index, fate in enumerate(fates):
@@ -68,6 +77,7 @@ class _Story:
                 customer=self.random.choice(customers), created=self.finalised_at(at_edge=index < edge)
             )
             self.live(invoice=invoice, fate=fate)
+        self.after.after_payments()
         self.refund_some()
         for currency in sorted({movement["currency"] for movement in self.movements}):
             self.pay_out(currency)
@@ -76,6 +86,7 @@ class _Story:
             webhooks=self.delivered(),
             balance_transactions=tuple(_ENCODER.encode(movement) for movement in self.movements),
             truth=dict(sorted(self.truth.items())),
+            credit_movements=tuple(_ENCODER.encode(movement) for movement in self.after.credit_movements),
         )
 
     def new_id(self, prefix: str) -> str:
@@ -105,6 +116,8 @@ class _Story:
             "uncollectible": profile.uncollectible_share,
             "open": profile.open_share,
             "declined": profile.declined_share,
+            "credit": profile.credit_share,
+            "memo_void": profile.memo_void_share,
         }
         found = [fate for fate, share in shares.items() for _ in range(self.some(share, count))]
         found = (found + ["paid"] * count)[:count]
@@ -143,13 +156,19 @@ class _Story:
             self.tell("customer.updated", self.start + self.random.randint(2 * HOUR, 20 * DAY), thing)
         return thing
 
-    def live(self, *, invoice: dict[str, Any], fate: str) -> None:
-        """One invoice from draft to its fate."""
+    def open(self, invoice: dict[str, Any]) -> None:
+        """The draft is told and becomes open."""
         at, transitions = invoice["created"], invoice["status_transitions"]
         number = f"{self.profile.account.upper()}-{self.truth['events invoice.created'] + 1:05d}"
         self.tell("invoice.created", at, invoice)
         invoice |= {"number": number, "status": "open", "effective_at": at, "due_date": at + 14 * DAY}
         transitions["finalized_at"] = at
+
+    def live(self, *, invoice: dict[str, Any], fate: str) -> None:
+        """One invoice from draft to its fate."""
+        at, transitions = invoice["created"], invoice["status_transitions"]
+        self.after.subscribe(invoice)
+        self.open(invoice)
         self.tell("invoice.finalized", at, invoice)
         self.count(invoice["currency"], "issued", invoice["total"])
         if fate in {"void", "uncollectible"}:
@@ -160,6 +179,8 @@ class _Story:
             self.count(invoice["currency"], fate, invoice["amount_remaining"])
         elif fate == "parts":
             self.pay_in_parts(invoice)
+        elif fate in {"credit", "memo_void"}:
+            self.after.credit_open(invoice, voided=fate == "memo_void")
         elif fate != "open":
             self.pay(
                 invoice=invoice,
@@ -221,6 +242,8 @@ class _Story:
         self.tell("invoice.paid", at, invoice)
         self.tell("invoice.payment_succeeded", at, invoice)
         self.charges.append(charge)
+        if amount == invoice["total"]:
+            self.after.invoices[charge["id"]] = invoice
 
     def settle(self, *, charge: dict[str, Any], transaction: str) -> None:
         """What a charge does to the balance, in its own currency or converted to the account's."""
@@ -244,6 +267,7 @@ class _Story:
         *,
         fee: int = 0,
         rate: Decimal | None = None,
+        category: str = "",
     ) -> None:
         """A movement on the balance."""
         movement = shapes.balance_transaction(
@@ -255,6 +279,7 @@ class _Story:
             currency=currency,
             created=created,
             rate=rate,
+            category=category,
         )
         self.movements.append(movement)
         self.count(currency, f"moved by {kind}", amount)

@@ -340,8 +340,12 @@ def balance_transaction(
     currency: str,
     created: int,
     rate: Decimal | None = None,
+    category: str = "",
 ) -> Wire:
-    """A movement on the balance. rate: units of `currency` per unit of the source's when they differ; a number on the wire."""
+    """A movement on the balance. rate: units of `currency` per unit of the source's when they differ; a number on the wire.
+
+    source: "" for none. category: reporting category, the kind's own when "".
+    """
     fees = [
         {
             "amount": fee,
@@ -364,8 +368,8 @@ def balance_transaction(
         "fee": fee,
         "fee_details": fees if fee else [],
         "net": amount - fee,
-        "reporting_category": kind,
-        "source": source,
+        "reporting_category": category or kind,
+        "source": source or None,
         "status": "available",
         "type": kind,
     }

@@ -32,6 +32,11 @@ class StripeProfile(msgspec.Struct, frozen=True, kw_only=True):
     void_share, uncollectible_share: as they say. declined_share: a declined charge before the one that succeeds.
     refund_share: paid invoices refunded in part; refund_full_share: in full; refund_failed_share: in part, and it comes back.
 
+    credit_share: open invoices credited in part before they are paid; memo_void_share: credited, and the credit note voided.
+    memo_refund_share: paid invoices credited in part with a refund; memo_balance_share: credited to the customer's balance, which a
+    further invoice uses. dispute_won_share, dispute_lost_share: charges a bank takes back; inquiry_share: it only asks.
+    account_fees: fees Stripe takes for the account itself. subscriptions: subscriptions told of, with their products and prices.
+
     payout_days: days between payouts. payouts_failed: how many of the account's own currency the bank sends back.
     repeat_share: events delivered twice. disorder_share: events that arrive up to six hours late.
     """
@@ -60,6 +65,15 @@ class StripeProfile(msgspec.Struct, frozen=True, kw_only=True):
     refund_share: Decimal = Decimal("0.08")
     refund_full_share: Decimal = Decimal("0.04")
     refund_failed_share: Decimal = Decimal("0.03")
+    credit_share: Decimal = Decimal("0.0")
+    memo_void_share: Decimal = Decimal("0.0")
+    memo_refund_share: Decimal = Decimal("0.0")
+    memo_balance_share: Decimal = Decimal("0.0")
+    dispute_won_share: Decimal = Decimal("0.0")
+    dispute_lost_share: Decimal = Decimal("0.0")
+    inquiry_share: Decimal = Decimal("0.0")
+    account_fees: int = 0
+    subscriptions: int = 0
     payout_days: int = 5
     payouts_failed: int = 1
     repeat_share: Decimal = Decimal("0.1")
@@ -81,16 +95,21 @@ class StripeProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 class StripeMonth(msgspec.Struct, frozen=True, kw_only=True):
     """A played month. webhooks: raw event bodies in order of arrival, repeats among them. balance_transactions: one JSON object
-    each, in order of creation, as the API lists them. truth: "currency what" -> Stripe's integer or a count, for people and tests;
-    nothing of Revline reads it."""
+    each, in order of creation, as the API lists them; credit_movements: customers' balance transactions, in the same way. truth:
+    "currency what" -> Stripe's integer or a count, for people and tests; nothing of Revline reads it."""
 
     webhooks: tuple[bytes, ...]
     balance_transactions: tuple[bytes, ...]
     truth: Mapping[str, int]
+    credit_movements: tuple[bytes, ...] = ()
+
+    def listed(self) -> tuple[bytes, ...]:
+        """All that no webhook tells of: balance transactions, then movements on customers' balances."""
+        return self.balance_transactions + self.credit_movements
 
     def balance_transactions_ndjson(self) -> bytes:
-        """The balance transactions as a file for import."""
-        return b"".join(line + b"\n" for line in self.balance_transactions)
+        """What is `listed`, as a file for import."""
+        return b"".join(line + b"\n" for line in self.listed())
 
     def webhooks_ndjson(self) -> bytes:
         """The webhooks in order of arrival, one event a line."""

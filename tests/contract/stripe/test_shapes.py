@@ -19,17 +19,36 @@ from tests.contract.stripe.inputs import FIXTURES
 DECLARED: dict[str, type[stripe.StripeObject]] = {
     "balance_transaction": stripe.BalanceTransaction,
     "charge": stripe.Charge,
+    "credit_note": stripe.CreditNote,
+    "credit_note_line_item": stripe.CreditNoteLineItem,
     "customer": stripe.Customer,
+    "customer_balance_transaction": stripe.CustomerBalanceTransaction,
+    "dispute": stripe.Dispute,
     "event": stripe.Event,
     "invoice": stripe.Invoice,
     "invoice_payment": stripe.InvoicePayment,
     "line_item": stripe.InvoiceLineItem,
     "payment_intent": stripe.PaymentIntent,
     "payout": stripe.Payout,
+    "price": stripe.Price,
+    "product": stripe.Product,
     "refund": stripe.Refund,
+    "subscription": stripe.Subscription,
+    "subscription_item": stripe.SubscriptionItem,
+    "subscription_schedule": stripe.SubscriptionSchedule,
 }
+NOT_PLAYED = frozenset({"subscription_schedule"})
 PROFILE = StripeProfile(
-    account="us", customer_prefix="Example", other_currency="EUR", other_share=Decimal("0.3"), converted=1
+    account="us",
+    customer_prefix="Example",
+    invoices=30,
+    other_currency="EUR",
+    other_share=Decimal("0.3"),
+    converted=1,
+    subscriptions=3,
+    credit_share=Decimal("0.05"),
+    memo_balance_share=Decimal("0.05"),
+    dispute_won_share=Decimal("0.05"),
 )
 
 
@@ -47,7 +66,10 @@ def played_objects() -> dict[str, list[dict[str, Any]]]:
         thing = event["data"]["object"]
         found["event"].append(event)
         found[thing["object"]].append(thing)
-        found["line_item"] += thing["lines"]["data"] if thing["object"] == "invoice" else []
+        for holder, inside in (("invoice", "line_item"), ("credit_note", "credit_note_line_item")):
+            found[inside] += thing["lines"]["data"] if thing["object"] == holder else []
+        found["subscription_item"] += thing["items"]["data"] if thing["object"] == "subscription" else []
+    found["customer_balance_transaction"] = [json.loads(body) for body in month.credit_movements]
     found["balance_transaction"] = [json.loads(body) for body in month.balance_transactions]
     return found
 
@@ -55,7 +77,7 @@ def played_objects() -> dict[str, list[dict[str, Any]]]:
 PLAYED = played_objects()
 
 
-@pytest.mark.parametrize("kind", sorted(DECLARED))
+@pytest.mark.parametrize("kind", sorted(DECLARED.keys() - NOT_PLAYED))
 def test_a_played_object_has_the_declared_fields(kind: str) -> None:
     declared = fields_of(kind)
     required = {name for name, needed in declared.items() if needed}
