@@ -23,6 +23,7 @@ feedback_told: Final[Table] = tenant_table(
     Column("position", BigInteger, nullable=False),
     Index("ix_feedback_told_owed", "tenant_id", "connection", postgresql_where=text("owed")),
     Index("ix_feedback_told_about", "tenant_id", "about"),
+    recorded=False,
 )
 """One row a source object told, or a subscription and root. about: root id. ordinal: of its last document, -1 before the first.
 through: position up to which messages were made. owed: messages wait until the endpoint takes them again."""
