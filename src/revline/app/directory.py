@@ -34,7 +34,7 @@ from revline.platform.config.documents import Configuration
 from revline.platform.config.registry import Registry
 from revline.platform.logs import log
 from revline.platform.store.engine import Database
-from revline.platform.tenancy.kinds import Connection, LegalEntity
+from revline.platform.tenancy.kinds import Connection, LegalEntity, tells_masters
 from revline.platform.tenancy.secrets import SecretResolver
 from revline.subledger.posting.setup import PostingSetup, compile_setup
 
@@ -218,6 +218,7 @@ class Directory:
                     entity=document.spec.entity,
                     time_zone=zone,
                     native_items=any(book.items is not None for book in setup.books_of(document.spec.entity)),
+                    masters=tells_masters(document.spec),
                 )
         return DeriveConfiguration(version=configuration.version, setup=setup, scopes=scopes, pools=pools)
 

@@ -20,12 +20,14 @@ class EntityScope(msgspec.Struct, frozen=True, kw_only=True):
     """What of the legal entity decides the shape of events: its name and the zone its days are counted in.
 
     native_items: one of its books has products as records of its ERP, so that lines wait for the products they name.
+    masters: the connection's customers and products are those that invoices name, so the ERP is told of them; a CRM's are not.
     """
 
     tenant: str
     entity: str
     time_zone: str
     native_items: bool = False
+    masters: bool = True
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True, order=True):

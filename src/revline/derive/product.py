@@ -17,6 +17,7 @@ from revline.derive.expectation import (
     silent_rest,
 )
 
+NOT_BILLED: Final = "the connection bills nobody: the billing system's products go to the ERP"
 NO_ITEMS: Final = "no book of the entity keeps products as records"
 
 
@@ -30,6 +31,8 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
     current = next(iter(newest_by_source(known.facts, Product)), None)
     if current is None:
         return Expectation(silent=silent_rest(known.facts, used=(), rules={}))
+    if not scope.masters:
+        return Expectation(silent=silent_rest(known.facts, used=(), rules={current.fact_id: NOT_BILLED}))
     if not scope.native_items:
         rules = {current.fact_id: NO_ITEMS}
         return Expectation(silent=silent_rest(known.facts, used=(), rules=rules))

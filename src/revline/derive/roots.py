@@ -8,7 +8,18 @@ from typing import Final
 import msgspec
 
 from revline.core.facts import Fact
-from revline.derive import balance, credit_memo, credit_movement, customer, invoice, payment, payout, product, stated
+from revline.derive import (
+    balance,
+    commercial,
+    credit_memo,
+    credit_movement,
+    customer,
+    invoice,
+    payment,
+    payout,
+    product,
+    stated,
+)
 from revline.derive.expectation import EntityScope, Expectation, Need, RootFacts, silent_rest
 
 
@@ -26,13 +37,17 @@ def _nothing(known: RootFacts, scope: EntityScope) -> Expectation:
 
 ROOT_RULES: Final[Mapping[str, RootRule]] = {
     "balance_transaction": RootRule(needs=balance.needs, expect=balance.expect),
+    "contract": RootRule(needs=commercial.needs, expect=commercial.expect),
     "credit_memo": RootRule(needs=credit_memo.needs, expect=credit_memo.expect),
     "credit_movement": RootRule(needs=credit_movement.needs, expect=credit_movement.expect),
     "customer": RootRule(needs=customer.needs, expect=customer.expect),
     "invoice": RootRule(needs=invoice.needs, expect=invoice.expect),
+    "opportunity": RootRule(needs=commercial.needs, expect=commercial.expect),
+    "order": RootRule(needs=commercial.needs, expect=commercial.expect),
     "payment": RootRule(needs=payment.needs, expect=payment.expect),
     "payout": RootRule(needs=payout.needs, expect=payout.expect),
     "product": RootRule(needs=product.needs, expect=product.expect),
+    "quote": RootRule(needs=commercial.needs, expect=commercial.expect),
     "stated_event": RootRule(needs=stated.needs, expect=stated.expect),
 }
 SILENT: Final = RootRule(needs=lambda facts: (), expect=_nothing)

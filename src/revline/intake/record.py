@@ -14,6 +14,7 @@ from revline.core.facts import Incomplete, Name, TranslatedFact
 from revline.core.hashing import canonical_bytes
 from revline.core.ids import SourceObject, derived_id, root_id
 from revline.core.problem import Problem, problem
+from revline.core.references import reference_names
 from revline.intake import awaiting, following, rereading, tables
 from revline.intake.values import Awaited, Channel, Form, Input, Outcome, Verdict
 from revline.platform.cases.record import NewCase, open_cases
@@ -165,9 +166,8 @@ class _Batch:
                 position=self.unit.this_position,
                 ordinal=ordinal,
             )
-        add_names(
-            self.unit, tenant_id=self.channel.tenant_id, names=names_of(fact), record_kind="fact", record_id=fact_id
-        )
+        names = (*names_of(fact), *reference_names(fact=fact))
+        add_names(self.unit, tenant_id=self.channel.tenant_id, names=names, record_kind="fact", record_id=fact_id)
         self.facts.append(fact)
         return fact_id
 

@@ -15,6 +15,9 @@ from revline.core.problem import FieldError, Problem
 SOURCE_CONNECTORS: Final = frozenset({"stripe", "direct", "salesforce"})
 """Connectors that bring facts: a connection of one belongs to exactly one legal entity."""
 
+CRM_CONNECTORS: Final = frozenset({"salesforce"})
+"""Connectors to systems that sell and bill nobody: the ERP is not told of their customers and products."""
+
 SECRET_REFERENCE: Final = re.compile(
     r"secret://(env/[A-Za-z_][A-Za-z0-9_]*|file/[A-Za-z0-9_.\-]+(/[A-Za-z0-9_.\-]+)*)\Z"
 )
@@ -60,6 +63,13 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     settings: dict[str, str] = {}
     pool: str = ""
     links: dict[str, str] = {}
+
+
+def tells_masters(spec: Connection) -> bool:
+    """Whether the ERP is told of the connection's customers and products. A CRM's are linked to
+    those of the billing system and not told twice; the connection's setting masterRecords (true or false) decides otherwise."""
+    default = "false" if spec.connector in CRM_CONNECTORS else "true"
+    return spec.settings.get("masterRecords", default) == "true"
 
 
 def check_tenant(name: str, spec: Tenant, others: Specs) -> tuple[FieldError, ...]:
