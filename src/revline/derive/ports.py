@@ -11,6 +11,7 @@ from revline.core.problem import Problem
 from revline.derive.expectation import EntityScope
 from revline.platform.store.unit import Unit
 from revline.subledger.posting.setup import PostingSetup
+from revline.subledger.receivables.credit import CreditPolicy
 
 
 class DeriveConfiguration(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,3 +40,9 @@ class Told(Protocol):
 
 def nobody(unit: Unit, /, *, tenant_id: str, root_ids: Collection[str]) -> None:
     """Nobody is told."""
+
+
+class CreditPolicies(Protocol):
+    """How much customers of an entity may owe, by the active configuration; None where nobody said."""
+
+    def credit_policy(self, *, tenant_id: str, entity: str) -> CreditPolicy | None: ...
