@@ -77,6 +77,9 @@ def golden_pairs() -> dict[str, tuple[str, str]]:
     payment, fee, payout = (sides("payment-by-card-and-payout", index) for index in range(3))
     refund = sides("refund-of-paid-invoice", 0)
     allowance = sides("bad-debt-allowance-writeoff-recovery", 0)
+    memo = sides("credit-memo-unpaid", 0)
+    applied = sides("customer-balance-credit-applied", 1)
+    taken, taken_fee, lost = (sides("chargeback-lost-with-fee", index) for index in range(3))
     return {
         "invoice.net": (invoice[0][0], invoice[1][0]),
         "invoice.tax": (invoice[0][0], invoice[1][1]),
@@ -86,6 +89,15 @@ def golden_pairs() -> dict[str, tuple[str, str]]:
         "refund.earned": (refund[0][0], refund[1][0]),
         "refund.deferred": (refund[0][1], refund[1][0]),
         "invoice.uncollectible": (allowance[0][0], invoice[0][0]),
+        "memo.deferred": (memo[0][0], memo[1][0]),
+        "memo.earned": (memo[0][1], memo[1][0]),
+        "memo.tax": (memo[0][2], memo[1][0]),
+        "credit.applied": (applied[0][0], applied[1][0]),
+        "credit.granted": (memo[1][0], applied[0][0]),
+        "refund.memo": (memo[1][0], refund[1][0]),
+        "dispute.taken": (taken[0][0], taken[1][0]),
+        "dispute.fee": (taken_fee[0][0], taken_fee[1][0]),
+        "dispute.lost": (lost[0][1], lost[1][0]),
     }
 
 
@@ -183,9 +195,17 @@ class Books:
 
 
 def expected(
-    *, folder: Path, entity: str, webhooks: Iterable[bytes], balance_transactions: Iterable[bytes]
+    *,
+    folder: Path,
+    entity: str,
+    webhooks: Iterable[bytes],
+    balance_transactions: Iterable[bytes],
+    credit_movements: Iterable[bytes] = (),
 ) -> dict[Key, Balance]:
-    """Balances of every book of one entity after all of this input, whatever its order and repeats."""
+    """Balances of every book of one entity after all of this input, whatever its order and repeats.
+
+    credit_movements: customers' balance transactions, as the API lists them.
+    """
     data = read_books(folder)[entity]
     books, zone = Books(data), ZoneInfo(data[0].time_zone)
     objects: dict[tuple[str, str], list[tuple[tuple[int, int], Mapping[str, Any], str]]] = defaultdict(list)
@@ -197,6 +217,16 @@ def expected(
     for body in balance_transactions:
         thing = json.loads(body, parse_float=Decimal)
         objects[("balance_transaction", thing["id"])].append(((0, 0), thing, "import"))
+    for body in credit_movements:
+        thing = json.loads(body, parse_float=Decimal)
+        _credit_movement(books, zone, thing)
+    paid_by_memo = {
+        linked["refund"]
+        for (kind, _), seen in objects.items()
+        for _, thing, _ in seen
+        if kind == "credit_note"
+        for linked in thing["refunds"]
+    }
     charges = {key[1]: max(seen, key=lambda each: each[0])[1] for key, seen in objects.items() if key[0] == "charge"}
     for (kind, _), seen in sorted(objects.items()):
         newest = max(seen, key=lambda each: each[0])[1]
@@ -208,20 +238,27 @@ def expected(
                     captured = newest.get("amount_captured") or newest["amount"]
                     _pair(books, zone, "payment.received", newest["created"], newest, captured)
             case "refund":
-                _refund(books, zone, newest, seen)
+                _refund(books, zone, newest, seen, memo=newest["id"] in paid_by_memo)
+            case "credit_note":
+                invoices = [each[1] for each in objects[("invoice", newest["invoice"])]]
+                _credit_note(books, zone, newest, invoices[0])
+            case "dispute":
+                _dispute(books, zone, newest, seen)
             case "payout":
                 _payout(books, zone, newest, seen)
             case "balance_transaction":
                 if newest["type"] in {"charge", "payment"} and newest["fee"]:
                     assert newest["currency"] == charges[newest["source"]]["currency"]
                     _pair(books, zone, "processor_fee.charged", newest["created"], newest, newest["fee"])
+                if newest["type"] == "stripe_fee":
+                    _pair(books, zone, "processor_fee.charged", newest["created"], newest, -newest["net"])
     return dict(books.balances)
 
 
 def _settled(thing: Mapping[str, Any]) -> int:
-    return {"pending": 0, "in_transit": 1, "succeeded": 2, "paid": 2, "failed": 3, "canceled": 3}.get(
-        str(thing.get("status")), 0
-    )
+    ranks = {"pending": 0, "in_transit": 1, "succeeded": 2, "paid": 2, "failed": 3, "canceled": 3, "void": 3}
+    ranks |= {"needs_response": 1, "lost": 3, "won": 4}
+    return ranks.get(str(thing.get("status")), 0)
 
 
 def _invoice(books: Books, zone: ZoneInfo, invoice: Mapping[str, Any], given_up: list[Mapping[str, Any]]) -> None:
@@ -265,10 +302,53 @@ def _mirror(
         books._add(book, total, currency, second, amount_left, functional_left)
 
 
-def _refund(books: Books, zone: ZoneInfo, refund: Mapping[str, Any], seen: list[Any]) -> None:
+def _credit_note(books: Books, zone: ZoneInfo, note: Mapping[str, Any], invoice: Mapping[str, Any]) -> None:
+    """What the invoice's line deferred goes back to deferred revenue; what it made revenue at once is contra-revenue."""
+    currency = note["currency"]
+    deferred, receivable = books.pairs["memo.deferred"]
+    contra, _ = books.pairs["memo.earned"]
+    tax_payable, _ = books.pairs["memo.tax"]
+    families = {line["id"]: (line.get("metadata") or {}).get("product_family", "") for line in invoice["lines"]["data"]}
+    lines: list[tuple[str, Decimal]] = []
+    for line in note["lines"]["data"]:
+        at_once = any(families.get(line["invoice_line_item"], "") in book.families for book in books.books)
+        inclusive = sum(tax["amount"] for tax in line["taxes"] if tax["tax_behavior"] == "inclusive")
+        net = line["amount"] - sum(each["amount"] for each in line["discount_amounts"]) - inclusive
+        lines.append((contra if at_once else deferred, _amount(net, currency)))
+        lines += [(tax_payable, _amount(tax["amount"], currency)) for tax in line["taxes"]]
+    day = _local(note["effective_at"] or note["created"], zone)
+    books.book(day, currency.upper(), lines, receivable)
+    if note["status"] == "void":
+        _mirror(books, day, _local(note["voided_at"], zone), currency.upper(), lines, receivable)
+
+
+def _credit_movement(books: Books, zone: ZoneInfo, movement: Mapping[str, Any]) -> None:
+    """Stripe counts what the customer owes, so credit given is negative and credit used positive."""
+    granted = movement["type"] == "credit_note"
+    assert granted or movement["type"] == "applied_to_invoice"
+    kind = "credit.granted" if granted else "credit.applied"
+    _pair(books, zone, kind, movement["created"], movement, -movement["amount"] if granted else movement["amount"])
+
+
+def _dispute(books: Books, zone: ZoneInfo, dispute: Mapping[str, Any], seen: list[Any]) -> None:
+    """Taken with its fee, given back with its fee, or lost on the day it was closed."""
+    receivable, clearing = books.pairs["dispute.taken"]
+    fees, _ = books.pairs["dispute.fee"]
+    currency = dispute["currency"]
+    moved = {each["id"]: each for _, thing, _ in seen for each in thing["balance_transactions"]}
+    for each in moved.values():
+        lines = [(receivable, -_amount(each["amount"], currency)), (fees, _amount(each["fee"], currency))]
+        books.book(_local(each["created"], zone), currency.upper(), lines, clearing)
+    if dispute["status"] == "lost":
+        closed = min(key[1] for key, _, event in seen if event == "charge.dispute.closed")
+        left = -sum(each["amount"] for each in moved.values())
+        _pair(books, zone, "dispute.lost", closed, dispute, left)
+
+
+def _refund(books: Books, zone: ZoneInfo, refund: Mapping[str, Any], seen: list[Any], *, memo: bool) -> None:
     if refund["status"] not in {"succeeded", "failed"}:
         return
-    debit, credit = books.pairs["refund.deferred"]
+    debit, credit = books.pairs["refund.memo" if memo else "refund.deferred"]
     amount = _amount(refund["amount"], refund["currency"])
     day = _local(refund["created"], zone)
     lines = [(debit, amount)]
