@@ -30,6 +30,12 @@ MEANINGS: Final = {
     "future_tolerance_hours": "How far ahead of our clock a source's time may be.",
     "drain_seconds": "How long a server that was told to stop waits for requests under way.",
     "lease_seconds": "How long a worker's claims hold without a renewal, so how long the work of a dead one stands still.",
+    "public_url": "Where people reach the console. With https:// its cookies are secure; an identity provider sends people back here.",
+    "oidc_issuer": "The OpenID Connect provider people may log in with; empty: passwords only.",
+    "oidc_client_id": "The id the provider knows this Revline by; its redirect address is `<public url>/login/return`.",
+    "oidc_client_secret": "The secret that goes with it; empty for a public client.",
+    "oidc_groups_claim": "The claim that names a person's groups; empty: roles are given in Revline alone.",
+    "oidc_grants": "What groups give: `group=role@tenant` with commas between, `*` for every tenant.",
 }
 LEAD: Final = f"""A setting is the environment variable below, or its name in lower case without `{settings.PREFIX}` in the
 TOML file that `{settings.FILE_VARIABLE}` names; the environment wins. A process reads its settings once, when it starts.

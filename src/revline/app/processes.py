@@ -124,8 +124,10 @@ def _idle(database: Database) -> bool:
 def run_server(settings: Settings) -> int:
     """Serve the API until a signal."""
     # The server's libraries take longer to import than a worker takes to start; only this command needs them.
+    from revline.app.console import console_ports  # noqa: PLC0415
     from revline.doors.api.app import create_app  # noqa: PLC0415
     from revline.doors.api.server import serve as serve_app  # noqa: PLC0415
+    from revline.doors.console.app import Site, create_console  # noqa: PLC0415
 
     configure(stream=sys.stderr, level=settings.log_level)
     runtime = open_runtime(settings)
@@ -133,9 +135,10 @@ def run_server(settings: Settings) -> int:
         say_problem(runtime)
         return 1
     ports = api_ports(runtime)
+    console = console_ports(runtime, key=ports.cursor_key)
     try:
         serve_app(
-            lambda: create_app(ports),
+            lambda: Site(api=create_app(ports), console=create_console(console)),
             host=settings.host,
             port=settings.port,
             drain_seconds=settings.drain_seconds,

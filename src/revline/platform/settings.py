@@ -7,6 +7,7 @@ wins. Every limit that bites is here, with its default. This module must not kno
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ FILE_VARIABLE: Final = "REVLINE_SETTINGS"
 SECRET_PREFIX: Final = "REVLINE_SECRET_"  # noqa: S105 - the name of variables, not a secret
 SETTINGS_FILE_BYTES_MAX: Final = 256 * 1024
 KIBIBYTE: Final = 1024
+GRANT: Final = re.compile(r"[^=,@]{1,200}=(administrator|operator|finance|auditor)@(\*|[a-z][a-z0-9-]{0,38})")
 
 define(
     code="settings.invalid",
@@ -58,6 +60,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     problem_base: where the error catalogue is published; problem type URIs start with it.
     production: refuses the embedded server and allows a host that is not loopback.
     lease_seconds: how long a worker's claims hold without a renewal, so how long the work of a dead one stands still.
+    public_url: where people reach the console; https:// makes its cookies secure. oidc_issuer, oidc_client_id, oidc_client_secret:
+    the identity provider, "" for none. oidc_groups_claim, oidc_grants: the claim that names groups, and what each gives, as
+    group=role@tenant with commas between.
     """
 
     dsn: Secret = Secret("")
@@ -80,6 +85,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     future_tolerance_hours: int = 24
     drain_seconds: int = 20
     lease_seconds: int = 15
+    public_url: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: Secret = Secret("")
+    oidc_groups_claim: str = ""
+    oidc_grants: str = ""
     unrecognised: tuple[str, ...] = ()
 
     def shown(self) -> dict[str, str]:
@@ -162,6 +173,26 @@ def _base(text: str) -> str:
     return text
 
 
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    if text and (not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or loopback)):
+        raise _RefusedError("is not an https:// address", "https://host, or http://127.0.0.1:port for a trial")
+    return text
+
+
+def _word(text: str) -> str:
+    if len(text) > 255 or not text.isprintable():
+        raise _RefusedError("is not a short text", "at most 255 printable characters")
+    return text
+
+
+def _grants(text: str) -> str:
+    if len(text) > 4_000 or not all(GRANT.fullmatch(one.strip()) for one in text.split(",") if text):
+        raise _RefusedError("is not a list of grants", "group=role@tenant, such as revline-finance=finance@* (* is every one)")
+    return text
+
+
 _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "dsn": _dsn,
     "control_dsn": _dsn,
@@ -183,6 +214,12 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "future_tolerance_hours": _whole(0, 8760),
     "drain_seconds": _whole(1, 600),
     "lease_seconds": _whole(1, 600),
+    "public_url": _url,
+    "oidc_issuer": _url,
+    "oidc_client_id": _word,
+    "oidc_client_secret": lambda text: Secret(_word(text)),
+    "oidc_groups_claim": _word,
+    "oidc_grants": _grants,
 }
 
 
@@ -261,6 +298,14 @@ def _across(settings: Settings) -> list[FieldError]:
                 pointer="REVLINE_DSN",
                 detail="is missing, and the embedded server is not for production",
                 instead="postgresql://revline_app:password@host:5432/revline",
+            )
+        )
+    if settings.oidc_issuer and not (settings.oidc_client_id and settings.public_url):
+        errors.append(
+            FieldError(
+                pointer="REVLINE_OIDC_ISSUER",
+                detail="needs REVLINE_OIDC_CLIENT_ID and REVLINE_PUBLIC_URL beside it",
+                instead="the id the provider gave, and the address it may send people back to",
             )
         )
     return errors

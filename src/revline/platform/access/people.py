@@ -23,6 +23,8 @@ EMAIL: Final = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,180}\Z")
 PEOPLE_MAX: Final = 10_000
 CHANGES_MAX: Final = 200
 PERSON_ID_BYTES: Final = 10
+PROVIDER: Final = "identity-provider"
+"""Who gives and takes what groups of the identity provider say."""
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +104,8 @@ class People:
             created_at=self._clock.now(),
         )
         with self._database.control() as connection:
-            if connection.execute(statement.on_conflict_do_nothing()).rowcount != 1:
+            made = statement.on_conflict_do_nothing().returning(person.c.person_id)
+            if connection.execute(made).one_or_none() is None:
                 return problem("person.exists", "there is a person of this e-mail", field="email")
             self._note(connection, identity, "added", actor=actor)
         found = self.find(person_id=identity)
@@ -123,7 +126,8 @@ class People:
         with self._database.control() as connection:
             if _row(connection, person.c.person_id == person_id) is None:
                 return _unknown()
-            if connection.execute(statement.on_conflict_do_nothing()).rowcount:
+            given = statement.on_conflict_do_nothing().returning(person_grant.c.person_id)
+            if connection.execute(given).one_or_none() is not None:
                 self._note(connection, person_id, "granted", tenant_id, role.value, actor=actor, reason=reason)
         return None
 
@@ -168,6 +172,47 @@ class People:
             connection.execute(delete(person_session).where(person_session.c.person_id == person_id))
             self._note(connection, person_id, "password set", actor=actor)
         return None
+
+    def arrived(
+        self, *, issuer: str, subject: str, email: str, name: str, grants: frozenset[tuple[Role, str]] | None
+    ) -> Person | Problem:
+        """The person an identity provider has proved: by subject, else by verified e-mail ("" when it is not), which binds the
+        subject from then on. grants: what their groups give now (None: groups are not used); with one, an unknown person is
+        added. `access.no_grant` for somebody without any role."""
+        with self._database.control() as connection:
+            row = _row(connection, (person.c.issuer == issuer) & (person.c.subject == subject))
+            if row is None and email:
+                row = _row(connection, (person.c.email == email) & (person.c.subject == ""))
+                if row is not None:
+                    bound = update(person).where(person.c.person_id == row.person_id)
+                    connection.execute(bound.values(issuer=issuer, subject=subject))
+                    self._note(connection, row.person_id, "bound to provider", actor=PROVIDER)
+        if row is None:
+            if not grants or not email:
+                return problem("access.no_grant", "nobody of this identity was given a role")
+            added = self.add(email=email, name=name, actor=PROVIDER, issuer=issuer, subject=subject)
+            if isinstance(added, Problem):
+                return added
+            identity = added.person_id
+        else:
+            identity = row.person_id
+        if grants is not None:
+            self._follow(identity, grants)
+        found = self.find(person_id=identity)
+        if found is None or not found.grants:
+            return problem("access.no_grant", "nobody of this identity was given a role")
+        return found
+
+    def _follow(self, person_id: str, grants: frozenset[tuple[Role, str]]) -> None:
+        """What groups gave before and give no more is taken; what a person gave stays."""
+        table = person_grant.c
+        given = select(table.tenant_id, table.role).where(table.person_id == person_id, table.granted_by == PROVIDER)
+        with self._database.control() as connection:
+            before = {(Role(row.role), str(row.tenant_id)) for row in connection.execute(given)}
+        for role, tenant_id in sorted(before - grants):
+            self.revoke(person_id=person_id, tenant_id=tenant_id, role=role, actor=PROVIDER, reason="by groups")
+        for role, tenant_id in sorted(grants - before):
+            self.grant(person_id=person_id, tenant_id=tenant_id, role=role, actor=PROVIDER, reason="by groups")
 
     def find(self, *, person_id: str = "", email: str = "") -> Person | None:
         """A person by id or e-mail."""

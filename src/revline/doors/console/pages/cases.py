@@ -1,0 +1,289 @@
+"""Cases: what can't go on, by cause and one by one, and what a person does about it: replay one or all, or decide that nothing is
+to be done."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from revline.core.problem import Problem, ProblemError, problem
+from revline.delivery import acts
+from revline.delivery.values import SUBJECT_KIND as DOCUMENT
+from revline.doors.case_view import CaseView, case_view
+from revline.doors.console.shown import pretty, shown_request
+from revline.doors.console.values import (
+    Answer,
+    Code,
+    Column,
+    Count,
+    Empty,
+    Filter,
+    Group,
+    ListPage,
+    Moment,
+    Money,
+    Page,
+    Redirect,
+    Row,
+    SameAs,
+    State,
+    Text,
+    View,
+    Visit,
+)
+from revline.platform.access.roles import Permission
+from revline.platform.cases import queries
+from revline.platform.cases import service as case_service
+from revline.platform.cases.queries import Case, CauseSummary
+
+CAUSES_MAX: Final = 1_000
+STATES: Final = (("open", "Open"), ("resolved", "Resolved"), ("waived", "Waived"))
+
+
+def causes(visit: Visit) -> Answer:
+    """Open causes, those with the most cases first."""
+    with visit.read() as connection:
+        found = queries.causes(connection, tenant_id=visit.tenant_id, limit=CAUSES_MAX)
+    columns = (
+        Column(key="cause", title="Cause", wide=True),
+        Column(key="where", title="Where"),
+        Column(key="about", title="Key or field", kind="code"),
+        Column(key="cases", title="Cases", kind="count"),
+        Column(key="at_risk", title="Money at risk", kind="money"),
+        Column(key="oldest", title="Oldest", kind="moment"),
+    )
+    return ListPage(
+        title="Cases",
+        lead="What can't go on, by cause. Mend the cause, then replay everything it holds.",
+        columns=columns,
+        rows=tuple(row for one in found for row in _cause_rows(visit, one)),
+        empty=Empty(
+            title="Nothing stands still",
+            detail="Every fact was derived and every document goes its way.",
+            good=True,
+        ),
+        export="causes",
+        same_as=SameAs(command=f"revline cases list --tenant {visit.tenant_id}", call="GET /v1/causes"),
+    )
+
+
+def _cause_rows(visit: Visit, one: CauseSummary) -> tuple[Row, ...]:
+    """A row for each currency at risk, so that amounts stay amounts in an export."""
+    href = visit.url("cause", cause=one.cause_id)
+    risks = one.at_risk or (None,)
+    return tuple(
+        Row(
+            cells=(
+                Text(text=one.title, hint=one.remedy),
+                Text(text=one.connection or "–"),
+                Code(text=one.field),
+                Count(number=one.cases, href=href),
+                Money(amount=None if risk is None else risk.amount, currency="" if risk is None else risk.currency),
+                Moment(at=one.oldest, ago=True),
+            ),
+            href=href,
+        )
+        for risk in risks
+    )
+
+
+def cause(visit: Visit) -> Answer:
+    """The cases of one cause, with the button that replays them all."""
+    identity = visit.parameters["cause"]
+    state = visit.filter("state", among=tuple(word for word, _ in STATES), default="open")
+    with visit.read() as connection:
+        summary = next(
+            (
+                one
+                for one in queries.causes(connection, tenant_id=visit.tenant_id, limit=CAUSES_MAX)
+                if one.cause_id == identity
+            ),
+            None,
+        )
+        found = queries.cases(
+            connection,
+            tenant_id=visit.tenant_id,
+            cause_id=identity,
+            state=state,
+            after=visit.after_text(),
+            limit=visit.limit + 1,
+        )
+    if summary is None and not found and not visit.query and visit.after is None:
+        with visit.read() as connection:
+            ever = queries.cases(connection, tenant_id=visit.tenant_id, cause_id=identity, state="", limit=1)
+        if not ever:
+            raise ProblemError(problem("console.not_found", "there is no such cause"))
+    columns = (
+        Column(key="what", title="What stands still", wide=True),
+        Column(key="record", title="Record", kind="code"),
+        Column(key="amount", title="Amount", kind="money"),
+        Column(key="state", title="State", kind="state"),
+        Column(key="opened", title="Since", kind="moment"),
+    )
+    return ListPage(
+        title=summary.title if summary else "Cause",
+        lead=summary.remedy if summary else "No open case of this cause is left.",
+        columns=columns,
+        rows=tuple(_case_row(visit, one) for one in found),
+        empty=Empty(title="No open case of this cause", detail="Everything it held went on.", good=True),
+        filters=(Filter(name="state", label="State", value=visit.filter("state"), choices=STATES),),
+        export="cases",
+        same_as=SameAs(
+            command=f"revline cases retry {identity} --tenant {visit.tenant_id}",
+            call=f"POST /v1/causes/{identity}/retry",
+        ),
+        template="cause.html",
+        values={"summary": summary, "identity": identity},
+        trail=(("Cases", visit.url("cases")),),
+    )
+
+
+def _case_row(visit: Visit, one: Case) -> Row:
+    return Row(
+        cells=(
+            Text(text=one.detail),
+            Code(text=one.subject_id, hint=one.subject_kind),
+            Money(amount=one.amount, currency=one.currency),
+            State(word=one.state if one.state != "open" else one.case_class),
+            Moment(at=one.opened_at, ago=True),
+        ),
+        place=(one.case_id,),
+        href=visit.url("case", case=one.case_id),
+        key=one.case_id,
+    )
+
+
+def case(visit: Visit) -> Answer:
+    """One case: why, what was sent and answered, by which rule, what it rests on, and what can be done."""
+    view = _view(visit)
+    values: dict[str, Any] = {
+        "view": view,
+        "open": view.case.state == "open",
+        "attempts": _attempts(view),
+        "facts": [
+            {
+                "fact": fact,
+                "copy": visit.url("correction", kind="fact", subject=fact.fact_id),
+                "trace": visit.url("trace", id=fact.fact_id),
+            }
+            for fact in view.facts
+        ],
+        "kept": [
+            {"one": one, "copy": visit.url("correction", kind=one.subject_kind, subject=one.subject_id)}
+            for one in view.correctable
+            if one.subject_kind == "input"
+        ],
+        "alike": [(one, visit.url("case", case=one.case_id)) for one in view.alike],
+        "content": "" if view.document is None else pretty(msgspec.json.encode(view.document.document.content)),
+        "same": SameAs(
+            command=f"revline cases show {view.case.case_id} --tenant {visit.tenant_id}",
+            call=f"GET /v1/cases/{view.case.case_id}",
+        ),
+    }
+    trail = (
+        ("Cases", visit.url("cases")),
+        (view.title, visit.url("cause", cause=view.case.cause_id)),
+    )
+    return View(template="case.html", title="Case", values=values, trail=trail)
+
+
+def _view(visit: Visit) -> CaseView:
+    with visit.read() as connection:
+        found = case_view(connection, tenant_id=visit.tenant_id, case_id=visit.parameters["case"])
+    if found is None:
+        raise ProblemError(problem("console.not_found", "there is no such case"))
+    return found
+
+
+def _attempts(view: CaseView) -> list[dict[str, Any]]:
+    """Attempts, the newest first, with what was sent and answered as text."""
+    if view.document is None:
+        return []
+    return [
+        {**one, "sent": shown_request(one["request"]), "answered": pretty(one["evidence"].encode())}
+        for one in reversed(view.document.attempts)
+    ]
+
+
+def retry_cause(visit: Visit) -> Answer:
+    """Try every open case of a cause again."""
+    answer = _retried(visit, cause_id=visit.parameters["cause"])
+    if isinstance(answer, Problem):
+        return answer
+    said = f"{answer.started} of {answer.asked} records set going. Their cases close as they go on."
+    return Redirect(to=visit.url("cause", cause=visit.parameters["cause"]), said=said)
+
+
+def retry_case(visit: Visit) -> Answer:
+    """Try one case again."""
+    answer = _retried(visit, case_id=visit.parameters["case"])
+    if isinstance(answer, Problem):
+        return answer
+    said = "It was set going. The case closes when it goes on." if answer.started else "It is not in a state for that."
+    return Redirect(
+        to=visit.url("case", case=visit.parameters["case"]), said=said, tone="good" if answer.started else "warn"
+    )
+
+
+def _retried(visit: Visit, *, case_id: str = "", cause_id: str = "") -> case_service.Retried | Problem:
+    return case_service.retry(
+        visit.services.database,
+        handlers=visit.services.retry_handlers,
+        tenant_id=visit.tenant_id,
+        actor=visit.actor,
+        reason=visit.reason(),
+        case_id=case_id,
+        cause_id=cause_id,
+    )
+
+
+def waive_case(visit: Visit) -> Answer:
+    """Decide that nothing is to be done; of a document, that it needs no effect or has it already."""
+    view, reason = _view(visit), visit.reason()
+    shared: dict[str, Any] = {
+        "tenant_id": visit.tenant_id,
+        "actor": visit.actor,
+        "reason": reason,
+        "recorded_at": visit.now,
+    }
+    refused: Problem | None
+    if view.case.subject_kind == DOCUMENT:
+        refused = acts.waive(visit.services.database, document_id=view.case.subject_id, **shared)
+    else:
+        done = case_service.waive(visit.services.database, case_id=view.case.case_id, **shared)
+        refused = done if isinstance(done, Problem) else None
+    return refused or Redirect(
+        to=visit.url("case", case=view.case.case_id), said="Waived. It opens again when what it says changes."
+    )
+
+
+PAGES: Final = (
+    Page(path="/cases", name="cases", title="Cases", answer=causes, icon="circle-alert", group=Group.WORK, key="c"),
+    Page(path="/causes/{cause:str}", name="cause", title="Cause", answer=cause),
+    Page(
+        path="/causes/{cause:str}/replay",
+        name="replay_cause",
+        title="Replay",
+        answer=retry_cause,
+        permission=Permission.RESOLVE,
+        method="POST",
+    ),
+    Page(path="/cases/{case:str}", name="case", title="Case", answer=case),
+    Page(
+        path="/cases/{case:str}/replay",
+        name="replay_case",
+        title="Replay",
+        answer=retry_case,
+        permission=Permission.RESOLVE,
+        method="POST",
+    ),
+    Page(
+        path="/cases/{case:str}/waive",
+        name="waive_case",
+        title="Waive",
+        answer=waive_case,
+        permission=Permission.WAIVE,
+        method="POST",
+    ),
+)

@@ -1,0 +1,222 @@
+"""Deliveries: every document on its way or in a far system, what it waits for, what was sent and answered, what is there now."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from revline.core.documents import FINISHED_STATES, DocumentState
+from revline.core.problem import Problem, ProblemError, problem
+from revline.delivery import acts, queries
+from revline.delivery.queries import Delivery, Shown
+from revline.doors.console.configured import connections_of
+from revline.doors.console.shown import pretty, shown_request
+from revline.doors.console.states import look
+from revline.doors.console.values import (
+    Answer,
+    Code,
+    Column,
+    Empty,
+    Filter,
+    Group,
+    ListPage,
+    Moment,
+    Money,
+    Page,
+    Redirect,
+    Row,
+    SameAs,
+    State,
+    Text,
+    View,
+    Visit,
+)
+from revline.platform.access.roles import Permission
+from revline.platform.cases import queries as cases
+from revline.subledger.posting import queries as posting
+
+STATES: Final = tuple((state.value, look(state.value).word) for state in DocumentState)
+
+
+def deliveries(visit: Visit) -> Answer:
+    """Documents by id, in one state or for one connection where chosen."""
+    state = visit.filter("state", among=tuple(word for word, _ in STATES))
+    far = visit.filter("connection")
+    with visit.read() as connection:
+        found = queries.deliveries(
+            connection,
+            tenant_id=visit.tenant_id,
+            state=state,
+            far_connection=far,
+            after=visit.after_text(),
+            limit=visit.limit + 1,
+        )
+        waits = queries.waits_of_many(
+            connection, tenant_id=visit.tenant_id, document_ids=[one.document_id for one in found]
+        )
+    columns = (
+        Column(key="document", title="Document", wide=True),
+        Column(key="state", title="State", kind="state"),
+        Column(key="waits", title="Waits for or stands on", kind="text"),
+        Column(key="connection", title="Goes to"),
+        Column(key="reference", title="Reference", kind="code"),
+        Column(key="amount", title="Amount", kind="money"),
+        Column(key="day", title="Accounting day", kind="moment"),
+        Column(key="changed", title="Changed", kind="moment"),
+    )
+    known = tuple((name, name) for name, _, _ in connections_of(visit))
+    return ListPage(
+        title="Deliveries",
+        lead="Every document, where it stands and what it waits for.",
+        columns=columns,
+        rows=tuple(_row(visit, one, waits.get(one.document_id, ())) for one in found),
+        empty=Empty(
+            title="No document yet",
+            detail="Documents are written when facts are derived under posting rules.",
+            icon="send",
+        ),
+        filters=(
+            Filter(name="state", label="State", value=state, choices=STATES),
+            Filter(name="connection", label="Goes to", value=far, choices=known),
+        ),
+        export="deliveries",
+        same_as=SameAs(
+            command=f"revline deliveries list --tenant {visit.tenant_id}" + (f" --state {state}" if state else ""),
+            call="GET /v1/deliveries" + (f"?state={state}" if state else ""),
+        ),
+    )
+
+
+def _row(visit: Visit, one: Delivery, waits: tuple[str, ...]) -> Row:
+    return Row(
+        cells=(
+            Text(text=one.kind.replace("_", " "), hint=one.entity),
+            State(word="waiting" if waits else one.state, hint=f"step {one.step}" if one.step else ""),
+            _standing(visit, one, waits),
+            Text(text=one.connection),
+            Code(text=one.external_reference),
+            Money(amount=one.amount, currency=one.currency) if one.currency else Money(amount=None, currency=""),
+            Moment(at=one.accounting_date),
+            Moment(at=one.changed_at, ago=True),
+        ),
+        place=(one.document_id,),
+        href=visit.url("delivery", document=one.document_id),
+        key=one.document_id,
+    )
+
+
+def _standing(visit: Visit, one: Delivery, waits: tuple[str, ...]) -> Text:
+    if waits:
+        more = f" and {len(waits) - 1} more" if len(waits) > 1 else ""
+        return Text(text=f"waits for {waits[0][:10]}…{more}", href=visit.url("delivery", document=waits[0]))
+    return Text(text=one.problem_detail, hint=one.problem_code) if one.problem_code else Text(text="")
+
+
+def delivery(visit: Visit) -> Answer:
+    """One document with everything that became of it."""
+    shown = _shown(visit)
+    tenant_id, document_id = visit.tenant_id, shown.delivery.document_id
+    with visit.read() as connection:
+        journal = (
+            posting.find_journal(connection, tenant_id=tenant_id, journal_id=shown.delivery.journal_id)
+            if shown.delivery.journal_id
+            else None
+        )
+        waiting = [queries.find_delivery(connection, tenant_id=tenant_id, document_id=one) for one in shown.waits_for]
+        opened = cases.cases(connection, tenant_id=tenant_id, subject_kind="document", subject_id=document_id, limit=10)
+    values: dict[str, Any] = {
+        "shown": shown,
+        "one": shown.delivery,
+        "finished": shown.delivery.state in FINISHED_STATES,
+        "journal": journal,
+        "waiting": list(zip(shown.waits_for, waiting, strict=True)),
+        "cases": opened,
+        "attempts": [
+            {**one, "sent": shown_request(one["request"]), "answered": pretty(one["evidence"].encode())}
+            for one in reversed(shown.attempts)
+        ],
+        "content": pretty(msgspec.json.encode(shown.document.content)),
+        "same": SameAs(
+            command=f"revline deliveries show {document_id} --tenant {tenant_id}",
+            call=f"POST /v1/deliveries/{document_id}/resend",
+        ),
+    }
+    title = f"{shown.delivery.kind.replace('_', ' ').capitalize()} {shown.delivery.external_reference}"
+    return View(
+        template="delivery.html",
+        title=title,
+        values=values,
+        trail=(("Deliveries", visit.url("deliveries")),),
+    )
+
+
+def _shown(visit: Visit) -> Shown:
+    with visit.read() as connection:
+        found = queries.show(connection, tenant_id=visit.tenant_id, document_id=visit.parameters["document"])
+    if found is None:
+        raise ProblemError(problem("console.not_found", "there is no such document"))
+    return found
+
+
+def resend(visit: Visit) -> Answer:
+    """Send the present revision again; an uncertain one is looked up first."""
+    document_id = visit.parameters["document"]
+    done = acts.resend(
+        visit.services.database,
+        tenant_id=visit.tenant_id,
+        document_id=document_id,
+        actor=visit.actor,
+        reason=visit.reason(),
+        recorded_at=visit.now,
+        known_absent=visit.field("known_absent") == "yes",
+    )
+    if isinstance(done, Problem):
+        return done
+    return Redirect(to=visit.url("delivery", document=document_id), said=f"It goes again; it is {done.state} now.")
+
+
+def waive(visit: Visit) -> Answer:
+    """Decide that the document needs no effect, or has it already."""
+    document_id = visit.parameters["document"]
+    refused = acts.waive(
+        visit.services.database,
+        tenant_id=visit.tenant_id,
+        document_id=document_id,
+        actor=visit.actor,
+        reason=visit.reason(),
+        recorded_at=visit.now,
+    )
+    return refused or Redirect(
+        to=visit.url("delivery", document=document_id), said="Waived; what waited for it goes on."
+    )
+
+
+PAGES: Final = (
+    Page(
+        path="/deliveries",
+        name="deliveries",
+        title="Deliveries",
+        answer=deliveries,
+        icon="send",
+        group=Group.WORK,
+        key="d",
+    ),
+    Page(path="/deliveries/{document:str}", name="delivery", title="Document", answer=delivery),
+    Page(
+        path="/deliveries/{document:str}/resend",
+        name="resend_delivery",
+        title="Send again",
+        answer=resend,
+        permission=Permission.OPERATE,
+        method="POST",
+    ),
+    Page(
+        path="/deliveries/{document:str}/waive",
+        name="waive_delivery",
+        title="Waive",
+        answer=waive,
+        permission=Permission.WAIVE,
+        method="POST",
+    ),
+)

@@ -1,0 +1,34 @@
+"""Every page of the console, in the order of the navigation. A new module of pages is added here, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from revline.doors.console.pages import (
+    audit,
+    cases,
+    connections,
+    contracts,
+    corrections,
+    deliveries,
+    overview,
+    people,
+    person,
+    problems,
+    trace,
+)
+from revline.doors.console.values import Page
+
+PAGES: Final[tuple[Page, ...]] = (
+    *overview.PAGES,
+    *cases.PAGES,
+    *deliveries.PAGES,
+    *trace.PAGES,
+    *corrections.PAGES,
+    *connections.PAGES,
+    *contracts.PAGES,
+    *audit.PAGES,
+    *people.PAGES,
+    *person.PAGES,
+    *problems.PAGES,
+)

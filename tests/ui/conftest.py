@@ -1,0 +1,135 @@
+"""Fixtures of the console's tests in a browser: one world and one server a session, one browser context a test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.databases import TestServer
+from tests.ui.world import KEY, PASSWORD, World, build_world
+
+CHROMIUM = Path("/usr/bin/chromium")
+SCREENSHOTS = "REVLINE_SCREENSHOTS"
+
+
+@pytest.fixture(scope="session")
+def world(
+    test_server: TestServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[World]:
+    """The world, in a database of its own."""
+    name = f"ui_{getattr(request.config, 'workerinput', {}).get('workerid', 'alone')}"
+    test_server.new_database(name)
+    one = build_world(dsn=test_server.server.dsn("revline_app", name), folder=tmp_path_factory.mktemp("ui"))
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="session")
+def server(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`revline serve` in its own process; gives its address."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("REVLINE_")},
+        "REVLINE_DSN": world.dsn,
+        "REVLINE_PORT": "0",
+        "REVLINE_CURSOR_KEY": KEY.decode(),
+        "REVLINE_DATA_FOLDER": str(tmp_path_factory.mktemp("served")),
+        "REVLINE_LOG_LEVEL": "warning",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "revline", "serve"], stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stderr is not None
+    address = ""
+    for line in process.stderr:
+        if "serving on " in line:
+            address = line.partition("serving on ")[2].strip()
+            break
+    assert address, "the server did not start"
+    yield address
+    process.terminate()
+    process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def base_url(server: str) -> str:
+    """Where pages are."""
+    return server
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Debian's Chromium, kept from talking to anybody."""
+    if not CHROMIUM.exists():
+        pytest.exit(f"{CHROMIUM} is missing: apt-get install chromium", returncode=4)
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    return {
+        **browser_type_launch_args,
+        "executable_path": str(CHROMIUM),
+        "args": [*arguments, "--disable-component-update", "--disable-sync", "--force-prefers-reduced-motion"],
+    }
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    """Where pages are, how large, in which zone."""
+    return {
+        **browser_context_args,
+        "viewport": {"width": 1440, "height": 900},
+        "timezone_id": "Europe/Berlin",
+        "locale": "en-GB",
+    }
+
+
+@pytest.fixture
+def page(page: Any, server: str) -> Iterator[Any]:
+    """A page that fails its test on any console error, page error, or request to another origin."""
+    wrong: list[str] = []
+    page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith((server, "data:", "blob:")):
+            wrong.append(f"off-origin: {request.url}")
+
+    page.on("request", asked)
+    page.expected_errors = []
+    yield page
+    left = [one for one in wrong if not any(known in one for known in page.expected_errors)]
+    assert left == []
+
+
+@pytest.fixture
+def log_in(page: Any) -> Callable[[str], Any]:
+    """Logs somebody in, by e-mail; gives the page they land on."""
+
+    def go(email: str) -> Any:
+        page.goto("/login")
+        page.get_by_label("E-mail").fill(email)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in", exact=True).click()
+        page.wait_for_url("**/t/**")
+        return page
+
+    return go
+
+
+@pytest.fixture
+def picture(page: Any) -> Callable[[str], None]:
+    """Saves a picture of the page, light and dark, to the folder REVLINE_SCREENSHOTS names; nothing when it names none."""
+
+    def take(name: str) -> None:
+        folder = os.environ.get(SCREENSHOTS, "")
+        if not folder:
+            return
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=str(Path(folder) / f"{name}-{scheme}.png"), full_page=True)
+        page.emulate_media(color_scheme=None)
+
+    return take
