@@ -9,7 +9,16 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, text
 
-from revline.core.documents import Document, DocumentKind, DocumentState, JournalContent, Rank, decode_document
+from revline.core.documents import (
+    CreditMemoContent,
+    Document,
+    DocumentKind,
+    DocumentState,
+    InvoiceContent,
+    JournalContent,
+    Rank,
+    decode_document,
+)
 from revline.core.farside import ErpRecord
 from revline.core.journal import JournalLine
 from revline.delivery.ports import Journals
@@ -128,6 +137,8 @@ def referenced(document: Document) -> tuple[str, ...]:
     names = [getattr(content, field, "") for field in ("customer_document", "invoice_document", "payment_document")]
     if isinstance(content, JournalContent):
         names += [name for _, name in content.customer_documents]
+    if isinstance(content, InvoiceContent | CreditMemoContent):
+        names += [line.item_document for line in content.lines]
     return tuple(name for name in {*names, document.reverses} if name)
 
 

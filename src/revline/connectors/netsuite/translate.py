@@ -171,12 +171,16 @@ def _item_line(line: InvoiceContentLine, context: PrepareContext) -> Values:
 
 
 def _item_of(line: InvoiceContentLine, context: PrepareContext) -> str:
-    """The item of a line: the product's own record, the mapping's product, or the mapping's item for the account."""
+    """The item of a line: the product's own record when it credits the line's account, else the mapping's item for the account
+    or, for a product without a record, the mapping's product."""
     mapping = context.mapping
     account = mapped(mapping.accounts, line.account, "accounts")
     if line.item_document:
         record = record_of(line.item_document, context)
         credited = dict(record.content).get("incomeaccount", account)
+        by_account = mapping.settings.get(f"item.{line.account}", "")
+        if credited != account and by_account:
+            return by_account
         if credited != account:
             detail = f"item {record.erp_id} credits account {credited}, the rule chose {line.account} ({account})"
             raise ProblemError(problem("netsuite.item_account_differs", detail, field=f"item:{record.erp_id}"))
