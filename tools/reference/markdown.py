@@ -99,7 +99,7 @@ def type_text(kind: Any) -> str:
     if origin in {typing.Union, types.UnionType}:
         words = [type_text(each) for each in arguments if each is not type(None)]
         return " or ".join(words) + (", or none" if type(None) in arguments else "")
-    if origin is tuple:
+    if origin in {tuple, list}:
         inner = [each for each in arguments if each is not Ellipsis]
         if len(inner) == 1:
             return f"list of {type_text(inner[0])}"

@@ -134,9 +134,9 @@ class RepeatedPage(Pages):
     last: tuple[ErpRecord, ...] = ()
 
     async def list_changed(self, *, record_kind: str, company: str, cursor: str, limit: int) -> ChangedPage | Problem:
-        page = await self.page(record_kind, company, cursor, limit)
-        before, self.last = self.last, page.records[:1]
-        return msgspec.structs.replace(page, records=(*before, *page.records)[:limit]) if cursor else page
+        page = await self.page(record_kind, company, cursor, max(limit - 1, 1))
+        before, self.last = self.last, page.records[-1:]
+        return msgspec.structs.replace(page, records=(*before, *page.records)) if cursor else page
 
 
 class SamePage(Pages):

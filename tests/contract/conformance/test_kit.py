@@ -11,7 +11,7 @@ from revline.connectors.sdk.conformance import CASES, Verdict, judge, unclaimed
 from tests.contract.conformance.mutants import MUTANTS
 from tests.contract.conformance.wrapping import Mutant, case_named, planted
 
-SHORT = timedelta(seconds=2)
+SHORT = timedelta(seconds=1)
 
 
 def _verdict(mutant: Mutant, name: str) -> tuple[Verdict, str]:

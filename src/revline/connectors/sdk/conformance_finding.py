@@ -44,7 +44,8 @@ async def _found_and_equal(adapter: Adapter) -> None:
     expect(len(held) == 1, f"{len(held)} records under the reference of one document")
     same = run.differences(entry, held[0])
     expect(same == (), f"the record found differs from what was sent in {same}")
-    expect(run.differences(make.journal(world=run.world, name="found", amount=make.NET + 1), held[0]), "other amount")
+    other = make.journal(world=run.world, name="found", amount=make.NET + 1)
+    expect(run.differences(other, held[0]), "another amount made no difference")
     swapped = make.journal(world=run.world, name="found", debit=make.CLEARING, credit=make.BANK)
     expect(run.differences(swapped, held[0]), "debit and credit the other way round made no difference")
 
