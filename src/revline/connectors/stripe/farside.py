@@ -1,0 +1,260 @@
+"""Tells Stripe what became of its objects: metadata on the object, once in effect by Stripe's own idempotency key.
+
+Revline's far-side port for documents of kind feedback. Judges outcomes; keeps no state but its connections.
+Sources: docs.stripe.com/metadata (50 keys, 40 and 500 characters), /api/idempotent_requests (a key is kept 24 hours at least).
+"""
+
+from __future__ import annotations
+
+import random as random_module
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import httpx2
+
+from revline.connectors.sdk.http import HttpAnswer, retry_after
+from revline.connectors.stripe.client import BUCKET_PER_SECOND, CALL_TIMEOUT, SLOTS, StripeClient, client_of, error_of
+from revline.core.clock import Clock
+from revline.core.documents import Document, DocumentKind, FeedbackContent
+from revline.core.exact_json import parse_object
+from revline.core.farside import (
+    ChangedPage,
+    ErpPeriod,
+    ErpRecord,
+    ErrorRule,
+    Gotcha,
+    Health,
+    Idempotency,
+    KindCapability,
+    Manifest,
+    NotSent,
+    Outcome,
+    Placed,
+    Posted,
+    PrepareContext,
+    PreparedStep,
+    Rejected,
+    Throttled,
+    Uncertain,
+)
+from revline.core.hashing import digest_text
+from revline.core.problem import Problem, problem
+from revline.platform.tenancy.kinds import Connection
+
+WRITE: Final = "write"
+KEYS_MAX: Final = 50
+KEY_LENGTH_MAX: Final = 40
+VALUE_LENGTH_MAX: Final = 500
+THROTTLE_DEFAULT: Final = timedelta(seconds=2)
+DIGEST_LENGTH: Final = 16
+PATHS: Final[Mapping[str, str]] = {
+    "customer": "/v1/customers",
+    "product": "/v1/products",
+    "price": "/v1/prices",
+    "subscription": "/v1/subscriptions",
+    "subscription_schedule": "/v1/subscription_schedules",
+    "invoice": "/v1/invoices",
+    "credit_memo": "/v1/credit_notes",
+    "payment": "/v1/charges",
+    "payment_intent": "/v1/payment_intents",
+    "refund": "/v1/refunds",
+    "dispute": "/v1/disputes",
+    "payout": "/v1/payouts",
+}
+"""Canonical kind -> where the object that takes metadata is. Others of Stripe's objects (invoice payments, balance transactions)
+take none."""
+
+MANIFEST: Final = Manifest(
+    connector="stripe",
+    version="1",
+    title="Stripe: metadata on its objects",
+    kinds=(
+        KindCapability(
+            kind=DocumentKind.FEEDBACK, steps=(WRITE,), idempotency=Idempotency.KEY, batch_max=1, reads_entries=False
+        ),
+    ),
+    effect_bound=timedelta(seconds=60),
+    lookup_lag=timedelta(0),
+    slots=SLOTS,
+    bucket_per_second=Decimal(BUCKET_PER_SECOND),
+    bucket_burst=int(BUCKET_PER_SECOND),
+    call_timeout=CALL_TIMEOUT,
+    errors=(
+        ErrorRule(far_code="resource_missing", pattern="", problem_code="erp.record_missing"),
+        ErrorRule(far_code="lock_timeout", pattern="", problem_code="erp.busy"),
+    ),
+    gotchas=(
+        Gotcha(
+            title="Metadata is merged, and an empty value removes its key",
+            detail="Keys that Revline does not write stay as they are. All of an object together may be 50.",
+            verified="documented (metadata); shown on the simulated Stripe with the official library 16.1.0",
+        ),
+        Gotcha(
+            title="Writing metadata makes an event",
+            detail="customer.updated, invoice.updated and so on come back; nothing is booked by them, since nothing else changed.",
+            verified="documented (events); shown on the simulated Stripe",
+        ),
+        Gotcha(
+            title="A key that comes again after a refusal gives the refusal again",
+            detail="So the key changes with the content: a corrected telling is another request.",
+            verified="documented (idempotent requests); shown on the simulated Stripe",
+        ),
+    ),
+)
+
+
+class StripeFarSide:
+    """core.farside.ErpConnector for Stripe, kind feedback only."""
+
+    def __init__(self, *, client: StripeClient, clock: Clock) -> None:
+        self._client, self._clock = client, clock
+
+    @property
+    def manifest(self) -> Manifest:
+        return MANIFEST
+
+    def prepare(self, *, document: Document, step: str, context: PrepareContext) -> PreparedStep | Problem:
+        del context
+        content = document.content
+        if step != WRITE or not isinstance(content, FeedbackContent) or content.message_type:
+            return problem(
+                "erp.kind_unsupported", f"no step {step} of {document.kind.value}", field=document.kind.value
+            )
+        path = PATHS.get(content.target.kind)
+        if path is None:
+            detail = f"a {content.target.kind[:60]} takes no metadata at Stripe"
+            return problem("erp.kind_unsupported", detail, field=content.target.kind[:60])
+        refused = _over_limits(content.fields)
+        if refused is not None:
+            return refused
+        body = urlencode([(f"metadata[{name}]", value) for name, value in content.fields]).encode()
+        target = f"{path}/{quote(content.target.outside_id, safe='')}"
+        return PreparedStep(
+            document_id=document.document_id,
+            kind=document.kind,
+            step=step,
+            operation=target,
+            external_reference=document.external_reference,
+            body=body,
+            idempotency_key=f"{document.external_reference}-{digest_text([target, body.decode()])[:DIGEST_LENGTH]}",
+        )
+
+    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+        del context
+        content, held = document.content, dict(record.content)
+        if not isinstance(content, FeedbackContent):
+            return ("kind",)
+        return tuple(name for name, value in content.fields if held.get(name, "") != value)
+
+    async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
+        if len({step.operation for step in steps}) > 1:
+            raise ValueError("steps of one submit share one operation")
+        return [await self._write(step) for step in steps]
+
+    async def lookup(
+        self, *, kind: DocumentKind, references: Sequence[str], company: str
+    ) -> Mapping[str, tuple[ErpRecord, ...]] | Problem:
+        """Metadata carries no reference of ours: a write in doubt goes again under its key."""
+        del kind, company
+        return dict.fromkeys(references, ())
+
+    async def read(self, *, record: ErpRecord) -> Posted | Placed | Problem:
+        found = await self._client.get(path=f"{record.record_kind}/{quote(record.erp_id, safe='')}")
+        if isinstance(found, Problem):
+            return problem("erp.unreachable", found.detail)
+        if found is None or found.get("deleted") is True:
+            return problem("erp.record_missing", "Stripe has the object no more", field=record.record_kind)
+        return Posted(record=_record(path=record.record_kind, found=found, reference=record.external_reference))
+
+    async def list_changed(self, *, record_kind: str, company: str, cursor: str, limit: int) -> ChangedPage | Problem:
+        """Nothing here drifts into books: what others write beside our keys is theirs."""
+        del record_kind, company, cursor, limit
+        return ChangedPage(records=())
+
+    async def periods(self, *, company: str) -> Sequence[ErpPeriod] | Problem:
+        del company
+        return ()
+
+    async def health(self) -> Health:
+        found = await self._client.get(path="/v1/events", query=[("limit", "1")])
+        refused = isinstance(found, Problem)
+        detail = found.detail if isinstance(found, Problem) else "answered"
+        return Health(reachable=not refused, detail=detail, checked_at=self._clock.now())
+
+    async def close(self) -> None:
+        await self._client.caller.close()
+
+    async def _write(self, step: PreparedStep) -> Outcome:
+        answer = await self._client.caller.send(
+            method="POST",
+            path=step.operation,
+            content=step.body,
+            headers={"content-type": "application/x-www-form-urlencoded", "idempotency-key": step.idempotency_key},
+        )
+        if isinstance(answer, NotSent | Uncertain):
+            return answer
+        if answer.status != 200:
+            return self._refused(answer)
+        found = parse_object(answer.body, depth_max=40)
+        if isinstance(found, Problem) or not isinstance(found.get("id"), str):
+            return Uncertain(evidence=self._client.caller.mask(f"HTTP 200 without an object: {answer.evidence}"))
+        path = step.operation.rpartition("/")[0]
+        return Posted(record=_record(path=path, found=found, reference=step.external_reference))
+
+    def _refused(self, answer: HttpAnswer) -> Outcome:
+        """409 and 429 come before any effect; what else Stripe could not finish may have taken effect, and its key tells."""
+        error = error_of(answer)
+        code = str(error.get("code") or error.get("type") or "")
+        said = self._client.caller.mask(f"{code}: {error.get('message') or ''}")[:300]
+        if answer.status in {409, 429}:
+            wait = retry_after(headers=answer.headers, now=self._clock.now(), default=THROTTLE_DEFAULT)
+            return Throttled(retry_after=wait)
+        if answer.status in {401, 403}:
+            return NotSent(problem=problem("erp.credentials_refused", said))
+        if answer.status >= 500 or answer.headers.get("stripe-should-retry") == "true":
+            return Uncertain(evidence=self._client.caller.mask(answer.evidence))
+        rule = next((one for one in MANIFEST.errors if one.far_code == code), None)
+        mapped = rule.problem_code if rule else "erp.rejected"
+        field = str(error.get("param") or code)[:100]
+        return Rejected(problem=problem(mapped, said, field=field), evidence=self._client.caller.mask(answer.evidence))
+
+
+def _over_limits(fields: Sequence[tuple[str, str]]) -> Problem | None:
+    if not 0 < len(fields) <= KEYS_MAX:
+        return problem("erp.rejected", f"Stripe takes 1 to {KEYS_MAX} metadata keys", field="metadata")
+    for name, value in fields:
+        if not 0 < len(name) <= KEY_LENGTH_MAX or "[" in name or "]" in name:
+            detail = f"{name[:80]!r} is no metadata key: 1 to {KEY_LENGTH_MAX} characters without brackets"
+            return problem("erp.rejected", detail, field=name[:80])
+        if len(value) > VALUE_LENGTH_MAX:
+            detail = f"{name} has {len(value)} characters; metadata takes {VALUE_LENGTH_MAX}"
+            return problem("erp.rejected", detail, field=name)
+    return None
+
+
+def _record(*, path: str, found: Mapping[str, Any], reference: str) -> ErpRecord:
+    metadata = found.get("metadata")
+    content = {str(name): str(value) for name, value in metadata.items()} if isinstance(metadata, dict) else {}
+    return ErpRecord(
+        record_kind=path,
+        erp_id=str(found.get("id", "")),
+        state="posted",
+        external_reference=reference,
+        content=tuple(sorted(content.items())),
+    )
+
+
+def build(
+    *,
+    connection: Connection,
+    secrets: Mapping[str, str],
+    transport: httpx2.AsyncBaseTransport | None,
+    clock: Clock,
+    random: random_module.Random,
+) -> StripeFarSide:
+    """The far side of one connection. Secret apiKey; setting baseUrl for a simulator. KeyError or ValueError says what is missing."""
+    del random
+    return StripeFarSide(client=client_of(connection=connection, secrets=secrets, transport=transport), clock=clock)
