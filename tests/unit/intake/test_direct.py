@@ -208,3 +208,53 @@ def test_a_time_keeps_its_microseconds_and_its_offset() -> None:
     found = read_time("2026-03-01t10:00:00.123456789+05:30")
     assert isinstance(found, datetime)
     assert (found.microsecond, found.utcoffset()) == (123_456, timedelta(hours=5, minutes=30))
+
+
+STATED: dict[str, Any] = {
+    "outside_id": "rr_1",
+    "event": "revenue.recognized",
+    "occurred_on": "2026-03-31",
+    "currency": "USD",
+    "payload": {"type": "recognized_revenue", "amount": "100.00"},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "instead"),
+    [
+        ({"event": "invoice.issued"}, "/data/event", "revenue.recognized"),
+        ({"event": "revenue.imagined"}, "/data/event", "revenue.recognized"),
+        ({"event": "sale.completed"}, "/data/payload/type", "completed_sale"),
+        ({"payload": {"type": "wages", "amount": "1.00"}}, "/data/payload/type", ""),
+        ({"payload": {"type": "recognized_revenue", "amount": "100.00", "colour": "red"}}, "/data/payload/colour", ""),
+    ],
+)
+def test_a_stated_event_is_one_that_may_be_stated_with_its_own_payload(
+    change: dict[str, Any], field: str, instead: str
+) -> None:
+    found = refused(event("stated_event", {**STATED, **change}))
+    assert (found.code, found.errors[0].pointer) == ("events.data_invalid", field)
+    assert instead in found.errors[0].instead
+
+
+def test_a_stated_event_that_is_taken_back_is_newer_than_any_word_of_it() -> None:
+    said = fact(event("stated_event", STATED))
+    voided = fact(event("stated_event", {**STATED, "voided": True}, time="2026-01-01T00:00:00Z"))
+    assert voided.order_key > said.order_key
+    assert said.roots == (SourceObject(connection="crm", kind="stated_event", outside_id="rr_1"),)
+
+
+def test_an_order_is_found_by_its_number_and_by_what_it_links() -> None:
+    order = {
+        "outside_id": "801",
+        "number": "O-1",
+        "status": "activated",
+        "customer": "001",
+        "currency": "USD",
+        "total": "10.00",
+        "lines": [],
+        "created_at": "2026-03-01T10:00:00Z",
+        "links": [{"connection": "billing", "kind": "subscription", "outside_id": "sub_1"}],
+    }
+    names = fact(event("order", order)).names
+    assert {Name(kind="order_number", value="O-1"), Name(kind="subscription", value="sub_1")} <= set(names)
