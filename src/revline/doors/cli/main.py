@@ -14,6 +14,7 @@ from revline.doors.cli import (
     importing,
     looking,
     running,
+    users,
 )
 from revline.doors.cli.context import Program
 from revline.platform.config.registry import Registry
@@ -43,6 +44,7 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     app.add_typer(cases.app, name="cases")
     app.add_typer(corrections.app, name="corrections")
     app.add_typer(deliveries.app, name="deliveries")
+    app.add_typer(users.user_commands(), name="users")
     app.add_typer(access.key_commands(), name="keys")
     app.add_typer(access.webhook_commands(), name="webhooks")
     app.add_typer(access.audit_commands(), name="audit")
