@@ -185,12 +185,10 @@ class Frame:
             "title": title,
             "theme": theme if theme in THEMES else "auto",
             "note": note,
-            "navigation": () if visit is None else self._navigation(visit),
-            "tenants": () if visit is None else self.tenants(visit.person)[:TENANTS_SHOWN_MAX],
             "url": self.url if visit is None else visit.url,
+            **self._around(visit, asked),
             "now": self.ports.services.clock.now(),
             "path": asked.path,
-            "search_url": self._search(visit),
             **values,
         }
         body = self.environment.get_template(template).render(everything).encode()
@@ -205,9 +203,19 @@ class Frame:
             cookies=[*told, *cookies],
         )
 
-    def _search(self, visit: Visit | None) -> str:
-        """Where the search box leads: the page that traces any id."""
-        return visit.url("trace") if visit is not None and visit.tenant_id and "trace" in self._paths else ""
+    def _around(self, visit: Visit | None, asked: Asked) -> dict[str, Any]:
+        """What stands around a page: navigation, tenants and search, of the page's tenant or, on a page of none, the last one."""
+        if visit is None:
+            return {"home": "", "navigation": (), "tenants": (), "search_url": ""}
+        tenants = self.tenants(visit.person)
+        last = asked.cookies.get(self.cookies.name(TENANT), "")
+        home = visit.tenant_id or (last if last in tenants else next(iter(tenants), ""))
+        return {
+            "home": home,
+            "navigation": self._navigation(visit.person, home) if home else (),
+            "tenants": tenants[:TENANTS_SHOWN_MAX],
+            "search_url": self.url("trace", tenant=home) if home and "trace" in self._paths else "",
+        }
 
     def export(self, visit: Visit, form: str) -> Download:
         """A whole list, page after page, as a file; cut at ROWS_MAX rows with a last line that says so."""
@@ -261,10 +269,9 @@ class Frame:
         given = {name: value for name, value in filters.items() if value}
         return {"key": self.ports.key, "listing": f"console/{page.name}", "tenant_id": tenant_id, "filters": given}
 
-    def _navigation(self, visit: Visit) -> tuple[tuple[str, tuple[Page, ...]], ...]:
+    def _navigation(self, person: Person, home: str) -> tuple[tuple[str, tuple[Page, ...]], ...]:
         def shown(page: Page, group: Group) -> bool:
-            fits = page.group is group and page.method == "GET" and (visit.tenant_id or not page.of_tenant)
-            return bool(fits) and visit.may(page.permission)
+            return page.group is group and page.method == "GET" and person.may(page.permission, tenant_id=home)
 
         found = ((group.value, tuple(one for one in self.ports.pages if shown(one, group))) for group in Group)
         return tuple((title, pages) for title, pages in found if pages)

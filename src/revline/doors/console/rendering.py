@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +18,8 @@ from revline.doors.console.states import look
 from revline.doors.console.values import Cell, Code, Count, Moment, Money, State, Text
 from revline.platform.access.roles import Permission, roles_that_may
 
-ID_LENGTH_SHOWN: Final = 18
+LONG_ID: Final = re.compile(r"[A-Za-z0-9]{22,}")
+"""A hash or a derived id; what people wrote or a source made is shown whole."""
 MENDERS: Final[Mapping[str, str]] = {
     Mender.SENDER: "whoever sent it",
     Mender.CONFIGURATION: "whoever owns the configuration",
@@ -103,7 +105,7 @@ def state(word: str, hint: str = "") -> Markup:
 
 def short_id(value: str) -> Markup:
     """An id in fixed width; a long one is cut in the middle, whole on hover and when copied."""
-    cut = value if len(value) <= ID_LENGTH_SHOWN else f"{value[:10]}…{value[-5:]}"
+    cut = f"{value[:10]}…{value[-5:]}" if LONG_ID.fullmatch(value) else value
     return Markup('<code class="id" title="{}">{}</code>').format(value, cut)
 
 

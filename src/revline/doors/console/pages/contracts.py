@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -111,7 +112,7 @@ def _walk(whole: dict[str, Any], part: dict[str, Any], pointer: str, rows: list[
                 "pointer": here,
                 "type": _type(whole, raw),
                 "required": name in required,
-                "meaning": str(raw.get("description") or inner.get("description") or ""),
+                "meaning": meaning_of(name, str(part.get("description", ""))) or str(inner.get("description", "")),
             }
         )
         items = inner.get("items")
@@ -119,6 +120,14 @@ def _walk(whole: dict[str, Any], part: dict[str, Any], pointer: str, rows: list[
             _walk(whole, items, f"{here}/*", rows, depth + 1)
         elif inner.get("properties"):
             _walk(whole, inner, here, rows, depth + 1)
+
+
+def meaning_of(name: str, description: str) -> str:
+    """What a type's description says of one field: the part after `name:` (or `other, name:`) up to the next field's."""
+    field = r"(?:[a-z_]+, )*"
+    pattern = rf"(?:^|[.\s]){field}{re.escape(name)}(?:, [a-z_]+)*: (.+?)(?=\.\s+{field}[a-z_]+: |$)"
+    found = re.search(pattern, description, re.S)
+    return " ".join(found[1].split()).rstrip(".") if found else ""
 
 
 def _resolved(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
@@ -137,6 +146,8 @@ def _resolved(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
 
 def _type(whole: dict[str, Any], raw: dict[str, Any]) -> str:
     inner = _resolved(whole, raw)
+    if "const" in inner:
+        return f"always {inner['const']}"
     said = inner.get("type") or ("one of several" if inner.get("anyOf") else "any")
     text = " or ".join(said) if isinstance(said, list) else str(said)
     if inner.get("format"):
