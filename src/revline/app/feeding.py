@@ -6,8 +6,10 @@ import threading
 from collections.abc import Sequence
 
 from revline.app.directory import Directory, pool_id
+from revline.app.epoch import EPOCH
 from revline.core.clock import Clock
 from revline.core.problem import Problem
+from revline.doors.outbound import Outbound
 from revline.feedback.kinds import Feedback, WebhookSubscription
 from revline.feedback.ports import FeedbackConfiguration
 from revline.feedback.record import Asking, ask
@@ -57,6 +59,11 @@ class FeedbackDirectory:
     def asking(self) -> Asking:
         """What delivery and derive tell of their work."""
         return Asking(tells=self.tells)
+
+
+def outbound_of(*, database: Database, directory: Directory, clock: Clock) -> Outbound:
+    """What doors do with outbound messages."""
+    return Outbound(database=database, configurations=FeedbackDirectory(directory), clock=clock, epoch=EPOCH)
 
 
 def retry_handler(*, database: Database, clock: Clock) -> RetryHandler:

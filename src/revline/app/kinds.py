@@ -17,6 +17,7 @@ from revline.platform.tenancy.kinds import (
 from revline.subledger.posting.checks import check_book, check_period_policy, check_rates
 from revline.subledger.posting.kinds import Book, PeriodPolicy, PostingRule, RateTable
 from revline.subledger.posting.rulechecks import check_rule
+from revline.subledger.receivables.credit import CreditPolicy, check_credit_policy
 
 
 def registry() -> Registry:
@@ -33,4 +34,5 @@ def registry() -> Registry:
     kinds.register(KindType(name="CorrectionPolicy", spec_type=CorrectionPolicy, check=check_policy))
     kinds.register(KindType(name="Feedback", spec_type=Feedback, check=check_feedback))
     kinds.register(KindType(name="WebhookSubscription", spec_type=WebhookSubscription, check=check_subscription))
+    kinds.register(KindType(name="CreditPolicy", spec_type=CreditPolicy, check=check_credit_policy))
     return kinds

@@ -14,7 +14,9 @@ from functools import partial
 from typing import Any, Final
 
 from revline import __version__
+from revline.app.asking import question_routes, webhook_deliveries
 from revline.app.directory import SOURCES, Directory, entry_of
+from revline.app.epoch import EPOCH
 from revline.app.runtime import Runtime, dsn_of, embedded, open_runtime
 from revline.app.worker import Worker, new_owner
 from revline.core.hashing import plain
@@ -35,8 +37,6 @@ from revline.platform.store.failures import DatabaseFailure, problem_of
 from revline.platform.tenancy import queries as tenancy
 from revline.platform.work import queries as work
 
-EPOCH: Final = 1
-"""The cell's epoch: raised by a restore, which does not exist yet."""
 CURSOR_KEY_FILE: Final = "cursor.key"
 
 define(
@@ -172,10 +172,11 @@ def api_ports(runtime: Runtime) -> ApiPorts:
                 page=partial(_deliveries, runtime.database), filters=frozenset({"state", "connection"})
             ),
             "cases": Listing(page=partial(_cases, runtime.database), filters=frozenset({"state", "cause"})),
+            "webhook-deliveries": webhook_deliveries(services),
         },
         cursor_key=_cursor_key(settings),
         problem_base=settings.problem_base,
-        routes=(partial(act_handlers, services),),
+        routes=(partial(act_handlers, services), partial(question_routes, services)),
         limits=ApiLimits(
             body_bytes_max=settings.body_bytes_max,
             json_depth_max=settings.json_depth_max,

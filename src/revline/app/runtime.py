@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from revline.app import feeding
+from revline.app.asking import answers_of
 from revline.app.directory import Directory, pool_id
 from revline.app.kinds import registry
 from revline.app.reading import Readers
@@ -132,6 +133,8 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
             channels=directory,
             policy=directory.correction_policy,
         ),
+        answers=answers_of(database=database, directory=directory, clock=time),
+        outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
         hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
         retry_handlers=handlers,
         register_tenant=_register,

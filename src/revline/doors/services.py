@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 from revline.connectors.sdk.source import SourceReader
 from revline.core.clock import Clock
 from revline.core.problem import Problem
+from revline.doors.answers import Answers
+from revline.doors.outbound import Outbound
 from revline.intake.addresses import Addresses
 from revline.intake.correcting import Corrections
 from revline.intake.service import Intake
@@ -66,6 +68,8 @@ class Services:
     sessions: Sessions
     addresses: Addresses
     corrections: Corrections
+    answers: Answers
+    outbound: Outbound
     hops: tuple[Hops, ...]
     retry_handlers: Mapping[str, RetryHandler]
     register_tenant: Callable[[Connection, str, datetime], None]
