@@ -63,9 +63,9 @@ def birch_harness(*, database: Database, folder: Path, erp: SimulatedErp) -> Har
 
 
 def take_in(harness: Harness, tenant_id: str, connection: str, month: StripeMonth) -> None:
-    """Every webhook and balance transaction; nothing may be refused."""
+    """Every webhook and all that only a listing tells of; nothing may be refused."""
     verdicts = harness.accept(tenant_id, connection, month.webhooks)
-    verdicts += harness.accept(tenant_id, connection, month.balance_transactions, form=Form.OBJECT)
+    verdicts += harness.accept(tenant_id, connection, month.listed(), form=Form.OBJECT)
     refused = [verdict for verdict in verdicts if verdict.outcome not in {Outcome.ACCEPTED, Outcome.DUPLICATE}]
     assert refused == []
 

@@ -28,6 +28,7 @@ MONTHS = (
     Period(start=date(2025, 12, 1), end=date(2026, 1, 1)),
     Period(start=date(2026, 1, 1), end=date(2026, 2, 1)),
 )
+SOME = Decimal("0.04")
 PROFILE = StripeProfile(
     account="birch",
     customer_prefix="Birch",
@@ -36,6 +37,15 @@ PROFILE = StripeProfile(
     other_currency="EUR",
     other_share=Decimal("0.35"),
     families=("subscription", "usage", "hardware", ""),
+    credit_share=SOME,
+    memo_void_share=SOME,
+    memo_refund_share=SOME,
+    memo_balance_share=SOME,
+    dispute_won_share=SOME,
+    dispute_lost_share=SOME,
+    inquiry_share=SOME,
+    account_fees=1,
+    subscriptions=3,
 )
 
 
@@ -59,6 +69,7 @@ def of_the_oracle(folder: Path, months: list[StripeMonth]) -> Balances:
         entity="birch-us",
         webhooks=[body for month in months for body in month.webhooks],
         balance_transactions=[line for month in months for line in month.balance_transactions],
+        credit_movements=[line for month in months for line in month.credit_movements],
     )
     return without_zeros({(k.account, k.currency, k.period): (one.amount, one.functional) for k, one in found.items()})
 

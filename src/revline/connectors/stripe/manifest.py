@@ -9,32 +9,40 @@ from revline.connectors.stripe.translate import READERS
 from revline.core.farside import Gotcha
 
 NAME: Final = "stripe"
-VERSION: Final = "1"
+VERSION: Final = "2"
 API_VERSION: Final = "2026-10-28.endive"
 
 MANIFEST: Final = SourceManifest(
     connector=NAME,
     version=VERSION,
-    title="Stripe: invoices, payments, refunds and payouts",
+    title="Stripe: billing, payments, disputes and payouts",
     api_version=API_VERSION,
     objects=tuple(sorted(READERS)),
     event_families=(
         "charge.",
+        "credit_note.",
         "customer.created",
         "customer.deleted",
+        "customer.subscription.",
         "customer.updated",
         "invoice.",
         "invoice_payment.",
         "payment_intent.",
         "payout.",
+        "price.",
+        "product.",
         "refund.",
+        "subscription_schedule.",
+        "tax_rate.",
+        "test_helpers.test_clock.",
     ),
     signature="Stripe-Signature: HMAC-SHA256 of the time and the raw body under any of the endpoint's secrets, at most 300 s off",
     digest_over="type, created and data of an event; the whole of an API object",
     newest_rule=(
         "status rank, then the event's created (an API object's latest known transition), then the amounts that only grow: "
         "paid on an invoice, captured and refunded on a charge, received on a payment intent. "
-        "A failure whose time is known outranks one whose is not"
+        "A failure whose time is known outranks one whose is not. A dispute goes inquiry, open, lost or prevented, appealed, "
+        "won; a credit note issued, void, then by the refunds it names; deleted and ended objects outrank all others"
     ),
     gotchas=(
         Gotcha(
@@ -46,9 +54,58 @@ MANIFEST: Final = SourceManifest(
             verified="documented (API reference of charges and balance transactions); event bodies are not expanded",
         ),
         Gotcha(
-            title="A message holds at most the first lines of an invoice",
-            detail="lines.has_more true is a case; import the invoice with all its lines.",
-            verified="documented (list objects); refused by our contract tests",
+            title="A message holds at most the first ten lines or items",
+            detail=(
+                "An invoice, credit note or subscription whose list goes on (has_more true) is not taken as it is: it is read "
+                "again whole. An imported object must hold the whole list."
+            ),
+            verified="documented (list objects); tested",
+        ),
+        Gotcha(
+            title="No event tells of a movement on a customer's balance",
+            detail=(
+                "customer.updated says that the balance is another; the customer's balance transactions are then read. An "
+                "amount is negative there when the customer gets credit."
+            ),
+            verified="event types of the official library 16.1.0 list none; signs documented (customer balance transactions)",
+        ),
+        Gotcha(
+            title="A credit note takes revenue back, its refund only pays it out",
+            detail=(
+                "The credit note names its refunds, a refund does not name its note. A refund booked before the note is told is "
+                "booked again as the note's."
+            ),
+            verified="field lists of the official library 16.1.0; tested in every order",
+        ),
+        Gotcha(
+            title="A dispute has no time of its end, and its money comes on another message than its word",
+            detail=(
+                "Only charge.dispute.closed tells when; money taken and given back stands in balance_transactions of "
+                "funds_withdrawn and funds_reinstated. Inquiries (warning_*) and prevented disputes move none. An appeal "
+                "of a loss stays lost until it is won."
+            ),
+            verified="field list of the official library 16.1.0; tested in every order",
+        ),
+        Gotcha(
+            title="Paid out of band is a person's word",
+            detail=(
+                "An invoice marked as paid outside of Stripe has no money, no day and no bank behind it here. It is a case: "
+                "book it where the money arrived, or send it as a payment."
+            ),
+            verified="documented (invoice pay, payment records); tested",
+        ),
+        Gotcha(
+            title="Links to other systems stand in metadata",
+            detail=(
+                "Connection.links says which key names what, such as salesforce_order: crm/order. An invoice has its own "
+                "metadata before its subscription's, which Stripe copies when it is finalised."
+            ),
+            verified="documented (metadata, invoice parent); tested",
+        ),
+        Gotcha(
+            title="Events of a test clock carry the clock's time",
+            detail="Order is by that time. A clock that is more than a day ahead of this machine's is refused as time.invalid.",
+            verified="documented (test clocks); tested",
         ),
         Gotcha(
             title="A failed refund or payout has no time of failure on the object",

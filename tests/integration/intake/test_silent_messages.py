@@ -1,0 +1,39 @@
+"""A message that says nothing of its own is kept: no fact, no case, and its bytes are there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from revline.platform.cases import queries as cases
+from revline.platform.store.engine import Database
+from tests.harness import Harness, Outcome
+
+
+@pytest.fixture
+def harness(database: Database, tmp_path: Path) -> Iterator[Harness]:
+    one = Harness(database=database, folder=tmp_path / "configuration")
+    one.apply()
+    yield one
+    one.close()
+
+
+def test_a_test_clocks_message_is_kept_in_silence(harness: Harness) -> None:
+    clock = {"id": "clock_1", "object": "test_helpers.test_clock", "frozen_time": 1_767_300_000, "livemode": False}
+    event = {
+        "id": "evt_clock", "object": "event", "type": "test_helpers.test_clock.ready", "created": 1_767_300_000,
+        "livemode": False, "data": {"object": clock},
+    }  # fmt: skip
+    body = json.dumps(event).encode()
+    (verdict,) = harness.accept("aurora", "stripe-us", [body])
+    assert (verdict.outcome, verdict.fact_ids) == (Outcome.ACCEPTED, ())
+    with harness.database.read(tenants=["aurora"]) as connection:
+        kept = connection.execute(text("SELECT bytes FROM body WHERE tenant_id = 'aurora'")).scalars().all()
+        facts = connection.execute(text("SELECT count(*) FROM fact WHERE tenant_id = 'aurora'")).scalar()
+        open_cases = cases.cases(connection, tenant_id="aurora")
+    assert [bytes(one) for one in kept] == [body]
+    assert (facts, list(open_cases)) == (0, [])
