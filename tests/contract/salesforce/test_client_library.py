@@ -28,7 +28,9 @@ CUSTOM = {"Account": (Field(name="Legacy__c", external_id=True),), "Order": (Fie
 @pytest.fixture
 def server() -> Iterator[SimulatedSalesforce]:
     org, clock = an_org(custom=CUSTOM, batch_size=2, child_batch_size=1)
-    clock.pass_seconds(9_000_000)  # the library stamps assertions by the machine's clock, which is later than the story's
+    clock.pass_seconds(
+        9_000_000
+    )  # the library stamps assertions by the machine's clock, which is later than the story's
     with serving(org, assertions=True) as serving_org:
         yield serving_org
 

@@ -140,13 +140,28 @@ class SalesforceClient:
         except CallFailedError as error:
             return Failure(unanswered=error.failure)
         except SalesforceAuthenticationFailed as error:
-            return Failure(status=401, code="INVALID_LOGIN", message=self.caller.mask(str(error.code))[:200])
+            return self._login_failure(error)
         except SalesforceError as error:
             return self._failure(error)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            return Failure(unanswered=Uncertain(evidence=f"an answer that can't be read ({type(error).__name__})"))
+            return self._unreadable(type(error).__name__)
         answered_at = self._adapter.answered_at if self._adapter is not None else None
         return Answered(value=value, answered_at=answered_at)
+
+    def _login_failure(self, error: SalesforceAuthenticationFailed) -> Failure:
+        """The library calls every answer to a log-in that it can't read a refusal; only one of 4xx with words is."""
+        if self._status() not in {400, 401, 403} or not isinstance(error.code, str):
+            return self._unreadable("log-in")
+        return Failure(status=401, code="INVALID_LOGIN", message=self.caller.mask(error.code)[:200])
+
+    def _unreadable(self, what: str) -> Failure:
+        status = self._status()
+        if status in {429, 503}:
+            return Failure(status=status, code="SERVER_UNAVAILABLE", message=f"answered {status}")
+        return Failure(unanswered=Uncertain(evidence=f"HTTP {status} with a body that can't be read ({what})"))
+
+    def _status(self) -> int:
+        return 0 if self._adapter is None else self._adapter.status
 
     def _failure(self, error: SalesforceError) -> Failure:
         content: Any = error.content

@@ -55,6 +55,11 @@ class LoopAdapter(BaseAdapter):
         """The Date of the last answer this thread got, None when it named none."""
         return getattr(self._seen, "answered_at", None)
 
+    @property
+    def status(self) -> int:
+        """The status of the last answer this thread got, 0 before the first."""
+        return int(getattr(self._seen, "status", 0))
+
     def send(
         self,
         request: requests.PreparedRequest,
@@ -85,6 +90,7 @@ class LoopAdapter(BaseAdapter):
         if isinstance(answer, NotSent | Uncertain):
             raise CallFailedError(answer)
         self._seen.answered_at = _date(answer.headers.get("date", ""))
+        self._seen.status = answer.status
         return _response(request, answer.status, answer.headers, answer.body)
 
     def close(self) -> None:
