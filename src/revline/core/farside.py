@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -285,6 +285,15 @@ class ErpConnector(Protocol):
         ...
 
 
+@runtime_checkable
+class Polling(Protocol):
+    """A connector to a far side that runs jobs: what `Accepted` named can be asked for."""
+
+    async def poll(self, *, step: PreparedStep, handle: str) -> Outcome:
+        """What became of an accepted step: Accepted again while its job runs, or what its own call would have come to."""
+        ...
+
+
 define(
     code="mapping.missing",
     title="A mapping is missing",
@@ -316,6 +325,14 @@ define(
     retryable=Retryable.YES,
     mender=Mender.NOBODY,
     remedy="Nothing to do: Revline tries again.",
+)
+define(
+    code="erp.job_running",
+    title="A job in the ERP has not ended",
+    status=503,
+    retryable=Retryable.YES,
+    mender=Mender.ERP_ADMINISTRATOR,
+    remedy="Revline goes on asking. If it stays, look at the job in the ERP; its document is looked up whatever the job says.",
 )
 define(
     code="erp.unreachable",

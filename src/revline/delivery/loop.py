@@ -13,10 +13,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from revline.core.farside import ErpRecord, NotSent, Outcome, Placed, Posted, Uncertain
+from revline.core.documents import DocumentState
+from revline.core.farside import ErpRecord, NotSent, Outcome, Placed, Polling, Posted, Rejected, Uncertain
 from revline.core.problem import Problem
 from revline.delivery.housekeeping import archive_finished, refresh_periods
 from revline.delivery.marking import Call, Ready
+from revline.delivery.outcome import context_of
 from revline.delivery.plan import SlotLoad
 from revline.delivery.ports import Blocking
 from revline.delivery.service import DATABASE_AWAY, Desk, Turn, lease_ended
@@ -230,6 +232,10 @@ async def _look_up_all(call: Call, references: Sequence[str]) -> list[Result]:
     )
     results: list[Result] = []
     for ready, reference in zip(call.members, references, strict=True):
+        ended = await _polled(ready)
+        if ended is not None:
+            results.append(ended)
+            continue
         if isinstance(answer, Problem):
             results.append(Looked(head=ready.head, found=answer))
             continue
@@ -237,6 +243,21 @@ async def _look_up_all(call: Call, references: Sequence[str]) -> list[Result]:
         read = await _read(ready, found)
         results.append(Looked(head=ready.head, found=found, read=read))
     return results
+
+
+async def _polled(ready: Ready) -> Answered | None:
+    """What a far-side job came to; None while it runs, or when only a look-up can tell."""
+    standing, connector = ready.head.loaded.standing, ready.head.far.connector
+    if standing.state is not DocumentState.ACCEPTED or not standing.handle or not isinstance(connector, Polling):
+        return None
+    document = ready.head.loaded.document
+    step = connector.prepare(document=document, step=standing.step, context=context_of(ready.head))
+    if isinstance(step, Problem):
+        return None
+    outcome = await connector.poll(step=step, handle=standing.handle)
+    if not isinstance(outcome, Posted | Placed | Rejected | Uncertain):
+        return None
+    return Answered(head=ready.head, prepared=step, attempt=standing.attempts, outcome=outcome)
 
 
 async def _read(ready: Ready, found: tuple[ErpRecord, ...]) -> Posted | Placed | Problem | None:

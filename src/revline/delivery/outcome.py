@@ -206,7 +206,7 @@ def _of_lookup(result: Looked, pauses: Pauses) -> Settlement:
     reference = head.loaded.document.external_reference
     if not result.found:
         if standing.state is DocumentState.ACCEPTED:
-            return wait
+            return _told_when_it_lasts(msgspec.structs.replace(wait, problem=_job_running()), pauses)
         evidence = f"looked up {reference} at {pauses.now.isoformat()}: not there"
         return Settlement(head=head, state=DocumentState.READY, step="", evidence=evidence)
     if len(result.found) > 1:
@@ -221,6 +221,10 @@ def _of_lookup(result: Looked, pauses: Pauses) -> Settlement:
         detail = f"{record.record_kind} {record.number or record.erp_id} differs in {', '.join(fields)}"
         return _person(head, problem("erp.record_differs", detail, field=",".join(fields)), evidence=evidence)
     return _accepted_as_found(result, record, evidence, wait, pauses)
+
+
+def _job_running() -> Problem:
+    return problem("erp.job_running", "the job has not ended, and look-up does not show the document")
 
 
 def _accepted_as_found(

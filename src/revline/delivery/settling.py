@@ -267,7 +267,7 @@ def _write_attempts(unit: Unit, kept: Sequence[Settlement], now: datetime) -> No
 
 def _still_stands(one: Settlement, present: Standing) -> bool:
     """Whether the document is as it was when this was decided: a person may have acted on it while it was looked up."""
-    if one.attempt_state:
+    if one.attempt_state and one.head.loaded.standing.state is not DocumentState.ACCEPTED:
         return present.state is DocumentState.SENDING and present.attempts == one.attempt
     return present == one.head.loaded.standing
 
