@@ -13,6 +13,8 @@ from revline.doors.cli import (
     deliveries,
     importing,
     looking,
+    outbound,
+    questions,
     running,
     users,
 )
@@ -46,7 +48,11 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     app.add_typer(deliveries.app, name="deliveries")
     app.add_typer(users.user_commands(), name="users")
     app.add_typer(access.key_commands(), name="keys")
-    app.add_typer(access.webhook_commands(), name="webhooks")
+    app.add_typer(outbound.add_outbound(access.webhook_commands()), name="webhooks")
+    app.add_typer(questions.preview_commands(), name="preview")
+    app.add_typer(questions.validate_commands(), name="validate")
+    app.add_typer(questions.customer_commands(), name="customer")
+    questions.add_master_data(app)
     app.add_typer(access.audit_commands(), name="audit")
     app.add_typer(access.export_commands(), name="export")
     conformance.add_conformance(app)
