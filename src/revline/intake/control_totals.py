@@ -66,13 +66,16 @@ def differences(*, listed: Sequence[ControlTotal], held: Sequence[ControlTotal],
     """Kinds in which the log does not hold what the source lists.
 
     exact: nothing else of these kinds came while the listing was read, so that sums must be equal too and the log may not hold
-    more than is listed; otherwise only fewer objects than listed differ.
+    more than is listed; otherwise only fewer objects than listed differ. What could not be translated counts as listed where the
+    listing is of one kind.
     """
     found = []
-    for kind in sorted({one.kind for one in listed} - {""}):
+    kinds = sorted({one.kind for one in listed} - {""})
+    unread = sum(one.count for one in listed if not one.kind)
+    for kind in kinds:
         theirs = {(one.currency, one.status): one for one in listed if one.kind == kind}
         ours = {(one.currency, one.status): one for one in held if one.kind == kind}
-        listed_count = sum(one.count for one in theirs.values())
+        listed_count = sum(one.count for one in theirs.values()) + (unread if len(kinds) == 1 else 0)
         held_count = sum(one.count for one in ours.values())
         wrong = held_count < listed_count or (exact and held_count != listed_count)
         places = _places(theirs, ours) if exact else []

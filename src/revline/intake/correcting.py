@@ -210,6 +210,11 @@ class Corrections:
         channel, drafted = made
         return self._apply(tenant_id, correction_id, original, channel, drafted, raw[0], actor=actor, reason=reason)
 
+    def copy_of(self, connection: Connection, *, tenant_id: str, correction: Correction) -> bytes:
+        """The bytes of a correction's copy; empty when they were erased."""
+        found = queries.raw_body(connection, tenant_id=tenant_id, digest=correction.body_digest)
+        return found[0] if found else b""
+
     def _translated(
         self, tenant_id: str, original: Original, body: bytes, correction_id: str
     ) -> tuple[Channel, Drafted] | Problem:

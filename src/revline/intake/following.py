@@ -249,8 +249,10 @@ def compare(
 ) -> tuple[Difference, ...]:
     """The listing's totals against the log's. Sums count only for kinds of which nothing beside the listing came meanwhile."""
     found: list[Difference] = []
-    for kind in sorted({one.kind for one in listed} - {""}):
-        theirs = tuple(one for one in listed if one.kind == kind)
+    unread = tuple(one for one in listed if not one.kind)
+    kinds = sorted({one.kind for one in listed} - {""})
+    for kind in kinds:
+        theirs = tuple(one for one in listed if one.kind == kind) + (unread if len(kinds) == 1 else ())
         others = facts_since(
             connection, tenant_id=tenant_id, source_connection=source_connection, kind=kind, position=since
         )

@@ -255,6 +255,6 @@ def build(
     clock: Clock,
     random: random_module.Random,
 ) -> StripeFarSide:
-    """The far side of one connection. Secret apiKey; setting baseUrl for a simulator. KeyError or ValueError says what is missing."""
+    """The far side of one connection. Secret apiKey; setting baseUrl for a simulator. KeyError or ValueError: what is missing."""
     del random
     return StripeFarSide(client=client_of(connection=connection, secrets=secrets, transport=transport), clock=clock)
