@@ -17,6 +17,7 @@ from revline.sim.stripe_profile import StripeProfile
 from revline.subledger.receivables import queries as receivables
 from tests.harness import Harness
 
+SOME = Decimal("0.05")
 JANUARY = Period(start=date(2026, 1, 1), end=date(2026, 2, 1))
 
 
@@ -33,10 +34,12 @@ def test_open_items_are_the_receivable(harness: Harness, seed: int) -> None:
     profile = StripeProfile(
         account=f"items{seed}", customer_prefix="Items", invoices=30, customers=8, other_currency="EUR",
         other_share=Decimal("0.4"), families=("subscription", "hardware", ""),
+        credit_share=SOME, memo_void_share=SOME, memo_refund_share=SOME,
+        memo_balance_share=SOME, dispute_won_share=SOME, dispute_lost_share=SOME,
     )  # fmt: skip
     month = generate(seed=seed, month=JANUARY, profile=profile)
     harness.accept("aurora", "stripe-us", month.webhooks)
-    harness.accept("aurora", "stripe-us", month.balance_transactions, form=Form.OBJECT)
+    harness.accept("aurora", "stripe-us", month.listed(), form=Form.OBJECT)
     harness.derive_all()
     held: dict[tuple[str, str], Decimal] = {}
     for (entity, _, account, currency, _), (amount, _) in harness.totals("aurora").items():

@@ -49,6 +49,51 @@ def test_twelve_invoices_show_every_fate() -> None:
     }  # fmt: skip
 
 
+SOME = Decimal("0.04")
+AFTERMATH: dict[str, Any] = {
+    "credit_share": SOME, "memo_void_share": SOME, "memo_refund_share": SOME, "memo_balance_share": SOME,
+    "dispute_won_share": SOME, "dispute_lost_share": SOME, "inquiry_share": SOME, "account_fees": 1, "subscriptions": 4,
+}  # fmt: skip
+
+
+def test_a_month_may_have_credit_disputes_and_subscriptions() -> None:
+    month = played(invoices=40, **AFTERMATH)
+    assert {event["type"] for event in events(month)} >= {
+        "product.created", "price.created", "customer.subscription.created", "customer.subscription.deleted",
+        "credit_note.created", "credit_note.voided", "charge.dispute.created", "charge.dispute.funds_withdrawn",
+        "charge.dispute.closed", "charge.dispute.funds_reinstated",
+    }  # fmt: skip
+    kinds = {movement["type"] for movement in map(json.loads, month.credit_movements)}
+    assert kinds == {"credit_note", "applied_to_invoice"}
+    types = {movement["type"] for movement in map(json.loads, month.balance_transactions)}
+    assert types >= {"adjustment", "stripe_fee"}
+
+
+def test_without_its_shares_a_month_is_as_it_was() -> None:
+    month = played(invoices=40)
+    assert month.credit_movements == ()
+    assert not [
+        event for event in events(month) if event["type"].startswith(("credit_note", "charge.dispute", "product"))
+    ]
+
+
+def test_credit_on_the_balance_ends_where_its_movements_lead() -> None:
+    balances: dict[str, int] = defaultdict(int)
+    for movement in map(json.loads, played(invoices=120, **AFTERMATH).credit_movements):
+        balances[movement["customer"]] += movement["amount"]
+        assert movement["ending_balance"] == balances[movement["customer"]] <= 0, "nobody uses credit that is not there"
+
+
+@pytest.mark.parametrize("currency", ["JPY", "KWD", "ISK"])
+def test_credit_and_disputes_translate_whatever_the_currency(currency: str) -> None:
+    month = played(currency=currency, invoices=30, **AFTERMATH)
+    context = SourceContext(connection="s", entity="e", time_zone="America/New_York", sandbox=True)
+    for body in month.webhooks:
+        assert not isinstance(translate(body=body, context=context), Problem)
+    for body in month.listed():
+        assert not isinstance(translate_object(body=body, context=context), Problem)
+
+
 def test_some_events_come_twice_with_other_bytes_and_some_out_of_order() -> None:
     month = played()
     ids = [json.loads(body)["id"] for body in month.webhooks]
@@ -61,7 +106,7 @@ def test_some_events_come_twice_with_other_bytes_and_some_out_of_order() -> None
 
 
 def test_a_payout_is_the_net_of_what_it_holds() -> None:
-    month = played(invoices=60, other_currency="EUR", other_share=Decimal("0.3"), converted=2)
+    month = played(invoices=60, other_currency="EUR", other_share=Decimal("0.3"), converted=2, **AFTERMATH)
     balance: dict[str, int] = defaultdict(int)
     for movement in map(json.loads, month.balance_transactions):
         assert movement["net"] == movement["amount"] - movement["fee"]
