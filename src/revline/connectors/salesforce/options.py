@@ -94,7 +94,7 @@ def pairs_of(*, text: str, setting: str) -> dict[str, str]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not (key and equals and value):
-            raise ValueError(f"{setting} is pairs such as a=b, c=d")
+            raise ValueError(f"{setting}: is not pairs such as a=b, c=d")
         found[key] = value
     return found
 
