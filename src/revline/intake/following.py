@@ -228,6 +228,13 @@ def held_totals(
     )
 
 
+def last_position(connection: Connection, *, tenant_id: str) -> int:
+    """The position of the tenant's last fact, 0 when there is none."""
+    table = tables.fact
+    statement = select(func.coalesce(func.max(table.c.position), 0)).where(table.c.tenant_id == tenant_id)
+    return int(connection.execute(statement).scalar_one())
+
+
 def facts_since(connection: Connection, *, tenant_id: str, source_connection: str, kind: str, position: int) -> int:
     """How many facts of a kind of a connection came after a position."""
     table = tables.fact

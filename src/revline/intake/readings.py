@@ -90,7 +90,7 @@ class Readings:
         form = Form.OBJECT if entry.purpose == following.BACKFILL else Form.MESSAGE
         verdicts = self._accept(channel=channel, bodies=page.bodies, form=form, reason=f"{entry.purpose} of a source")
         now = self._clock.now()
-        listed = _totals(channel, page.bodies) if form is Form.OBJECT else ()
+        listed = totals_of(channel=channel, bodies=page.bodies) if form is Form.OBJECT else ()
         count = {outcome: sum(one.outcome is outcome for one in verdicts) for outcome in Outcome}
         entry = msgspec.structs.replace(
             entry,
@@ -275,7 +275,7 @@ def _same(one: Incomplete, entry: Reread) -> bool:
     return (one.source, one.object_kind) == (entry.source, entry.object_kind)
 
 
-def _totals(channel: Channel, bodies: Sequence[bytes]) -> tuple[ControlTotal, ...]:
+def totals_of(*, channel: Channel, bodies: Sequence[bytes]) -> tuple[ControlTotal, ...]:
     """What the listing itself says, object by object; the first fact of an object is of the object itself."""
     found = []
     for body in bodies:

@@ -17,6 +17,7 @@ from revline.doors.cli.context import (
 from revline.doors.cli.output import emit_json, emit_rows, fail, heading, lines, say
 from revline.doors.services import Services
 from revline.doors.tracing import trace_of
+from revline.intake import following
 from revline.intake import queries as fact_log
 from revline.platform.cases import queries as cases
 from revline.platform.tenancy.queries import active_tenants
@@ -44,6 +45,7 @@ def add_status(app: typer.Typer) -> None:
                 "tenant": one["tenant"],
                 "facts": one["facts"],
                 "awaited": one["awaited"],
+                "to_read": one["to_read"] + one["reading"],
                 "work_due": one["work_due"],
                 "posted": one["documents"].get("posted", 0),
                 "under_way": sum(
@@ -70,11 +72,15 @@ def _status_of(services: Services, tenant_id: str) -> dict[str, Any]:
             documents[count.state] = documents.get(count.state, 0) + count.documents
         open_cases = cases.counts(connection, tenant_id=tenant_id)
         lanes = work.counts(connection, tenant_id=tenant_id)
+        cursors = following.cursors_of(connection, tenant_id=tenant_id)
     return {
         "tenant": tenant_id,
         "facts": facts.facts,
         "kept_inputs": facts.kept_inputs,
         "awaited": facts.awaited,
+        "to_read": facts.to_read,
+        "reading": sum(one.state in {"asked", "running"} for one in cursors),
+        "reading_stopped": sum(one.state == "stopped" for one in cursors),
         "work_due": sum(count.lanes for count in lanes if not count.parked_code and not count.waiting),
         "work_waiting": sum(count.lanes for count in lanes if count.waiting),
         "work_parked": sum(count.lanes for count in lanes if count.parked_code),

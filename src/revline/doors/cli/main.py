@@ -16,6 +16,7 @@ from revline.doors.cli import (
     outbound,
     questions,
     running,
+    sources,
     users,
 )
 from revline.doors.cli.context import Program
@@ -41,6 +42,7 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     running.add_processes(app)
     app.add_typer(running.database_commands(), name="db")
     importing.add_import(app)
+    app.add_typer(sources.app, name="sources")
     looking.add_status(app)
     looking.add_trace(app)
     app.add_typer(cases.app, name="cases")
