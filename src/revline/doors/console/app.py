@@ -11,6 +11,7 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from revline.core.ids import uuid7
@@ -239,7 +240,7 @@ def _entrance(routes: Routes) -> list[Any]:
         return await routes.log_out(request)
 
     @get(PREFIX + "{name:str}", include_in_schema=False)
-    async def static(name: str) -> Response[Any]:
+    async def static(name: FromPath[str]) -> Response[Any]:
         asset = assets.by_path.get(PREFIX + name)
         if asset is None:
             raise ProblemError(problem("console.not_found", "there is no such file"))

@@ -132,7 +132,9 @@ class IdentityProvider:
         if isinstance(tokens, Problem):
             return tokens
         claims = self._claims(tokens, str(asked["nonce"]))
-        return claims if isinstance(claims, Problem) else self._proved(claims, str(asked["return_to"]))
+        if isinstance(claims, Problem):
+            return claims
+        return self._proved(self._with_profile(claims, tokens), str(asked["return_to"]))
 
     def _take(self, state: str) -> Mapping[str, Any] | None:
         now = self._clock.now()
@@ -153,7 +155,11 @@ class IdentityProvider:
         }  # fmt: skip
         secret = self._settings.client_secret.reveal()
         basic = "client_secret_basic" in metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
-        auth = httpx2.BasicAuth(quote(self._settings.client_id, safe=""), quote(secret, safe="")) if secret and basic else None
+        auth = (
+            httpx2.BasicAuth(quote(self._settings.client_id, safe=""), quote(secret, safe=""))
+            if secret and basic
+            else None
+        )
         if auth is None:
             form |= {"client_id": self._settings.client_id} | ({"client_secret": secret} if secret else {})
         try:
@@ -197,6 +203,21 @@ class IdentityProvider:
             and 0 < len(claims["sub"]) <= FIELD_LENGTH_MAX
         )
         return claims if right else _refused("the proof of identity is not meant for this log-in")
+
+    def _with_profile(self, claims: Mapping[str, Any], tokens: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Claims with those of the userinfo endpoint where the token itself names no e-mail (5.3.2: only for the same subject)."""
+        metadata = self._metadata()
+        token = tokens.get("access_token")
+        if "email" in claims or isinstance(metadata, Problem) or not isinstance(token, str):
+            return claims
+        url = metadata.get("userinfo_endpoint")
+        if not isinstance(url, str):
+            return claims
+        try:
+            found = _object(self._http.get(url, headers={"authorization": f"Bearer {token}"}))
+        except httpx2.HTTPError:
+            return claims
+        return {**found, **claims} if found.get("sub") == claims["sub"] else claims
 
     def _proved(self, claims: Mapping[str, Any], return_to: str) -> Proved:
         email = str(claims.get("email") or "").strip().lower()

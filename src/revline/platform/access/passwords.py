@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -13,7 +14,12 @@ LENGTH_MIN: Final = 12
 LENGTH_MAX: Final = 200
 _HASHER: Final = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
 """Above the least OWASP's password storage sheet names for argon2id (19 MiB, 2 passes)."""
-_NOBODY: Final = _HASHER.hash("the password of nobody")
+
+
+@lru_cache(maxsize=1)
+def _nobody() -> str:
+    """The hash that an unknown person's password is compared with; made when first needed, for it takes a while."""
+    return _HASHER.hash("the password of nobody")
 
 
 def hash_of(password: str) -> str:
@@ -24,7 +30,7 @@ def hash_of(password: str) -> str:
 def matches(*, password: str, stored: str) -> bool:
     """Whether a password is the stored one. An empty `stored` costs the same time and never matches."""
     try:
-        right = _HASHER.verify(stored or _NOBODY, password[:LENGTH_MAX])
+        right = _HASHER.verify(stored or _nobody(), password[:LENGTH_MAX])
     except (VerificationError, InvalidHashError):
         return False
     return right and bool(stored)
