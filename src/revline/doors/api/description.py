@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ from litestar.openapi.spec import (
     OpenAPIResponse,
     OpenAPIType,
     Operation,
+    Parameter,
     RequestBody,
     Schema,
     SecurityScheme,
@@ -22,6 +24,7 @@ from revline.doors.api.problems import MEDIA_TYPE
 
 TEXT: Final = Schema(type=OpenAPIType.STRING)
 OBJECT: Final = Schema(type=OpenAPIType.OBJECT)
+FILTER: Final = Schema(type=OpenAPIType.STRING, max_length=255)
 KEY_SCHEME: Final = "apiKey"
 COMPONENTS: Final = Components(
     security_schemes={
@@ -74,6 +77,19 @@ class ProblemOperation(Operation):
                 description="A problem document (RFC 9457)", content={MEDIA_TYPE: OpenAPIMediaType(schema=PROBLEM)}
             ),
         }
+
+
+def list_operation(*, filters: Collection[str]) -> type[ProblemOperation]:
+    """The operation of a list that takes these filters as query parameters."""
+
+    @dataclass
+    class ListOperation(ProblemOperation):
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            taken = [Parameter(name=name, param_in="query", schema=FILTER) for name in sorted(filters)]
+            self.parameters = [*(self.parameters or []), *taken]
+
+    return ListOperation
 
 
 @dataclass

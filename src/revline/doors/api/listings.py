@@ -12,7 +12,7 @@ from litestar.params import FromQuery, QueryParameter
 from revline.core.hashing import plain
 from revline.core.problem import Problem, ProblemError, problem
 from revline.doors.api.cursors import make_cursor, read_cursor
-from revline.doors.api.description import ProblemOperation
+from revline.doors.api.description import list_operation
 from revline.doors.api.guards import PERMISSION, principal_of
 from revline.doors.api.ports import ApiPorts, Key, Listing, Threads
 from revline.intake import queries
@@ -83,7 +83,7 @@ def list_handler(route: ListRoute, *, filters: frozenset[str]) -> Any:
         f"/{route.name}",
         opt={PERMISSION: Permission.READ},
         operation_id=f"list{route.name.capitalize()}",
-        operation_class=ProblemOperation,
+        operation_class=list_operation(filters=filters),
         summary=f"List {route.name}",
         description=f"At most 1000 a page; opaque cursors, stable while rows are added.{taken}",
         tags=["read"],
