@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 
 from revline.connectors.salesforce.changes import EVERYTHING
@@ -134,6 +134,8 @@ def save(org: Org, number: int, count: int) -> None:
 
 async def follow(reader: SalesforceReader, org: Org, clock: HandClock, steps: list[tuple[str, int]]) -> Follower:
     follower = Follower(reader)
+    clock.pass_seconds(10)
+    await follower.settle()
     kinds = reader.manifest.listed
     for count, (step, number) in enumerate(steps):
         match step:
@@ -154,8 +156,11 @@ async def follow(reader: SalesforceReader, org: Org, clock: HandClock, steps: li
     return follower
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
+@example(steps=[("save", 0), ("hear", 5), ("reread", 0)] * 6)
+@example(steps=[("save", 0), ("poll", 3)] * 6)
+@example(steps=[("save", 2), ("wait", 3), ("save", 4), ("wait", 3), ("poll", 9), ("poll", 2)])
 def test_the_newest_snapshots_are_what_the_org_holds(steps: list[tuple[str, int]]) -> None:
     org, clock = an_org(batch_size=3, child_batch_size=1)
     quote_to_order(org=org)
