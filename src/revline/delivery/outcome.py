@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -26,6 +25,7 @@ from revline.core.farside import (
 from revline.core.problem import Problem, Retryable, problem
 from revline.delivery.decide import RESENDABLE, UNRESOLVED, effect_window, next_step, refused_state, step_of_draft
 from revline.delivery.expectation import difference
+from revline.delivery.pauses import Pauses, Uniform
 from revline.delivery.values import (
     SENDER_LOST,
     Answered,
@@ -40,15 +40,12 @@ from revline.delivery.values import (
     Timing,
 )
 from revline.platform.cases.values import CaseClass
-from revline.platform.work.lanes import full_jitter
 
 EVIDENCE_LENGTH_MAX: Final = 4_000
 REQUEST_LENGTH_MAX: Final = 16_000
 PERIOD_CLOSED: Final = "erp.period_closed"
 UNREACHED: Final = frozenset({"erp.unreachable"})
 RECORDS_POSTED: Final = frozenset({"posted", "paid"})
-
-Uniform = Callable[[float, float], float]
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,31 +105,6 @@ def unsettled(*, result: Result) -> Settlement:
 def failed_here() -> Problem:
     """Our own code failed on a document; what it holds stays out of the problem."""
     return problem("internal.unexpected", "delivery failed on this document; the operator's log has the place")
-
-
-class Pauses(msgspec.Struct, frozen=True, kw_only=True):
-    """When to try again."""
-
-    now: datetime
-    timing: Timing
-    uniform: Uniform
-
-    def retry_at(self, head: Head, *, at_least: timedelta = timedelta(0)) -> datetime:
-        """Full jitter by the failures in a row."""
-        pause = full_jitter(
-            attempts=head.loaded.standing.failures,
-            base=self.timing.retry_base,
-            cap=self.timing.retry_cap,
-            uniform=self.uniform,
-        )
-        again: datetime = self.now + at_least + pause
-        return again
-
-    def hold_at(self, head: Head) -> datetime:
-        """The next look at a closed period: double the last pause, up to the cap, and up to a tenth more."""
-        pause = min(self.timing.hold_cap, self.timing.hold_base * 2 ** min(head.loaded.standing.failures, 20))
-        again: datetime = self.now + pause * self.uniform(1.0, 1.1)
-        return again
 
 
 def _answered(result: Answered, pauses: Pauses) -> Settlement:

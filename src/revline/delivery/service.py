@@ -20,7 +20,8 @@ from revline.core.problem import Problem, problem
 from revline.delivery import loading, marking, settling, waiting
 from revline.delivery.decide import decide, refused_state
 from revline.delivery.marking import Call, Ready
-from revline.delivery.outcome import Settlement, Uniform, context_of, failed_here, settle, unsettled
+from revline.delivery.outcome import Settlement, context_of, failed_here, settle, unsettled
+from revline.delivery.pauses import Uniform
 from revline.delivery.plan import Plan, SlotLoad, plan_calls
 from revline.delivery.ports import Directory, Journals, Told, nobody
 from revline.delivery.values import (
