@@ -53,7 +53,7 @@ def application_record(*, reference: str, payment_kind: str, payment: str, invoi
     """An application, which NetSuite knows as a line of its payment."""
     return ErpRecord(
         record_kind=APPLICATION,
-        erp_id=f"{payment_kind}/{payment}/{invoice}",
+        erp_id=f"{payment_kind}/{payment}/{invoice}/{reference}",
         state="posted",
         external_reference=reference,
         amount=amount,

@@ -165,8 +165,7 @@ class NetSuiteConnector:
         return Posted(record=found.record, entries=found.entries)
 
     async def _read_application(self, record: ErpRecord) -> Posted | Problem:
-        kind, _, rest = record.erp_id.partition("/")
-        payment, _, invoice = rest.partition("/")
+        kind, payment, invoice, _ = [*record.erp_id.split("/"), "", "", ""][:4]
         shown = await self._applier.payment(kind=kind, number=payment)
         if isinstance(shown, Problem):
             return shown

@@ -20,7 +20,7 @@ from revline.core.money import amount_text
 PAGE_MAX: Final = 1_000
 QUERY_CHARACTERS_MAX: Final = 100_000
 ROWS_MAX: Final = 100_000
-STEPS_MAX: Final = 200_000
+STEPS_MAX: Final = 100_000
 MOMENT: Final = "%Y-%m-%d %H:%M:%S"
 _ALLOWED: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION})
 _TRANSACTION: Final = re.compile(r"\btransaction\b", re.IGNORECASE)
