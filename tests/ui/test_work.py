@@ -20,6 +20,7 @@ def one(world: World, sql: str, **values: object) -> str:
 
 def test_the_pages_of_work_open(log_in: Log, picture: Picture, world: World) -> None:
     page = log_in("finn@example.com")
+    page.on("response", lambda r: print("RESP", r.status, r.url) if r.status >= 400 else None)
     for name in ("cases", "deliveries", "corrections", "trace"):
         answer = page.goto(f"/t/birch/{name}")
         assert answer.status == 200, page.inner_text("main")

@@ -142,6 +142,17 @@ def find_delivery(connection: Connection, *, tenant_id: str, document_id: str) -
     return None if row is None else Delivery(**_in_scale(row))
 
 
+def deliveries_by_id(connection: Connection, *, tenant_id: str, document_ids: Sequence[str]) -> Mapping[str, Delivery]:
+    """Documents by id, of those that are there; at most `PAGE_MAX`."""
+    wanted = list(document_ids)[:PAGE_MAX]
+    if not wanted:
+        return {}
+    statement = _select_delivery().where(
+        document_state.c.tenant_id == tenant_id, document_state.c.document_id.in_(wanted)
+    )
+    return {row["document_id"]: Delivery(**_in_scale(row)) for row in connection.execute(statement).mappings()}
+
+
 def predecessors_of(connection: Connection, *, tenant_id: str, document_id: str) -> tuple[str, ...]:
     """Ids of the documents that must be in the far system before this one, sorted."""
     statement = select(document_predecessor.c.predecessor_id).where(
@@ -156,9 +167,36 @@ def waits_of(connection: Connection, *, tenant_id: str, document_id: str) -> tup
     return tuple(sorted(connection.execute(statement).scalars()))
 
 
+def waits_of_many(
+    connection: Connection, *, tenant_id: str, document_ids: Sequence[str]
+) -> Mapping[str, tuple[str, ...]]:
+    """What each of some documents still waits for, sorted; those that wait for nothing are left out."""
+    statement = select(wait.c.document_id, wait.c.predecessor_id).where(
+        wait.c.tenant_id == tenant_id, wait.c.document_id.in_(list(document_ids)[:PAGE_MAX])
+    )
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(statement.order_by(wait.c.document_id, wait.c.predecessor_id)):
+        found.setdefault(row.document_id, []).append(row.predecessor_id)
+    return {document_id: tuple(waited) for document_id, waited in found.items()}
+
+
 def records_of(connection: Connection, *, tenant_id: str, document_id: str) -> tuple[Mapping[str, Any], ...]:
     """What far systems hold of a document, as the table names the columns."""
     return _rows(connection, erp_record, tenant_id, document_id, "erp_id")
+
+
+def numbers_of(connection: Connection, *, tenant_id: str, document_ids: Sequence[str]) -> Mapping[str, str]:
+    """What far systems call each of some documents, of those that have a number there; the first where there are several."""
+    statement = (
+        select(erp_record.c.document_id, func.min(erp_record.c.number).label("number"))
+        .where(
+            erp_record.c.tenant_id == tenant_id,
+            erp_record.c.document_id.in_(list(document_ids)[:PAGE_MAX]),
+            erp_record.c.number != "",
+        )
+        .group_by(erp_record.c.document_id)
+    )
+    return {row.document_id: row.number for row in connection.execute(statement)}
 
 
 def documents_of(

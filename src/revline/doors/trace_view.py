@@ -13,9 +13,9 @@ import msgspec
 
 COLUMNS: Final = ("fact", "root", "accounting_event", "journal", "document", "erp_record", "case")
 NODES_MAX: Final = 120
-NODE_WIDTH: Final = 200
+NODE_WIDTH: Final = 168
 NODE_HEIGHT: Final = 46
-COLUMN_GAP: Final = 56
+COLUMN_GAP: Final = 28
 ROW_GAP: Final = 14
 MARGIN: Final = 8
 LOWEST: Final = 1_000_000_000

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
+from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem, ProblemError, problem
 from revline.delivery import acts
+from revline.delivery import queries as deliveries
+from revline.delivery.queries import Delivery
 from revline.delivery.values import SUBJECT_KIND as DOCUMENT
 from revline.doors.case_view import CaseView, case_view
 from revline.doors.console.shown import pretty, shown_request
@@ -109,6 +110,11 @@ def cause(visit: Visit) -> Answer:
             after=visit.after_text(),
             limit=visit.limit + 1,
         )
+        documents = deliveries.deliveries_by_id(
+            connection,
+            tenant_id=visit.tenant_id,
+            document_ids=[one.subject_id for one in found if one.subject_kind == DOCUMENT],
+        )
     if summary is None and not found and not visit.query and visit.after is None:
         with visit.read() as connection:
             ever = queries.cases(connection, tenant_id=visit.tenant_id, cause_id=identity, state="", limit=1)
@@ -116,7 +122,9 @@ def cause(visit: Visit) -> Answer:
             raise ProblemError(problem("console.not_found", "there is no such cause"))
     columns = (
         Column(key="what", title="What stands still", wide=True),
-        Column(key="record", title="Record", kind="code"),
+        Column(key="reference", title="Reference", kind="code"),
+        Column(key="entity", title="Entity"),
+        Column(key="day", title="Accounting day", kind="moment"),
         Column(key="amount", title="Amount", kind="money"),
         Column(key="state", title="State", kind="state"),
         Column(key="opened", title="Since", kind="moment"),
@@ -125,7 +133,7 @@ def cause(visit: Visit) -> Answer:
         title=summary.title if summary else "Cause",
         lead=summary.remedy if summary else "No open case of this cause is left.",
         columns=columns,
-        rows=tuple(_case_row(visit, one) for one in found),
+        rows=tuple(_case_row(visit, one, documents.get(one.subject_id)) for one in found),
         empty=Empty(title="No open case of this cause", detail="Everything it held went on.", good=True),
         filters=(Filter(name="state", label="State", value=visit.filter("state"), choices=STATES),),
         export="cases",
@@ -139,11 +147,14 @@ def cause(visit: Visit) -> Answer:
     )
 
 
-def _case_row(visit: Visit, one: Case) -> Row:
+def _case_row(visit: Visit, one: Case, document: Delivery | None) -> Row:
+    named = one.subject_kind if document is None else document.kind
     return Row(
         cells=(
-            Text(text=one.detail),
-            Code(text=one.subject_id, hint=one.subject_kind),
+            Text(text=named.replace("_", " ").capitalize(), hint=one.detail),
+            Code(text=one.subject_id if document is None else document.external_reference),
+            Text(text="" if document is None else document.entity),
+            Moment(at=None if document is None else document.accounting_date),
             Money(amount=one.amount, currency=one.currency),
             State(word=one.state if one.state != "open" else one.case_class),
             Moment(at=one.opened_at, ago=True),
@@ -164,18 +175,18 @@ def case(visit: Visit) -> Answer:
         "facts": [
             {
                 "fact": fact,
-                "copy": visit.url("correction", kind="fact", subject=fact.fact_id),
+                "mend": visit.url("correction", kind="fact", subject=fact.fact_id),
                 "trace": visit.url("trace", id=fact.fact_id),
             }
             for fact in view.facts
         ],
         "kept": [
-            {"one": one, "copy": visit.url("correction", kind=one.subject_kind, subject=one.subject_id)}
+            {"one": one, "mend": visit.url("correction", kind=one.subject_kind, subject=one.subject_id)}
             for one in view.correctable
             if one.subject_kind == "input"
         ],
         "alike": [(one, visit.url("case", case=one.case_id)) for one in view.alike],
-        "content": "" if view.document is None else pretty(msgspec.json.encode(view.document.document.content)),
+        "content": "" if view.document is None else pretty(canonical_bytes(view.document.document.content)),
         "same": SameAs(
             command=f"revline cases show {view.case.case_id} --tenant {visit.tenant_id}",
             call=f"GET /v1/cases/{view.case.case_id}",

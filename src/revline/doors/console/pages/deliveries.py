@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from revline.core.documents import FINISHED_STATES, DocumentState
+from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem, ProblemError, problem
 from revline.delivery import acts, queries
 from revline.delivery.queries import Delivery, Shown
@@ -52,14 +51,15 @@ def deliveries(visit: Visit) -> Answer:
             after=visit.after_text(),
             limit=visit.limit + 1,
         )
-        waits = queries.waits_of_many(
-            connection, tenant_id=visit.tenant_id, document_ids=[one.document_id for one in found]
-        )
+        ids = [one.document_id for one in found]
+        waits = queries.waits_of_many(connection, tenant_id=visit.tenant_id, document_ids=ids)
+        numbers = queries.numbers_of(connection, tenant_id=visit.tenant_id, document_ids=ids)
     columns = (
-        Column(key="document", title="Document", wide=True),
+        Column(key="document", title="Document"),
         Column(key="state", title="State", kind="state"),
-        Column(key="waits", title="Waits for or stands on", kind="text"),
+        Column(key="waits", title="Waits for or stands on", wide=True),
         Column(key="connection", title="Goes to"),
+        Column(key="number", title="Number there"),
         Column(key="reference", title="Reference", kind="code"),
         Column(key="amount", title="Amount", kind="money"),
         Column(key="day", title="Accounting day", kind="moment"),
@@ -70,7 +70,7 @@ def deliveries(visit: Visit) -> Answer:
         title="Deliveries",
         lead="Every document, where it stands and what it waits for.",
         columns=columns,
-        rows=tuple(_row(visit, one, waits.get(one.document_id, ())) for one in found),
+        rows=tuple(_row(visit, one, waits.get(one.document_id, ()), numbers.get(one.document_id, "")) for one in found),
         empty=Empty(
             title="No document yet",
             detail="Documents are written when facts are derived under posting rules.",
@@ -88,13 +88,14 @@ def deliveries(visit: Visit) -> Answer:
     )
 
 
-def _row(visit: Visit, one: Delivery, waits: tuple[str, ...]) -> Row:
+def _row(visit: Visit, one: Delivery, waits: tuple[str, ...], number: str) -> Row:
     return Row(
         cells=(
-            Text(text=one.kind.replace("_", " "), hint=one.entity),
+            Text(text=one.kind.replace("_", " ").capitalize(), hint=one.entity),
             State(word="waiting" if waits else one.state, hint=f"step {one.step}" if one.step else ""),
             _standing(visit, one, waits),
             Text(text=one.connection),
+            Text(text=number),
             Code(text=one.external_reference),
             Money(amount=one.amount, currency=one.currency) if one.currency else Money(amount=None, currency=""),
             Moment(at=one.accounting_date),
@@ -136,7 +137,7 @@ def delivery(visit: Visit) -> Answer:
             {**one, "sent": shown_request(one["request"]), "answered": pretty(one["evidence"].encode())}
             for one in reversed(shown.attempts)
         ],
-        "content": pretty(msgspec.json.encode(shown.document.content)),
+        "content": pretty(canonical_bytes(shown.document.content)),
         "same": SameAs(
             command=f"revline deliveries show {document_id} --tenant {tenant_id}",
             call=f"POST /v1/deliveries/{document_id}/resend",

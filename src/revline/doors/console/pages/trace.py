@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
+from revline.core.hashing import canonical_bytes
 from revline.doors.console.shown import pretty
 from revline.doors.console.values import Answer, Group, Page, SameAs, View, Visit
 from revline.doors.trace_view import NODE_HEIGHT, NODE_WIDTH, picture, timeline
@@ -38,7 +37,7 @@ def trace(visit: Visit) -> Answer:
         values |= {
             "picture": picture(found),
             "timeline": timeline(found),
-            "json": pretty(msgspec.json.encode(found)) if shape == "json" else "",
+            "json": pretty(canonical_bytes(found)) if shape == "json" else "",
             "size": (NODE_WIDTH, NODE_HEIGHT),
             "counts": _counts(found),
         }
