@@ -7,7 +7,7 @@ TESTS ?= tests
 WORKERS ?= 2
 CHAOS_SEEDS ?= 20
 
-.PHONY: help demo test chaos lint format lock docs schemas migration clean
+.PHONY: help demo test chaos lint format lock docs site schemas migration clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/' | sort
@@ -48,6 +48,9 @@ lock: $(READY) ## pin every requirement with its hashes (no addresses)
 
 docs: $(READY) ## write the reference pages that are made from the code
 	$(BIN)/python -m tools.generate_reference
+
+site: $(READY) ## build the documentation site into build/site; a warning is an error
+	$(BIN)/sphinx-build -q -W --keep-going -n -c tools/docs -d build/doctrees -b html docs build/site
 
 schemas: $(READY) ## write the JSON Schemas of objects and events
 	$(BIN)/python -c 'from pathlib import Path; from revline.platform.schemas.files import generate; generate(Path("schemas"))'

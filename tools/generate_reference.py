@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tools.reference import cli, configuration, conformance, connectors, events, problems, settings
+from tools.reference import api, cli, configuration, conformance, connectors, events, problems, settings
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
@@ -22,6 +22,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "configuration.md": configuration.render,
     "events.md": events.render,
     "connectors.md": connectors.render,
+    "api.md": api.render,
     "cli.md": cli.render,
     "conformance.md": conformance.render,
 }

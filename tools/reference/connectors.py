@@ -78,7 +78,11 @@ def _erp(manifest: Manifest, *documented: object) -> str:
         for kind in manifest.kinds
     ]
     errors = [
-        (markdown.code(rule.far_code), rule.pattern or "any", f"[{rule.problem_code}](errors.md)")
+        (
+            markdown.code(rule.far_code),
+            rule.pattern or "any",
+            f"[{rule.problem_code}](errors.md#{rule.problem_code.replace('.', '')})",
+        )
         for rule in manifest.errors
     ]
     configured = [text for each in documented for text in markdown.paragraphs(each) if "etting" in text]
