@@ -64,9 +64,14 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cut: bool = False
 
 
-class _Line(msgspec.Struct, frozen=True, kw_only=True):
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a file, or what another format made of some. problem: why it is refused before anything reads it. raw: what stood
+    in the file, where that is not `data`."""
+
     number: int
     data: bytes
+    problem: Problem | None = None
+    raw: bytes = b""
     too_long: bool = False
 
 
@@ -75,7 +80,7 @@ class Importer:
 
     rejects: where refused lines go, opened by the caller. batch: lines in one unit of work. line_bytes_max: a longer line is
     refused and skipped. when_unreadable: refused lines go to the rejects file; with KEEP what can't be translated is kept with
-    a case instead.
+    a case instead. read: how the stream is read when it is not NDJSON.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Importer:
         batch: int = BATCH,
         line_bytes_max: int = LINE_BYTES_MAX,
         when_unreadable: WhenUnreadable = WhenUnreadable.REFUSE,
+        read: Callable[[BinaryIO], Iterator[Line]] | None = None,
     ) -> None:
         if not 0 < batch <= INPUTS_PER_UNIT_MAX:
             raise ValueError(f"a batch has 1 to {INPUTS_PER_UNIT_MAX} lines")
@@ -100,6 +106,7 @@ class Importer:
         self._batch = batch
         self._line_bytes_max = line_bytes_max
         self._when = when_unreadable
+        self._other_format = read
         self._lines = self._bytes = self._facts = self._rejected = 0
         self._counts: dict[str, int] = {}
         self._codes: dict[str, int] = {}
@@ -134,10 +141,10 @@ class Importer:
             codes=dict(self._codes),
         )
 
-    def _batches(self, stream: BinaryIO) -> Iterator[list[_Line]]:
-        waiting: list[_Line] = []
+    def _batches(self, stream: BinaryIO) -> Iterator[list[Line]]:
+        waiting: list[Line] = []
         size = 0
-        for line in self._read(stream):
+        for line in self._read(stream) if self._other_format is None else self._counted(stream, self._other_format):
             waiting.append(line)
             size += len(line.data)
             if len(waiting) >= self._batch or size >= BATCH_BYTES_MAX:
@@ -146,7 +153,7 @@ class Importer:
         if waiting:
             yield waiting
 
-    def _read(self, stream: BinaryIO) -> Iterator[_Line]:
+    def _read(self, stream: BinaryIO) -> Iterator[Line]:
         number = 0
         while data := stream.readline(self._line_bytes_max + 1):
             number += 1
@@ -161,13 +168,21 @@ class Importer:
                 data = data.removeprefix(b"\xef\xbb\xbf")
             if data:
                 self._lines += 1
-                yield _Line(number=number, data=data, too_long=too_long)
+                yield Line(number=number, data=data, too_long=too_long)
 
-    def _take(self, lines: list[_Line], rejects: BinaryIO) -> None:
+    def _counted(self, stream: BinaryIO, read: Callable[[BinaryIO], Iterator[Line]]) -> Iterator[Line]:
+        for line in read(stream):
+            self._lines += 1
+            self._bytes += len(line.raw or line.data)
+            yield line
+
+    def _take(self, lines: list[Line], rejects: BinaryIO) -> None:
         now = self._clock.now()
-        verdicts = iter(self._accept([line for line in lines if not line.too_long], now))
+        verdicts = iter(self._accept([line for line in lines if not (line.too_long or line.problem)], now))
         for line in lines:
-            if line.too_long:
+            if line.problem is not None:
+                verdict = Verdict(outcome=Outcome.INVALID, problem=line.problem)
+            elif line.too_long:
                 detail = f"the line is longer than {self._line_bytes_max} bytes"
                 verdict = Verdict(outcome=Outcome.INVALID, problem=problem("json.too_large", detail))
             else:
@@ -177,7 +192,7 @@ class Importer:
             if verdict.problem is not None and verdict.outcome is not Outcome.KEPT:
                 self._reject(line, verdict.problem, rejects)
 
-    def _accept(self, lines: list[_Line], now: datetime) -> tuple[Verdict, ...]:
+    def _accept(self, lines: list[Line], now: datetime) -> tuple[Verdict, ...]:
         if not lines:
             return ()
         return self._intake.accept(
@@ -189,11 +204,11 @@ class Importer:
             when_unreadable=self._when,
         )
 
-    def _reject(self, line: _Line, why: Problem, rejects: BinaryIO) -> None:
+    def _reject(self, line: Line, why: Problem, rejects: BinaryIO) -> None:
         self._rejected += 1
         self._codes[why.code] = self._codes.get(why.code, 0) + 1
-        data = line.data[:REJECTED_RAW_BYTES_MAX]
-        cut = line.too_long or len(data) < len(line.data)
+        data = (line.raw or line.data)[:REJECTED_RAW_BYTES_MAX]
+        cut = line.too_long or len(data) < len(line.raw or line.data)
         try:
             reject = Reject(line=line.number, problem=why, raw=data.decode(), cut=cut)
         except UnicodeDecodeError:

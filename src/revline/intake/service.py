@@ -38,6 +38,8 @@ from revline.platform.work import record as work
 Made = TypeVar("Made")
 ATTEMPTS_MAX: Final = 5
 FACTS_PER_UNIT_MAX: Final = 10_000
+SIMULATED_TOLERANCE: Final = timedelta(days=3_660)
+"""How far ahead a source's simulated clock may be set."""
 
 
 class RequestKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,8 +105,9 @@ class Intake:
             return Prepared(taken=taken, form=form, problem=made, keep=when is WhenUnreadable.KEEP)
         facts = tuple(one for one in made if isinstance(one, TranslatedFact))
         incomplete = tuple(one for one in made if isinstance(one, Incomplete))
+        tolerance = SIMULATED_TOLERANCE if channel.simulated_time else self._future_tolerance
         for fact in made:
-            wrong = check_fact(fact, received_at=taken.received_at, future_tolerance=self._future_tolerance)
+            wrong = check_fact(fact, received_at=taken.received_at, future_tolerance=tolerance)
             if wrong is not None:
                 # A clock far off mends itself by being sent again later, so it is refused on every channel.
                 keep = when is WhenUnreadable.KEEP and wrong.code != "time.invalid"

@@ -57,7 +57,8 @@ class Verify(Protocol):
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """A configured source connection, ready to take input. translator: connector and version, kept on every fact.
 
-    pool_id: the capacity pool of calls to the source.
+    pool_id: the capacity pool of calls to the source. simulated_time: it is the source's test side, where clocks are set ahead, so
+    what happens in a time to come is no error.
     """
 
     tenant_id: str
@@ -69,6 +70,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     translate_object: Translate
     verify: Verify
     pool_id: str = ""
+    simulated_time: bool = False
 
 
 class Channels(Protocol):

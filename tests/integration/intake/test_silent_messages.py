@@ -37,3 +37,18 @@ def test_a_test_clocks_message_is_kept_in_silence(harness: Harness) -> None:
         open_cases = cases.cases(connection, tenant_id="aurora")
     assert [bytes(one) for one in kept] == [body]
     assert (facts, list(open_cases)) == (0, [])
+
+
+def test_a_sandboxs_clock_may_be_set_ahead(harness: Harness) -> None:
+    """A renewal that a test clock brought forward by months is taken as it is."""
+    ahead = 1_767_300_000 + 300 * 86_400
+    subscription = {
+        "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "active", "currency": "usd",
+        "created": 1_767_300_000, "livemode": False, "items": {"object": "list", "data": [], "has_more": False},
+    }  # fmt: skip
+    event = {
+        "id": "evt_ahead", "object": "event", "type": "customer.subscription.updated", "created": ahead,
+        "livemode": False, "data": {"object": subscription},
+    }  # fmt: skip
+    (verdict,) = harness.accept("aurora", "stripe-us", [json.dumps(event).encode()])
+    assert verdict.outcome is Outcome.ACCEPTED

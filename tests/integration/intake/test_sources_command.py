@@ -22,9 +22,10 @@ def world(database: Database, tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def cli(world: World, app_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     del world
+    monkeypatch.setenv("REVLINE_TENANT", "birch")
     monkeypatch.setenv("REVLINE_SECRET_STRIPE_KEY", KEY)
     monkeypatch.setenv("REVLINE_SECRET_DEMO_SIGNING_BIRCH", "whsec_demo_birch")
-    settings = {"REVLINE_DSN": app_dsn, "REVLINE_DATA_FOLDER": str(tmp_path / "data"), "REVLINE_TENANT": "birch"}
+    settings = {"REVLINE_DSN": app_dsn, "REVLINE_DATA_FOLDER": str(tmp_path / "data")}
     return Cli(settings)
 
 

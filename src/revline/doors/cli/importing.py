@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO, Final
 
 import typer
 from rich.console import Console
@@ -12,8 +14,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.doors.cli.context import JsonOption, ReasonOption, TenantOption, actor, one_tenant, services_of
 from revline.doors.cli.output import EXIT_FAILED, emit_json, emit_rows, fail, say
-from revline.intake.imports import Importer, ImportProgress, ImportSummary
+from revline.intake.csv_files import PLURALS, Table, lines_of, table_of
+from revline.intake.imports import Importer, ImportProgress, ImportSummary, Line
 from revline.intake.values import WhenUnreadable
+
+HEADER_BYTES_MAX: Final = 64 * 1024
 
 define(
     code="import.unreadable",
@@ -39,9 +44,16 @@ def add_import(app: typer.Typer) -> None:
     @app.command(name="import")
     def import_file(
         context: typer.Context,
-        file: Annotated[Path, typer.Argument(help="NDJSON: CloudEvents, a provider's events or its API objects.")],
+        file: Annotated[Path, typer.Argument(help="NDJSON (CloudEvents, a provider's events or API objects) or CSV.")],
         connection_name: Annotated[str, typer.Option("--connection", help="The source connection they belong to.")],
         tenant: TenantOption = "",
+        kind: Annotated[
+            str,
+            typer.Option(
+                "--kind", help="What a CSV file holds: customers, products, invoices ... Its name says it too."
+            ),
+        ] = "",
+        delimiter: Annotated[str, typer.Option("--delimiter", help="Of a CSV file; found out when not given.")] = "",
         rejects: Annotated[
             Path | None, typer.Option("--rejects", help="Where refused lines go; FILE.rejects by default.")
         ] = None,
@@ -56,6 +68,9 @@ def add_import(app: typer.Typer) -> None:
             channel = services.channels.channel(tenant_id=chosen, connection=connection_name)
             if isinstance(channel, Problem):
                 fail(channel, as_json=as_json)
+            table = _table(file, kind, delimiter, channel.connector)
+            if isinstance(table, Problem):
+                fail(table, as_json=as_json)
             importer = Importer(
                 intake=services.intake,
                 clock=services.clock,
@@ -65,6 +80,7 @@ def add_import(app: typer.Typer) -> None:
                 batch=services.settings.import_batch,
                 line_bytes_max=services.settings.import_line_bytes_max,
                 when_unreadable=WhenUnreadable.KEEP if keep else WhenUnreadable.REFUSE,
+                read=partial(_rows, table=table) if table is not None else None,
             )
             summary = _run(importer, file, refused)
         if isinstance(summary, Problem):
@@ -82,6 +98,29 @@ def add_import(app: typer.Typer) -> None:
                 say(f"refused lines with their reasons: {refused}")
         if summary.rejected:
             raise typer.Exit(EXIT_FAILED)
+
+
+def _table(file: Path, kind: str, delimiter: str, connector: str) -> Table | Problem | None:
+    """How a CSV file is laid out; None when the file is none (by its name, unless a kind is given)."""
+    if not kind and file.suffix.lower() != ".csv":
+        return None
+    wanted = PLURALS.get(kind or file.stem.lower(), "")
+    if not wanted:
+        detail = f"it is not said what {file.name} holds; one of {', '.join(PLURALS)}"
+        return problem("import.csv_invalid", detail, field="kind")
+    if connector != "direct":
+        detail = f"CSV goes to a connection of connector direct, not {connector}; give a file of API objects for that"
+        return problem("import.csv_invalid", detail, field="connection")
+    try:
+        with file.open("rb") as stream:
+            return table_of(header=stream.readline(HEADER_BYTES_MAX), kind=wanted, delimiter=delimiter)
+    except OSError as error:
+        return problem("import.unreadable", f"{file}: {error.strerror}", field=str(file))
+
+
+def _rows(stream: BinaryIO, *, table: Table) -> Iterator[Line]:
+    stream.readline(HEADER_BYTES_MAX)
+    return lines_of(stream=stream, table=table)
 
 
 def _run(importer: Importer, file: Path, refused: Path) -> ImportSummary | Problem:
