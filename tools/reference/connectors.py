@@ -6,7 +6,13 @@ import re
 from datetime import timedelta
 from typing import Final
 
+import msgspec
+
 from revline.connectors.direct.connector import MANIFEST as DIRECT
+from revline.connectors.netsuite import connector as netsuite
+from revline.connectors.netsuite import manifest as netsuite_manifest
+from revline.connectors.salesforce import farside as salesforce
+from revline.connectors.salesforce import manifest as salesforce_manifest
 from revline.connectors.sdk.source import SourceManifest
 from revline.connectors.simulated import connector as simulated
 from revline.connectors.simulated import manifest as simulated_manifest
@@ -34,10 +40,18 @@ IDEMPOTENCY: Final = {
 def render() -> str:
     """The page."""
     erps = (
+        (
+            netsuite_manifest.manifest_of(settings={}),
+            netsuite.build,
+            netsuite_manifest.manifest_of,
+            netsuite_manifest.options_of,
+            netsuite_manifest.errors_of,
+        ),
         (tryton_manifest.manifest_of(settings={}), tryton.build, tryton_manifest.manifest_of),
         (simulated_manifest.manifest_of(settings={}), simulated.build, simulated_manifest.manifest_of),
+        (msgspec.structs.replace(salesforce_manifest.farside_manifest(), gotchas=()), salesforce.build),
     )
-    parts = [_source(STRIPE), _source(DIRECT)]
+    parts = [_source(STRIPE), _source(salesforce_manifest.MANIFEST), _source(DIRECT)]
     parts += [_erp(manifest, *documented) for manifest, *documented in erps]
     return markdown.page(title="Connectors", lead=LEAD, parts=parts)
 

@@ -92,7 +92,7 @@ MANIFEST: Final = SourceManifest(
     event_families=("change data capture: /data/ChangeEvents",),
     signature=(
         "none: change events are pulled. A relay of yours may push them, signed as Standard Webhooks says with the secret "
-        "signingSecret; without that secret every push is refused"
+        "webhookSigningSecret; without that secret every push is refused"
     ),
     digest_over="the whole record with its modification time; the header and changed fields of a change event",
     newest_rule=(
