@@ -138,6 +138,7 @@ class Directory:
             translate_object=partial(source.translate_object, context=context),
             verify=partial(self._verify, source, spec),
             pool_id=pool_id(tenant_id=tenant_id, name=connection, pool=spec.pool),
+            simulated_time=spec.sandbox and source.manifest.simulated_time,
         )
 
     def names(self, *, tenant_id: str, connector: str) -> tuple[str, ...]:

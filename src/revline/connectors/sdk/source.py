@@ -44,7 +44,7 @@ class SourceManifest(msgspec.Struct, frozen=True, kw_only=True):
 
     objects: what can be imported as API objects. event_families: beginnings of the event types that are translated.
     signature: how a push is proved, in words. digest_over: what the content digest covers. newest_rule: how the newest snapshot
-    is chosen.
+    is chosen. simulated_time: on its test side clocks can be set ahead, so what happens in a time to come is no error there.
     """
 
     connector: str
@@ -57,6 +57,7 @@ class SourceManifest(msgspec.Struct, frozen=True, kw_only=True):
     digest_over: str
     newest_rule: str
     gotchas: tuple[Gotcha, ...] = ()
+    simulated_time: bool = False
 
 
 class SourceConnector(Protocol):

@@ -44,6 +44,7 @@ MANIFEST: Final = SourceManifest(
         "A failure whose time is known outranks one whose is not. A dispute goes inquiry, open, lost or prevented, appealed, "
         "won; a credit note issued, void, then by the refunds it names; deleted and ended objects outrank all others"
     ),
+    simulated_time=True,
     gotchas=(
         Gotcha(
             title="Fees are not in webhooks",
@@ -104,7 +105,10 @@ MANIFEST: Final = SourceManifest(
         ),
         Gotcha(
             title="Events of a test clock carry the clock's time",
-            detail="Order is by that time. A clock that is more than a day ahead of this machine's is refused as time.invalid.",
+            detail=(
+                "Order is by that time. On a sandbox connection it may be up to ten years ahead of this machine's; on a live "
+                "one a message more than a day ahead is refused."
+            ),
             verified="documented (test clocks); tested",
         ),
         Gotcha(
