@@ -55,8 +55,8 @@ class InvoiceQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     connection: str = ""
     draft: InvoiceDraft | None = None
-    order: msgspec.Raw | None = None
-    subscription: msgspec.Raw | None = None
+    order: msgspec.Raw = msgspec.Raw()
+    subscription: msgspec.Raw = msgspec.Raw()
 
 
 class OrderQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,7 +98,7 @@ class Answers:
         asked = _read(body, InvoiceQuestion)
         if isinstance(asked, Problem):
             return asked
-        if sum(one is not None for one in (asked.draft, asked.order, asked.subscription)) != 1:
+        if sum((asked.draft is not None, bool(bytes(asked.order)), bool(bytes(asked.subscription)))) != 1:
             return _invalid("", "exactly one of draft, order and subscription")
         connection = self._connection(tenant_id, asked.connection)
         if isinstance(connection, Problem):
@@ -147,9 +147,7 @@ class Answers:
         return found if isinstance(found, Problem) else _plain(found)
 
     def _draft(self, tenant_id: str, connection: str, asked: InvoiceQuestion) -> InvoiceDraft | Problem:
-        kind = "order" if asked.order is not None else "subscription"
-        raw = asked.order if asked.order is not None else asked.subscription
-        assert raw is not None
+        kind, raw = ("order", asked.order) if bytes(asked.order) else ("subscription", asked.subscription)
         found = _object(bytes(raw), kind)
         if isinstance(found, Problem):
             return found

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from revline.core.money import Amount, currency
+from revline.core.money import Amount, at_least_in_scale, currency
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define
 from revline.platform.tenancy.kinds import LegalEntity, unknown_reference
 from revline.subledger.receivables.balances import ItemBalance
@@ -109,14 +109,16 @@ def credit_standing(
 def _of_currency(code: str, items: list[ItemBalance], limit: Decimal | None, as_of: date) -> CurrencyCredit:
     owed = [item for item in items if item.owed > ZERO]
     overdue = [item for item in owed if item.due_on is not None and item.due_on < as_of]
-    balance = sum((item.owed for item in items), ZERO)
+    unapplied = -sum((item.owed for item in items if item.owed < ZERO and item.kind == "payment"), ZERO)
+    credit = -sum((item.owed for item in items if item.owed < ZERO and item.kind != "payment"), ZERO)
+    balance = at_least_in_scale(amount=sum((item.owed for item in items), ZERO), code=code)
     return CurrencyCredit(
         currency=code,
-        open_amount=sum((item.owed for item in owed), ZERO),
-        overdue_amount=sum((item.owed for item in overdue), ZERO),
+        open_amount=at_least_in_scale(amount=sum((item.owed for item in owed), ZERO), code=code),
+        overdue_amount=at_least_in_scale(amount=sum((item.owed for item in overdue), ZERO), code=code),
         oldest_overdue_days=max(((as_of - item.due_on).days for item in overdue if item.due_on), default=0),
-        unapplied_cash=-sum((item.owed for item in items if item.owed < ZERO and item.kind == "payment"), ZERO),
-        credit_balance=-sum((item.owed for item in items if item.owed < ZERO and item.kind != "payment"), ZERO),
+        unapplied_cash=at_least_in_scale(amount=unapplied, code=code),
+        credit_balance=at_least_in_scale(amount=credit, code=code),
         balance=balance,
         limit=limit,
         available=None if limit is None else limit - balance,
