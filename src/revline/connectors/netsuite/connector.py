@@ -257,8 +257,9 @@ def build(
     """The connector of one connection.
 
     Settings account (or baseUrl), clientId, certificateId, optionally algorithm (PS256, ES256 and others) and scopeForm (array,
-    comma); secret privateKey, in PEM; others as in `manifest`. pause: how to wait for a job, in seconds. ValueError or KeyError
-    names what the connection lacks.
+    comma); secret privateKey, in PEM; others as `manifest_of` says.
+
+    pause: how to wait for a job, in seconds. ValueError or KeyError names what the connection lacks.
     """
     del random
     settings = connection.settings

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from revline.connectors.netsuite.manifest import DUPLICATE
 from revline.core.exact_json import parse_object
 from revline.core.farside import ErrorRule
 from revline.core.problem import Problem, problem
@@ -51,4 +50,4 @@ def problem_of(*, error: FarError, rules: Sequence[ErrorRule]) -> Problem:
     code = problem_code_of(error=error, rules=rules)
     named = _NAMED.search(error.detail)
     field = named.group(1).strip() if named else re.sub(r"\[\d+\]", "", error.path) or error.code
-    return problem("erp.rejected" if code == DUPLICATE else code, f"{error.code}: {error.detail[:500]}", field=field)
+    return problem(code, f"{error.code}: {error.detail[:500]}", field=field)

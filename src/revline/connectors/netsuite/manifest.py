@@ -50,7 +50,7 @@ _SEEN: Final = "seen in public integrations, not in Oracle's documentation"
 _MEMORY: Final = "from memory, not found in Oracle's documentation; try it in a sandbox"
 
 DUPLICATE: Final = "netsuite.duplicate"
-"""What the error table calls a taken reference; it never leaves the connector: the record that has it is looked up."""
+"""A taken reference. The connector looks up the record that has it, so no document is left with this problem."""
 
 ERRORS: Final = (
     ErrorRule(
@@ -223,7 +223,10 @@ def options_of(*, settings: Mapping[str, str]) -> Options:
 
 
 def errors_of(*, settings: Mapping[str, str]) -> tuple[ErrorRule, ...]:
-    """The error table of a connection. Settings closedPeriodPattern and duplicatePattern come first. ValueError for no pattern."""
+    """The error table of a connection.
+
+    Settings closedPeriodPattern and duplicatePattern are tried before it. ValueError for no pattern.
+    """
     own = []
     for name, code in (("closedPeriodPattern", "erp.period_closed"), ("duplicatePattern", DUPLICATE)):
         pattern = settings.get(name, "")
@@ -240,7 +243,7 @@ def manifest_of(*, settings: Mapping[str, str]) -> Manifest:
     """The manifest of a connection.
 
     Settings, all optional: slots (calls at once, 4), callTimeoutSeconds (60), effectBoundSeconds (900: NetSuite ends a request
-    after 15 minutes), lookupLagSeconds (0), bucketPerSecond (10), and those of `options_of` and `errors_of`.
+    after 15 minutes), lookupLagSeconds (0), bucketPerSecond (10).
     """
     batch = 1 if options_of(settings=settings).batches == "none" else BATCH_MAX
     unique = Idempotency.UNIQUE_REFERENCE
@@ -296,6 +299,14 @@ def _define(code: str, title: str, mender: Mender, remedy: str) -> None:
     define(code=code, title=title, status=422, retryable=Retryable.AFTER_FIX, mender=mender, remedy=remedy)
 
 
+define(
+    code=DUPLICATE,
+    title="NetSuite has a record under this reference",
+    status=409,
+    retryable=Retryable.YES,
+    mender=Mender.NOBODY,
+    remedy="Nothing to do: Revline reads that record and compares it with the document.",
+)
 _define(
     "netsuite.value_missing",
     "NetSuite requires a value that the document has not",
