@@ -87,6 +87,7 @@
       all.dispatchEvent(new Event("change", { bubbles: true }));
       return;
     }
+    event.target.closest("[popover] a")?.closest("[popover]").hidePopover();
     const row = event.target.closest("tr[data-href]");
     if (row && !event.target.closest("a, button, input, label") && !String(getSelection())) location.assign(row.dataset.href);
   });
