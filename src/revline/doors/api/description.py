@@ -25,6 +25,7 @@ from revline.doors.api.problems import MEDIA_TYPE
 TEXT: Final = Schema(type=OpenAPIType.STRING)
 OBJECT: Final = Schema(type=OpenAPIType.OBJECT)
 FILTER: Final = Schema(type=OpenAPIType.STRING, max_length=255)
+BINARY_ATTRIBUTES: Final = ("specversion", "id", "source", "type", "time", "sequence", "entity")
 KEY_SCHEME: Final = "apiKey"
 COMPONENTS: Final = Components(
     security_schemes={
@@ -104,8 +105,11 @@ class EventsOperation(ProblemOperation):
             content={
                 CONTENT_TYPE: OpenAPIMediaType(schema=CLOUD_EVENT),
                 BATCH_CONTENT_TYPE: OpenAPIMediaType(schema=batch),
+                "application/json": OpenAPIMediaType(schema=OBJECT),
             },
         )
+        attributes = [Parameter(name=f"ce-{name}", param_in="header", schema=FILTER) for name in BINARY_ATTRIBUTES]
+        self.parameters = [*(self.parameters or []), *attributes]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""POST /v1/events: CloudEvents in structured JSON, one or a batch, each with its own verdict."""
+"""POST /v1/events: CloudEvents in structured JSON, one or a batch, or one in binary mode; each with its own verdict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from litestar import Request, Response, post
 from litestar.params import FromQuery, HeaderParameter
 
-from revline.connectors.direct.cloudevents import BATCH_CONTENT_TYPE, CONTENT_TYPE
+from revline.connectors.direct.cloudevents import BATCH_CONTENT_TYPE, BINARY_MARK, CONTENT_TYPE, structured_form
 from revline.core.exact_json import parse
 from revline.core.problem import Mender, Problem, ProblemError, Retryable, define, problem
 from revline.doors.api.description import EventsOperation
@@ -78,12 +78,28 @@ class EventsRoute:
     async def answer(self, request: Request[Any, Any, Any], connection: str, key: str | None) -> EventsAnswer:
         """Reads, splits and accepts. Raises ProblemError for what concerns the request as a whole."""
         principal = principal_of(request)
-        batch = _is_batch(request.headers.get("content-type", ""))
+        content_type = request.headers.get("content-type", "")
         body = await request.body()
+        if BINARY_MARK in request.headers and _is_plain_json(content_type):
+            batch, body = False, self._structured(request, content_type, body)
+        else:
+            batch = _is_batch(content_type)
         events, raws = self._split(body, batch=batch)
         work = partial(self._accept, principal, connection, _checked_key(key), body, events, raws)
         verdicts = await self._threads.run(work)
         return self._answer(request, events, verdicts, batch=batch)
+
+    def _structured(self, request: Request[Any, Any, Any], content_type: str, body: bytes) -> bytes:
+        """An event in binary mode, whose data must be JSON by itself before it is put into an envelope."""
+        limits = self._ports.limits
+        value = parse(body, bytes_max=limits.body_bytes_max, depth_max=limits.json_depth_max)
+        if isinstance(value, Problem):
+            raise ProblemError(value)
+        headers = [(name.lower(), text) for name, text in request.headers.multi_items()]
+        made = structured_form(headers=headers, content_type=content_type, body=body)
+        if isinstance(made, Problem):
+            raise ProblemError(made)
+        return made
 
     def _split(self, body: bytes, *, batch: bool) -> tuple[list[Any], list[bytes]]:
         limits = self._ports.limits
@@ -181,7 +197,8 @@ def events_handler(route: EventsRoute) -> Any:
         operation_class=EventsOperation,
         summary="Send business events",
         description=(
-            f"CloudEvents 1.0 in structured JSON: one as `{CONTENT_TYPE}` or up to 500 as `{BATCH_CONTENT_TYPE}`. A batch "
+            f"CloudEvents 1.0 in structured JSON: one as `{CONTENT_TYPE}` or up to 500 as `{BATCH_CONTENT_TYPE}`; or one "
+            "in binary mode, its data as `application/json` and its attributes in `ce-` headers. A batch "
             "answers 200 with a verdict for each event: accepted, duplicate, conflict or invalid; a single event that is "
             "refused answers with its problem. Usage events are refused: they go to POST /v1/usage."
         ),
@@ -195,6 +212,11 @@ def events_handler(route: EventsRoute) -> Any:
         return Response(await route.answer(request, connection, idempotency_key))
 
     return send_events
+
+
+def _is_plain_json(content_type: str) -> bool:
+    kind = content_type.lower().partition(";")[0].strip()
+    return kind == "application/json" or (kind.endswith("+json") and kind not in {CONTENT_TYPE, BATCH_CONTENT_TYPE})
 
 
 def _is_batch(content_type: str) -> bool:
