@@ -54,64 +54,27 @@ def quote_to_order(
     record_ids: stated ids by role (account, order and so on), so that another system may name them beforehand. order_fields,
     account_fields: custom fields, such as the id of the subscription that carries the order out.
     """
-    ids = record_ids or {}
-    money = {"CurrencyIsoCode": currency} if org.behaviour.multi_currency else {}
-
-    def make(role: str, object_name: str, values: dict[str, Any]) -> str:
-        return org.create(object_name=object_name, values={**values, **money}, record_id=ids.get(role, ""))
-
-    address = {"BillingStreet": "1 Harbour Road\nFloor 4", "BillingCity": "Boston", "BillingCountryCode": "US"}
-    parent = make("parent_account", "Account", {"Name": f"{name} Holding", **address})
-    account = make("account", "Account", {"Name": name, "ParentId": parent, **address, **(account_fields or {})})
-    book = make("price_book", "Pricebook2", {"Name": f"Standard for {name}"})
-    products = {item.code: _product(org, item, book, money) for item in items}
-    close_date = start
-    opportunity = make(
-        "opportunity",
-        "Opportunity",
-        {
-            "Name": f"{name}: first year",
-            "AccountId": account,
-            "StageName": "Proposal/Price Quote",
-            "CloseDate": close_date,
-            "Probability": Decimal(75),
-        },
-    )
-    for item in items:
-        _line(org, "OpportunityLineItem", {"OpportunityId": opportunity}, item, products, money)
-    quote = make(
-        "quote",
-        "Quote",
-        {"Name": f"{name} offer", "OpportunityId": opportunity, "AccountId": account, "Status": "Draft"},
-    )
-    for item in items:
-        _line(org, "QuoteLineItem", {"QuoteId": quote}, item, products, money)
-    org.update(object_name="Quote", record_id=quote, values={"Status": "Accepted"})
-    contract = make("contract", "Contract", {"AccountId": account, "StartDate": start, "ContractTerm": 12})
+    teller = _Teller(org=org, record_ids=record_ids or {}, currency=currency)
+    parent, account = teller.accounts(name, account_fields or {})
+    products = teller.catalogue(name, items)
+    opportunity, quote = teller.offer(name, account, items, products, start)
+    contract = teller.make("contract", "Contract", {"AccountId": account, "StartDate": start, "ContractTerm": 12})
     org.update(object_name="Contract", record_id=contract, values={"Status": "Activated"})
-    org.update(
-        object_name="Opportunity",
-        record_id=opportunity,
-        values={"StageName": "Closed Won", "Probability": Decimal(100), "SyncedQuoteId": quote, "ContractId": contract},
-    )
-    order = make(
-        "order",
-        "Order",
-        {
-            "AccountId": account,
-            "EffectiveDate": start,
-            "EndDate": last_day,
-            "Status": "Draft",
-            "OpportunityId": opportunity,
-            "QuoteId": quote,
-            "ContractId": contract,
-            "PoNumber": "PO-7781",
-            **(order_fields or {}),
-        },
-    )
-    for item in items:
-        term = {"OrderId": order, "ServiceDate": start, "EndDate": last_day}
-        _line(org, "OrderItem", term, item, products, money)
+    won = {"StageName": "Closed Won", "Probability": Decimal(100), "SyncedQuoteId": quote, "ContractId": contract}
+    org.update(object_name="Opportunity", record_id=opportunity, values=won)
+    signed = {
+        "AccountId": account,
+        "EffectiveDate": start,
+        "EndDate": last_day,
+        "Status": "Draft",
+        "OpportunityId": opportunity,
+        "QuoteId": quote,
+        "ContractId": contract,
+        "PoNumber": "PO-7781",
+    }
+    order = teller.make("order", "Order", {**signed, **(order_fields or {})})
+    term = {"OrderId": order, "ServiceDate": start, "EndDate": last_day}
+    teller.lines("OrderItem", term, items, products)
     org.update(object_name="Order", record_id=order, values={"Status": "Activated"})
     return Told(
         parent_account=parent,
@@ -124,35 +87,69 @@ def quote_to_order(
     )
 
 
-def _product(org: Org, item: Item, book: str, money: Mapping[str, str]) -> tuple[str, str]:
-    same = [one for one in org.records["Product2"].values() if one["ProductCode"] == item.code and not one["IsDeleted"]]
-    product = (
-        str(same[0]["Id"])
-        if same
-        else org.create(
-            object_name="Product2",
-            values={"Name": item.name, "ProductCode": item.code, "Family": item.family, **money},
+class _Teller:
+    """Saves the parts of a story, each under its stated id where one is given."""
+
+    def __init__(self, *, org: Org, record_ids: Mapping[str, str], currency: str) -> None:
+        self._org = org
+        self._ids = record_ids
+        self._money = {"CurrencyIsoCode": currency} if org.behaviour.multi_currency else {}
+
+    def make(self, role: str, object_name: str, values: Mapping[str, Any]) -> str:
+        return self._org.create(
+            object_name=object_name, values={**values, **self._money}, record_id=self._ids.get(role, "")
         )
-    )
-    entry = {"Product2Id": product, "Pricebook2Id": book, "UnitPrice": Decimal(item.price), **money}
-    return product, org.create(object_name="PricebookEntry", values=entry)
 
+    def accounts(self, name: str, account_fields: Mapping[str, Any]) -> tuple[str, str]:
+        address = {"BillingStreet": "1 Harbour Road\nFloor 4", "BillingCity": "Boston", "BillingCountryCode": "US"}
+        parent = self.make("parent_account", "Account", {"Name": f"{name} Holding", **address})
+        own = {"Name": name, "ParentId": parent, **address, **account_fields}
+        return parent, self.make("account", "Account", own)
 
-def _line(
-    org: Org,
-    object_name: str,
-    values: Mapping[str, Any],
-    item: Item,
-    products: Mapping[str, tuple[str, str]],
-    money: Mapping[str, str],
-) -> str:
-    product, entry = products[item.code]
-    line = {
-        "Product2Id": product,
-        "PricebookEntryId": entry,
-        "Quantity": Decimal(item.quantity),
-        "UnitPrice": Decimal(item.price),
-        "ListPrice": Decimal(item.price),
-        **money,
-    }
-    return org.create(object_name=object_name, values={**values, **line})
+    def catalogue(self, name: str, items: tuple[Item, ...]) -> dict[str, tuple[str, str]]:
+        book = self.make("price_book", "Pricebook2", {"Name": f"Standard for {name}"})
+        return {item.code: self._product(item, book) for item in items}
+
+    def offer(
+        self,
+        name: str,
+        account: str,
+        items: tuple[Item, ...],
+        products: Mapping[str, tuple[str, str]],
+        close_date: str,
+    ) -> tuple[str, str]:
+        talk = {"Name": f"{name}: first year", "AccountId": account, "StageName": "Proposal/Price Quote"}
+        likely = {"CloseDate": close_date, "Probability": Decimal(75)}
+        opportunity = self.make("opportunity", "Opportunity", {**talk, **likely})
+        self.lines("OpportunityLineItem", {"OpportunityId": opportunity}, items, products)
+        offer = {"Name": f"{name} offer", "OpportunityId": opportunity, "AccountId": account, "Status": "Draft"}
+        quote = self.make("quote", "Quote", offer)
+        self.lines("QuoteLineItem", {"QuoteId": quote}, items, products)
+        self._org.update(object_name="Quote", record_id=quote, values={"Status": "Accepted"})
+        return opportunity, quote
+
+    def lines(
+        self,
+        object_name: str,
+        values: Mapping[str, Any],
+        items: tuple[Item, ...],
+        products: Mapping[str, tuple[str, str]],
+    ) -> None:
+        for item in items:
+            product, entry = products[item.code]
+            line = {
+                "Product2Id": product,
+                "PricebookEntryId": entry,
+                "Quantity": Decimal(item.quantity),
+                "UnitPrice": Decimal(item.price),
+                "ListPrice": Decimal(item.price),
+            }
+            self.make("", object_name, {**values, **line})
+
+    def _product(self, item: Item, book: str) -> tuple[str, str]:
+        every = self._org.records["Product2"].values()
+        same = [str(one["Id"]) for one in every if one["ProductCode"] == item.code and not one["IsDeleted"]]
+        named = {"Name": item.name, "ProductCode": item.code, "Family": item.family}
+        product = same[0] if same else self.make(f"product:{item.code}", "Product2", named)
+        entry = {"Product2Id": product, "Pricebook2Id": book, "UnitPrice": Decimal(item.price)}
+        return product, self.make("", "PricebookEntry", entry)
