@@ -29,17 +29,20 @@ from tests.real.running_tryton import DOLLARS, EUROS, TrytonSystem, running_tryt
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.xdist_group("tryton")]
 
 JANUARY = Period(start=date(2026, 1, 1), end=date(2026, 2, 1))
-DOCUMENTS_MAX = 60
+DOCUMENTS_MAX = 120
 NONE = Decimal(0)
+SOME = Decimal("0.1")
 PROFILES = {
     "stripe-us": StripeProfile(
-        account="trytonus", customer_prefix="Aurora US", invoices=6, customers=3, other_currency="EUR",
+        account="trytonus", customer_prefix="Aurora US", invoices=9, customers=3, other_currency="EUR",
         other_share=Decimal("0.5"), families=("subscription", "hardware", ""), payout_days=15, declined_share=NONE,
+        memo_refund_share=SOME, memo_balance_share=SOME, dispute_won_share=SOME,
         partial_share=NONE, payouts_failed=0,
     ),
     "stripe-de": StripeProfile(
-        account="trytonde", customer_prefix="Aurora DE", currency="EUR", time_zone="Europe/Berlin", invoices=4,
+        account="trytonde", customer_prefix="Aurora DE", currency="EUR", time_zone="Europe/Berlin", invoices=6,
         customers=2, families=("subscription", "hardware"), payout_days=31, declined_share=NONE, open_share=NONE,
+        credit_share=SOME, dispute_lost_share=SOME, account_fees=1,
         refund_full_share=NONE, payouts_failed=0,
     ),
 }  # fmt: skip
@@ -79,6 +82,7 @@ def of_the_oracle(harness: Harness, months: dict[str, StripeMonth]) -> Lines:
             entity=ENTITIES[connection],
             webhooks=month.webhooks,
             balance_transactions=month.balance_transactions,
+            credit_movements=month.credit_movements,
         )
         for key, one in computed.items():
             found[key.entity, key.account, key.currency, key.period] = (one.amount, one.functional)

@@ -47,6 +47,8 @@ PROFILES: Final = {
         payout_days=10,
         payouts_failed=0,
         declined_share=Decimal(0),
+        memo_refund_share=Decimal("0.1"),
+        dispute_won_share=Decimal("0.1"),
     ),
     "stripe-de": StripeProfile(
         account="aurde",
@@ -59,8 +61,24 @@ PROFILES: Final = {
         payout_days=12,
         payouts_failed=0,
         declined_share=Decimal(0),
+        credit_share=Decimal("0.1"),
     ),
-    "stripe": StripeProfile(account="birch", customer_prefix="Birch", invoices=700, customers=120, families=HARDWARE),
+    "stripe": StripeProfile(
+        account="birch",
+        customer_prefix="Birch",
+        invoices=700,
+        customers=120,
+        families=HARDWARE,
+        credit_share=Decimal("0.01"),
+        memo_void_share=Decimal("0.002"),
+        memo_refund_share=Decimal("0.01"),
+        memo_balance_share=Decimal("0.01"),
+        dispute_won_share=Decimal("0.005"),
+        dispute_lost_share=Decimal("0.005"),
+        inquiry_share=Decimal("0.005"),
+        account_fees=1,
+        subscriptions=12,
+    ),
 }
 ENTITIES: Final = {"stripe-us": "aurora-us", "stripe-de": "aurora-de", "stripe": "birch-us"}
 BIRCH_CODES: Final = {
