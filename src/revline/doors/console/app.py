@@ -119,7 +119,8 @@ class Routes:
             visit = self.frame.visit(page=page, asked=asked, session=session)
             return self.frame.respond(visit, page.answer(visit), asked)
         except ProblemError as error:
-            return self.frame.problem(error.problem, asked, visit=visit)
+            seen = visit or self.frame.lost(page=page, session=session)
+            return self.frame.problem(error.problem, asked, visit=seen)
         except DatabaseFailure as error:
             if not is_transient(error):
                 log().error("console.failed", exc_info=error)

@@ -144,6 +144,19 @@ class Frame:
             visit.need(page.permission)
         return visit
 
+    def lost(self, *, page: Page, session: Session) -> Visit:
+        """A visit that leads nowhere: what a page that says so needs to show its visitor's navigation, and no more."""
+        return Visit(
+            services=self.ports.services,
+            session=session,
+            tenant_id="",
+            page=replace(page, of_tenant=False),
+            urls=self.url,
+            now=self.ports.services.clock.now(),
+            parameters={},
+            query={},
+        )
+
     def respond(self, visit: Visit, answer: Answer, asked: Asked) -> Response[Any]:
         """The response of an answer."""
         match answer:

@@ -41,7 +41,7 @@ def make_environment(*, assets: Assets) -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        money=money, moment=moment, state=state, id=short_id, ago=ago, cell=cell, number=number, words=words
+        money=money, moment=moment, state=state, id=short_id, ago=ago, cell=cell, number=number, words=words, said=said
     )
     environment.globals.update(
         asset=assets.url, icon=icon, menders=MENDERS, catalogue=CATALOGUE, who_may=who_may, look=look
@@ -117,6 +117,16 @@ def number(value: int) -> str:
 def words(value: object) -> str:
     """A name of ours in words: accounting_event → accounting event."""
     return str(value).replace("_", " ").replace(".", " ")
+
+
+def said(value: str) -> Markup:
+    """A sentence of ours for a page: its first letter large, what stands between backticks as code."""
+    parts = value.split("`")
+    if len(parts) % 2 == 0:
+        parts = [value]
+    shown = [Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts)]
+    first = parts[0][:1].upper() + parts[0][1:]
+    return Markup("").join([escape(first), *shown[1:]])
 
 
 def who_may(permission: str) -> str:
