@@ -740,8 +740,7 @@ CREATE TABLE feedback_told (
     owed BOOLEAN NOT NULL,
     document_id TEXT NOT NULL,
     position BIGINT NOT NULL,
-    CONSTRAINT pk_feedback_told PRIMARY KEY (tenant_id, target_id),
-    CONSTRAINT uq_feedback_told_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+    CONSTRAINT pk_feedback_told PRIMARY KEY (tenant_id, target_id)
 );
 
 CREATE INDEX ix_feedback_told_about ON feedback_told (tenant_id, about);
@@ -754,7 +753,7 @@ CREATE POLICY tenant_wall ON feedback_told
     USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
-GRANT SELECT, INSERT ON feedback_told TO revline_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON feedback_told TO revline_app;
 
 CREATE TABLE idempotency (
     tenant_id TEXT NOT NULL,
