@@ -13,6 +13,36 @@ from revline.connectors.stripe.simulator.wire import StripeError, Wire, integer,
 DECLINED: Final = frozenset({"pm_card_visa_chargeDeclined", "pm_card_chargeDeclined", "pm_card_chargeCustomerFail"})
 OPEN_INTENTS: Final = frozenset({"requires_payment_method", "requires_confirmation"})
 DAY: Final = 86_400
+CHARGE_NOTHING: Final = (
+    "application",
+    "application_fee_amount",
+    "calculated_statement_descriptor",
+    "on_behalf_of",
+    "receipt_email",
+    "receipt_number",
+    "review",
+    "shipping",
+    "source_transfer",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_data",
+    "transfer_group",
+)
+INTENT_NOTHING: Final = (
+    "application",
+    "application_fee_amount",
+    "on_behalf_of",
+    "processing",
+    "receipt_email",
+    "review",
+    "setup_future_usage",
+    "shipping",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_data",
+    "transfer_group",
+)
+"""Fields that are always null here."""
 
 
 def create_intent(account: Account, given: Wire) -> Wire:
@@ -40,6 +70,7 @@ def new_intent(
         "amount": amount,
         "amount_capturable": 0,
         "amount_received": 0,
+        **dict.fromkeys(INTENT_NOTHING),
         "automatic_payment_methods": None,
         "canceled_at": None,
         "cancellation_reason": None,
@@ -93,6 +124,7 @@ def _charge(account: Account, intent: Wire, *, declined: bool) -> Wire:
         "amount_refunded": 0,
         "application_fee": None,
         "balance_transaction": None,
+        **dict.fromkeys(CHARGE_NOTHING),
         "billing_details": address,
         "captured": not declined,
         "currency": intent["currency"],
