@@ -27,6 +27,8 @@ MEANINGS: Final = {
     "import_line_bytes_max": "Bytes of one line of an imported file at the most.",
     "import_batch": "Lines of a file taken in one unit of work.",
     "page_max": "Rows of a page at the most.",
+    "requests_per_second": "Requests of one key that come back each second, counted by each server process for itself.",
+    "requests_burst": "Requests of one key at once; beyond that the answer is 429 with `Retry-After`.",
     "future_tolerance_hours": "How far ahead of our clock a source's time may be.",
     "drain_seconds": "How long a server that was told to stop waits for requests under way.",
     "lease_seconds": "How long a worker's claims hold without a renewal, so how long the work of a dead one stands still.",

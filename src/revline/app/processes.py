@@ -182,6 +182,8 @@ def api_ports(runtime: Runtime) -> ApiPorts:
             json_depth_max=settings.json_depth_max,
             events_per_request_max=settings.events_per_request_max,
             page_max=settings.page_max,
+            requests_per_second=settings.requests_per_second,
+            requests_burst=settings.requests_burst,
         ),
     )
 

@@ -82,6 +82,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     import_line_bytes_max: int = 1024 * KIBIBYTE
     import_batch: int = 200
     page_max: int = 1000
+    requests_per_second: int = 500
+    requests_burst: int = 2_000
     future_tolerance_hours: int = 24
     drain_seconds: int = 20
     lease_seconds: int = 15
@@ -211,6 +213,8 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "import_line_bytes_max": _whole(KIBIBYTE, 64 * 1024 * KIBIBYTE),
     "import_batch": _whole(1, 500),
     "page_max": _whole(1, 1000),
+    "requests_per_second": _whole(1, 100_000),
+    "requests_burst": _whole(1, 1_000_000),
     "future_tolerance_hours": _whole(0, 8760),
     "drain_seconds": _whole(1, 600),
     "lease_seconds": _whole(1, 600),

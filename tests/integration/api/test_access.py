@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from litestar.testing import TestClient
 from sqlalchemy import select
 
-from revline.doors.api.app import Api
+from revline.doors.api.app import Api, create_app
 from revline.doors.api.guards import PERMISSION, PUBLIC
 from revline.doors.api.ports import ApiPorts
 from revline.platform.access.roles import Permission, Role
@@ -73,3 +75,16 @@ def test_every_route_names_its_permission(api: Api) -> None:
             if wanted == PUBLIC:
                 public.add(route.path)
     assert public == {"/livez", "/readyz", "/v1/webhooks/{connector:str}/{token:str}"}
+
+
+def test_a_key_that_calls_too_often_is_told_when_to_come_back(ports: ApiPorts) -> None:
+    few = replace(ports, limits=replace(ports.limits, requests_per_second=1, requests_burst=2))
+    keys = [ports.access.issue(tenant_id="alpha", role=Role.AUDITOR).text for _ in range(2)]
+    with TestClient(app=create_app(few)) as client:
+        answers = [client.get("/v1/facts", headers={"Authorization": f"Bearer {keys[0]}"}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert answers[0].headers["ratelimit-policy"] == '"key";q=2;w=2'
+        assert answers[2].headers["ratelimit"].startswith('"key";r=0;')
+        assert answers[2].headers["retry-after"] == "1"
+        assert answers[2].json()["code"] == "http.too_many_requests"
+        assert client.get("/v1/facts", headers={"Authorization": f"Bearer {keys[1]}"}).status_code == 200

@@ -106,6 +106,7 @@ def test_the_description_is_openapi_3_1_and_names_every_route(world: World) -> N
     assert found["paths"]["/v1/events"]["post"]["requestBody"]["content"].keys() == {
         "application/cloudevents+json",
         "application/cloudevents-batch+json",
+        "application/json",
     }
 
 

@@ -16,11 +16,12 @@ from revline.core.ids import uuid7
 from revline.core.problem import ProblemError
 from revline.doors.api.description import COMPONENTS, KEY_SCHEME
 from revline.doors.api.events import EventsRoute, events_handler
-from revline.doors.api.guards import PERMISSION, PUBLIC, make_guard
+from revline.doors.api.guards import PERMISSION, PUBLIC, STANDING, make_guard
 from revline.doors.api.health import health_handlers
 from revline.doors.api.listings import ListRoute, list_handler
 from revline.doors.api.ports import ApiPorts, Threads
 from revline.doors.api.problems import CORRELATION, ExceptionAnswers
+from revline.doors.api.rates import Standing
 from revline.doors.api.webhooks import WebhookRoute, webhook_handler
 from revline.platform.logs import correlated, log
 
@@ -58,7 +59,9 @@ class Api:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 extra = [(b"x-correlation-id", identity.encode()), *FIXED_HEADERS]
-                message["headers"] = [*message.get("headers", []), *extra]
+                standing = http["state"].get(STANDING)
+                rate = standing.headers if isinstance(standing, Standing) else ()
+                message["headers"] = [*message.get("headers", []), *extra, *rate]
             await send(message)
 
         with correlated(correlation_id=identity):

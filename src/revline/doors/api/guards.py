@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any, Final
 
@@ -12,15 +13,21 @@ from litestar.types import Guard
 
 from revline.core.problem import Problem, ProblemError, problem
 from revline.doors.api.ports import ApiPorts, Threads
+from revline.doors.api.rates import Rates
 from revline.platform.access.roles import Permission, Principal
 
 PERMISSION: Final = "permission"
 PUBLIC: Final = "public"
 PRINCIPAL: Final = "revline_principal"
+STANDING: Final = "revline_standing"
+"""Where the key's rate stands after this call, for the answer's headers."""
 
 
 def make_guard(*, ports: ApiPorts, threads: Threads) -> Guard:
-    """The guard of all routes under /v1. It raises `access.key_unknown`, `access.tenant_closed` or `access.forbidden`."""
+    """The guard of all routes under /v1. It raises `access.key_unknown`, `access.tenant_closed`, `access.forbidden` or
+    `http.too_many_requests`."""
+    limits = ports.limits
+    rates = Rates(per_second=limits.requests_per_second, burst=limits.requests_burst)
 
     def principal(authorization: str | None) -> Principal:
         found = ports.access.verify(authorization=authorization)
@@ -35,6 +42,10 @@ def make_guard(*, ports: ApiPorts, threads: Threads) -> Guard:
         if wanted == PUBLIC:
             return
         who = await threads.run(partial(principal, connection.headers.get("authorization")))
+        standing = rates.take(key=who.key_id, now=time.monotonic())
+        connection.state[STANDING] = standing
+        if not standing.allowed:
+            raise ProblemError(problem("http.too_many_requests", "this key has called more often than it may"))
         if not isinstance(wanted, Permission) or not who.may(wanted):
             raise ProblemError(problem("access.forbidden", f"a key of the role {who.role.value} may not do this"))
         connection.state[PRINCIPAL] = who

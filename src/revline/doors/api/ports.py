@@ -54,6 +54,8 @@ class ApiLimits:
     json_depth_max: int = 64
     events_per_request_max: int = 500
     page_max: int = 1_000
+    requests_per_second: int = 500
+    requests_burst: int = 2_000
     threads: int = 8
 
 
