@@ -152,6 +152,7 @@ def test_a_status_stripe_does_not_document_is_refused(name: str) -> None:
         {"id": "clock_1", "object": "test_helpers.test_clock", "frozen_time": 1_900_000_000, "status": "ready"},
         {"id": "txr_20", "object": "tax_rate", "percentage": 20},
         {"id": "price_seat", "object": "plan"},
+        {"id": "ccsbtxn_1", "object": "customer_cash_balance_transaction", "type": "funded", "net_amount": 5_000},
     ],
 )
 def test_what_is_silent_makes_no_fact_and_no_case(thing: dict[str, Any]) -> None:

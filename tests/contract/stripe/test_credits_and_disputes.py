@@ -116,10 +116,11 @@ def test_an_unknown_type_of_credit_movement_is_refused() -> None:
     assert refusal("some.event", thing).field == "type"
 
 
-def test_a_credit_balance_that_moved_is_read() -> None:
+@pytest.mark.parametrize("field", [b'"balance": 0', b'"invoice_credit_balance": {"usd": 0}'])
+def test_a_credit_balance_that_moved_is_read(field: bytes) -> None:
     """No event tells of the movements; customer.updated only says that the balance is another."""
     body = event("customer.updated", stripe_object("customer", balance=-1_500))
-    moved = body.replace(b'"data": {', b'"data": {"previous_attributes": {"balance": 0}, ')
+    moved = body.replace(b'"data": {', b'"data": {"previous_attributes": {' + field + b"}, ")
     found = translate(body=moved, context=NEW_YORK)
     assert not isinstance(found, Problem)
     told, asked = found

@@ -19,12 +19,14 @@ MANIFEST: Final = SourceManifest(
     api_version=API_VERSION,
     objects=tuple(sorted(READERS)),
     event_families=(
+        "cash_balance.",
         "charge.",
         "credit_note.",
         "customer.created",
         "customer.deleted",
         "customer.subscription.",
         "customer.updated",
+        "customer_cash_balance_transaction.",
         "invoice.",
         "invoice_payment.",
         "payment_intent.",
@@ -69,6 +71,14 @@ MANIFEST: Final = SourceManifest(
                 "amount is negative there when the customer gets credit."
             ),
             verified="event types of the official library 16.1.0 list none; signs documented (customer balance transactions)",
+        ),
+        Gotcha(
+            title="Cash a customer sent ahead is no payment yet",
+            detail=(
+                "Bank transfers wait on the customer's cash balance until a payment takes them; the charge of that payment is "
+                "what is booked. Their own messages are kept and make nothing."
+            ),
+            verified="documented (customer cash balance); tested",
         ),
         Gotcha(
             title="A credit note takes revenue back, its refund only pays it out",

@@ -62,9 +62,13 @@ CANONICAL_KINDS: Final[Mapping[str, str]] = {
     "customer_balance_transaction": "credit_movement",
 }
 """Stripe's object -> the kind it is here, where the words differ."""
-SILENT: Final = frozenset({"test_helpers.test_clock", "tax_rate", "plan"})
+SILENT: Final = frozenset(
+    {"test_helpers.test_clock", "tax_rate", "plan", "cash_balance", "customer_cash_balance_transaction"}
+)
 """Objects that say nothing of their own: a test clock's time stands in `created` of what it moves, a tax rate on the taxes, a plan
-on its price."""
+on its price; cash a customer sent ahead is the customer's until a payment takes it, and then the charge tells."""
+BALANCES: Final = frozenset({"balance", "invoice_credit_balance"})
+"""Fields of a customer that hold its credit: in its own currency, and in each it was invoiced in."""
 CREDIT_MOVEMENTS: Final = "customer_balance_transactions"
 PAYOUT_MEMBERS: Final = "payout_balance_transactions"
 """What is read of a customer, and of a payout: Stripe's list object, whole, of the customer's balance transactions and of the
@@ -169,7 +173,7 @@ def _event_facts(*, event: dict[str, Any], context: SourceContext) -> tuple[Tran
 
 def _besides(thing: Fields, before: Fields, envelope: _Envelope) -> tuple[Incomplete, ...]:
     """What a message says has moved without holding it."""
-    if envelope.event_type == "customer.updated" and "balance" in before.values:
+    if envelope.event_type == "customer.updated" and before.values.keys() & BALANCES:
         why = "the customer's credit balance moved; its movements are read"
         return (_incomplete(thing, envelope, CREDIT_MOVEMENTS, "customer", why),)
     if envelope.event_type == "payout.reconciliation_completed":
