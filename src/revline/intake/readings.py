@@ -276,11 +276,14 @@ def _same(one: Incomplete, entry: Reread) -> bool:
 
 
 def totals_of(*, channel: Channel, bodies: Sequence[bytes]) -> tuple[ControlTotal, ...]:
-    """What the listing itself says, object by object; the first fact of an object is of the object itself."""
+    """What the listing itself says, object by object; the first fact of an object is of the object itself. What the source removed
+    and lists all the same counts on neither side."""
     found = []
     for body in bodies:
         made = channel.translate_object(body=body)
         facts = () if isinstance(made, Problem) else tuple(one for one in made if isinstance(one, TranslatedFact))
+        if facts and getattr(facts[0].snapshot, "deleted", False):
+            continue
         if facts:
             found.append(total_of(kind=facts[0].source.kind, snapshot=facts[0].snapshot))
         else:
