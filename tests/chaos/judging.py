@@ -16,7 +16,7 @@ import msgspec
 from ruamel.yaml import YAML
 from sqlalchemy import text
 
-from revline.connectors.simulated.effects import Effect
+from revline.connectors.sdk.effects import Effect
 from revline.connectors.simulated.wire import TrialBalanceAnswer
 from revline.platform.store.engine import Database
 from revline.sim.stripe_month import StripeMonth

@@ -23,7 +23,7 @@ from typing import Final, Self
 import msgspec
 from sqlalchemy import text
 
-from revline.connectors.simulated.effects import FILE_NAME, Effect
+from revline.connectors.sdk.effects import FILE_NAME, Effect
 from revline.connectors.simulated.faults import Fault, FaultRule
 from revline.connectors.simulated.launcher import SimulatedErp
 from revline.connectors.simulated.records import Mode

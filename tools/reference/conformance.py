@@ -15,7 +15,7 @@ where one runs, and prints a table of cases by connectors; it ends with 1 when a
 connector whose manifest has no such capability shows "not claimed"; a system that can't bring about what a case needs shows "not
 tried". Neither is ever green.
 
-`simulated` needs nothing. `tryton` installs and starts a real Tryton 8.2 on loopback, in the folder that `REVLINE_TRYTON_FOLDER`
+`simulated` and `netsuite` need nothing. `tryton` installs and starts a real Tryton 8.2 on loopback, in the folder that `REVLINE_TRYTON_FOLDER`
 names or in `.revline/tryton`; run it from a checkout, where the list of Tryton's packages is."""
 
 DEFECTS: Final = """The kit is tested by what it must catch. Each of these defects is planted in the connector to the simulated ERP,

@@ -15,8 +15,8 @@ import pytest
 
 from revline.connectors.sdk import conformance_documents as make
 from revline.connectors.sdk.conformance_documents import World
+from revline.connectors.sdk.effects import FILE_NAME
 from revline.connectors.simulated.connector import SimulatedConnector, build
-from revline.connectors.simulated.effects import FILE_NAME
 from revline.connectors.simulated.faults import Fault, FaultRule
 from revline.connectors.simulated.launcher import SimulatedErp
 from revline.connectors.simulated.records import Mode

@@ -13,9 +13,9 @@ import httpx2
 import msgspec
 
 import revline
+from revline.connectors.sdk.effects import Effect, read_effects
 from revline.connectors.simulated import wire
 from revline.connectors.simulated.control import Counters, PeriodChange, RecordEdit
-from revline.connectors.simulated.effects import Effect, read_effects
 from revline.connectors.simulated.faults import FaultRule
 from revline.connectors.simulated.records import Mode
 from revline.connectors.simulated.setup import SetupBody

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
+from revline.connectors.sdk.effects import Effect, EffectsFile, read_effects
 from revline.connectors.simulated import control, queries, wire
 from revline.connectors.simulated.calls import Answer, Arrival, Call, fault_seconds, operation_of, refusal
-from revline.connectors.simulated.effects import Effect, EffectsFile, read_effects
 from revline.connectors.simulated.faults import Fault, FaultRule, Faults
 from revline.connectors.simulated.records import Ledger, Mode, Refused, Stored
 from revline.connectors.simulated.setup import SetupBody

@@ -30,7 +30,7 @@ from revline.connectors.netsuite.simulator.jobs import Jobs
 from revline.connectors.netsuite.simulator.suiteql import Tables
 from revline.connectors.netsuite.simulator.tokens import Tokens
 from revline.connectors.netsuite.simulator.values import Refusal
-from revline.connectors.simulated.effects import Effect, EffectsFile, read_effects
+from revline.connectors.sdk.effects import Effect, EffectsFile, read_effects
 from revline.core.clock import Clock
 from revline.core.exact_json import parse_object
 from revline.core.problem import Problem

@@ -17,7 +17,7 @@ import revline
 from revline.connectors.netsuite.simulator.control import Counters
 from revline.connectors.netsuite.simulator.faults import FaultRule
 from revline.connectors.netsuite.simulator.setup import PeriodChange, RecordEdit, SetupBody
-from revline.connectors.simulated.effects import Effect, read_effects
+from revline.connectors.sdk.effects import Effect, read_effects
 from revline.core.hashing import canonical_bytes
 
 

@@ -1,6 +1,6 @@
-"""The simulated ERP's append-only file: one JSON object a line, each effect once, on the disk before its answer leaves.
+"""A simulated system's append-only file: one JSON object a line, each effect once, on the disk before its answer leaves.
 
-It is the judge of what the ERP really did, and what the ERP restarts from. Line types: `effect` (something was committed) and
+It is the judge of what the system really did, and what it restarts from. Line types: `effect` (something was committed) and
 `client_gone` (the caller was no longer there when its call was to be answered). Knows neither books nor requests.
 """
 
