@@ -19,6 +19,8 @@ from revline.connectors.simulated import manifest as simulated_manifest
 from revline.connectors.stripe.manifest import MANIFEST as STRIPE
 from revline.connectors.tryton import connector as tryton
 from revline.connectors.tryton import manifest as tryton_manifest
+from revline.connectors.webhook import connector as webhook
+from revline.connectors.webhook import manifest as webhook_manifest
 from revline.core.farside import Gotcha, Idempotency, Manifest
 from tools.reference import markdown
 
@@ -50,6 +52,7 @@ def render() -> str:
         (tryton_manifest.manifest_of(settings={}), tryton.build, tryton_manifest.manifest_of),
         (simulated_manifest.manifest_of(settings={}), simulated.build, simulated_manifest.manifest_of),
         (msgspec.structs.replace(salesforce_manifest.farside_manifest(), gotchas=()), salesforce.build),
+        (webhook_manifest.manifest_of(settings={}), webhook.build, webhook_manifest.manifest_of),
     )
     parts = [_source(STRIPE), _source(salesforce_manifest.MANIFEST), _source(DIRECT)]
     parts += [_erp(manifest, *documented) for manifest, *documented in erps]

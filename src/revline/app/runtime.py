@@ -104,15 +104,6 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         database.dispose()
         reading.dispose()
 
-    handlers: dict[str, RetryHandler] = {
-        "document": acts.retry_handler(database=database, clock=time),
-        "root": intake.request_roots,
-        "awaited": intake.request_roots,
-        "input": partial(intake.retry_kept, channels=directory),
-        "reread": intake.reread,
-        "source_cursor": intake.read_on,
-        "feedback": feeding.retry_handler(database=database, clock=time),
-    }
     services = Services(
         settings=settings,
         clock=time,
@@ -136,7 +127,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         answers=answers_of(database=database, directory=directory, clock=time),
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
         hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
-        retry_handlers=handlers,
+        retry_handlers=_handlers(database, intake, directory, time),
         register_tenant=_register,
         pool_of=pool_id,
         close=close,
@@ -144,6 +135,19 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
     return Runtime(
         settings=settings, clock=time, database=database, directory=directory, intake=intake, readers=readers, services=services
     )
+
+
+def _handlers(database: Database, intake: Intake, directory: Directory, clock: Clock) -> dict[str, RetryHandler]:
+    """How each kind of case's subject is tried again."""
+    return {
+        "document": acts.retry_handler(database=database, clock=clock),
+        "root": intake.request_roots,
+        "awaited": intake.request_roots,
+        "input": partial(intake.retry_kept, channels=directory),
+        "reread": intake.reread,
+        "source_cursor": intake.read_on,
+        "feedback": feeding.retry_handler(database=database, clock=clock),
+    }
 
 
 def _register(connection: Connection, tenant_id: str, now: datetime) -> None:

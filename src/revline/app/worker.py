@@ -92,20 +92,18 @@ class Worker:
             ),
             blocking=self.blocking,
         )
-
         self._readings = Readings(database=database, intake=intake, clock=clock, owner=owner)
-        self.reading = (
-            None
-            if readers is None
-            else ReadingLoop(
-                database=database,
-                directory=directory,
-                readers=readers,
-                readings=self._readings,
-                owner=owner,
-                blocking=self.blocking,
-                uniform=uniform,
-            )
+        self.reading = None if readers is None else self._reading_loop(readers, uniform)
+
+    def _reading_loop(self, readers: Readers, uniform: Callable[[float, float], float]) -> ReadingLoop:
+        return ReadingLoop(
+            database=self._database,
+            directory=self._directory,
+            readers=readers,
+            readings=self._readings,
+            owner=self._owner,
+            blocking=self.blocking,
+            uniform=uniform,
         )
 
     async def blocking(self, call: Callable[[], T], /) -> T:
