@@ -30,6 +30,8 @@ from revline.platform.store.failures import DatabaseFailure, problem_of
 
 FORM_BYTES_MAX: Final = 4 * 1024 * 1024
 FORM_PARTS_MAX: Final = 2_000
+LOG_INS_AT_ONCE: Final = 2
+"""A password is slow to check on purpose; guessing must not keep pages from those who are in."""
 API_PATHS: Final = ("/v1", "/livez", "/readyz")
 
 
@@ -90,6 +92,7 @@ class Routes:
         self.frame = frame
         self.signing_in = SigningIn(frame)
         self.threads = Threads(frame.ports.threads)
+        self.log_in_threads = Threads(LOG_INS_AT_ONCE)
 
     async def asked(self, request: Request[Any, Any, Any]) -> Asked:
         """The request's parts, its form within bounds."""
@@ -226,7 +229,7 @@ def _entrance(routes: Routes) -> list[Any]:
         asked = await routes.asked(request)
         elsewhere = from_elsewhere(dict(request.headers.items()))
         address = request.client.host if request.client else ""
-        return await threads.run(partial(signing_in.log_in, asked, elsewhere=elsewhere, address=address))
+        return await routes.log_in_threads.run(partial(signing_in.log_in, asked, elsewhere=elsewhere, address=address))
 
     @get("/login/provider", include_in_schema=False)
     async def depart(request: Request[Any, Any, Any]) -> Response[Any]:

@@ -27,8 +27,11 @@ ABSOLUTE: Final = timedelta(hours=12)
 TOUCH_EVERY: Final = timedelta(minutes=1)
 """A session's last use is written down this often, so that reading pages does not write a row each time."""
 WINDOW: Final = timedelta(minutes=15)
-FAILURES_OF_EMAIL_MAX: Final = 8
-FAILURES_OF_ADDRESS_MAX: Final = 40
+FAILURES_OF_PAIR_MAX: Final = 8
+FAILURES_OF_EMAIL_MAX: Final = 100
+FAILURES_OF_ADDRESS_MAX: Final = 400
+"""Few for one e-mail from one address; more for either alone, so that nobody can be locked out from elsewhere, nor everybody who
+comes through one proxy by a single guesser there."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +62,16 @@ class Sessions:
     def log_in(self, *, email: str, password: str, address: str) -> NewSession | Problem:
         """A session for an e-mail and its password, or `access.login_refused` (one answer, in one time, for unknown, disabled and
         wrong), or `access.login_throttled`. address: where the request came from."""
-        digests = {_digest("email", email.strip().lower()): FAILURES_OF_EMAIL_MAX}
-        digests[_digest("address", address)] = FAILURES_OF_ADDRESS_MAX
+        wanted = email.strip().lower()
+        pair = _digest("pair", f"{wanted}\0{address}")
+        digests = {
+            pair: FAILURES_OF_PAIR_MAX,
+            _digest("email", wanted): FAILURES_OF_EMAIL_MAX,
+            _digest("address", address): FAILURES_OF_ADDRESS_MAX,
+        }
         with self._database.control() as connection:
             over = self._over(connection, digests)
-            row = connection.execute(select(person).where(person.c.email == email.strip().lower())).one_or_none()
+            row = connection.execute(select(person).where(person.c.email == wanted)).one_or_none()
         # The password is checked also for somebody who must wait: how long it takes says nothing about whether they are known.
         right = matches(password=password, stored="" if row is None else row.password_hash)
         if over:
@@ -73,7 +81,7 @@ class Sessions:
                 self._count(connection, digests)
             return problem("access.login_refused", "the e-mail or the password is not right")
         with self._database.control() as connection:
-            connection.execute(delete(login_window).where(login_window.c.subject_digest == _digest("email", row.email)))
+            connection.execute(delete(login_window).where(login_window.c.subject_digest == pair))
         return self.start(person_id=row.person_id)
 
     def start(self, *, person_id: str) -> NewSession | Problem:

@@ -124,8 +124,8 @@ def _walk(whole: dict[str, Any], part: dict[str, Any], pointer: str, rows: list[
 
 def meaning_of(name: str, description: str) -> str:
     """What a type's description says of one field: the part after `name:` (or `other, name:`) up to the next field's."""
-    field = r"(?:[a-z_]+, )*"
-    pattern = rf"(?:^|[.\s]){field}{re.escape(name)}(?:, [a-z_]+)*: (.+?)(?=\.\s+{field}[a-z_]+: |$)"
+    field = r"(?:[a-z_*]+, )*"
+    pattern = rf"(?:^|[.;\s]){field}{re.escape(name)}(?:, [a-z_*]+)*: (.+?)(?=[.;]\s+{field}[a-z_*]+: |$)"
     found = re.search(pattern, description, re.S)
     return " ".join(found[1].split()).rstrip(".") if found else ""
 
