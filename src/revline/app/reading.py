@@ -13,7 +13,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -56,6 +56,12 @@ CHANGES_EVERY: Final = "changesEverySeconds"
 """Setting of a source connection: how often its change stream is looked at; the stream is followed when it is set."""
 CHANGES_EVERY_DEFAULT: Final = timedelta(seconds=60)
 FOLLOW_SECONDS: Final = 5.0
+
+
+@cache
+def _factory(connector: str) -> Callable[..., SourceReader] | None:
+    """The factory of a connector's reader, or None. Kept: looking through what is installed takes milliseconds."""
+    return entry_of(READERS, connector)
 
 
 class SourceSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +117,7 @@ class Readers:
         if not isinstance(configuration, Configuration):
             return ()
         found = configuration.all(Connection).items()
-        return tuple(sorted(name for name, document in found if entry_of(READERS, document.spec.connector)))
+        return tuple(sorted(name for name, document in found if _factory(document.spec.connector)))
 
     async def close(self) -> None:
         """Let go of every reader."""
@@ -123,7 +129,7 @@ class Readers:
         key = (tenant_id, name, digest)
         with self._lock:
             if key not in self._made:
-                factory = entry_of(READERS, spec.connector)
+                factory = _factory(spec.connector)
                 if factory is None:
                     detail = f"connection {name} has connector {spec.connector}, which reads nothing"
                     return problem("source.not_readable", detail, field=name)
