@@ -15,8 +15,10 @@ where one runs, and prints a table of cases by connectors; it ends with 1 when a
 connector whose manifest has no such capability shows "not claimed"; a system that can't bring about what a case needs shows "not
 tried". Neither is ever green.
 
-`simulated` and `netsuite` need nothing. `tryton` installs and starts a real Tryton 8.2 on loopback, in the folder that `REVLINE_TRYTON_FOLDER`
-names or in `.revline/tryton`; run it from a checkout, where the list of Tryton's packages is."""
+`simulated` and `netsuite` run against simulators in the same process and need nothing. `tryton` installs and starts a real Tryton
+8.2 on loopback, in the folder that `REVLINE_TRYTON_FOLDER` names or in `.revline/tryton`; run it from a checkout, where the list of
+Tryton's packages is. A package of yours offers a connector of its own under the entry point group `revline.conformance`; the module
+`revline.connectors.sdk.conformance` says what it gives."""
 
 DEFECTS: Final = """The kit is tested by what it must catch. Each of these defects is planted in the connector to the simulated ERP,
 one at a time; a test holds that it turns the named cell red, that without it every cell is green, and that every case catches

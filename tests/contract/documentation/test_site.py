@@ -15,6 +15,7 @@ from tools.reference.problems import load_everything
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+PAGES = sorted(path.relative_to(CHECKOUT / "docs") for path in (CHECKOUT / "docs").rglob("*.md"))
 FETCHED = re.compile(
     r"""<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=["'](?:https?:)?//|url\(["']?(?:https?:)?//|@import\s+["']?http"""
 )
@@ -34,8 +35,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_page_is_built(site: Path) -> None:
-    wanted = {path.relative_to(CHECKOUT / "docs").with_suffix(".html") for path in (CHECKOUT / "docs").rglob("*.md")}
-    assert {path for path in wanted if not (site / path).exists()} == set()
+    assert len(PAGES) > 20
+    assert [page for page in PAGES if not (site / page.with_suffix(".html")).exists()] == []
 
 
 def test_a_browser_fetches_nothing_from_elsewhere(site: Path) -> None:
