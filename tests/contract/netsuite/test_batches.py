@@ -11,7 +11,7 @@ from revline.connectors.netsuite.conformance import NetSuiteSystem
 from revline.connectors.netsuite.simulator.faults import Fault
 from revline.connectors.netsuite.simulator.setup import Settings
 from revline.connectors.sdk import conformance_documents as make
-from revline.connectors.sdk.conformance_run import Run
+from revline.connectors.sdk.conformance_run import Run, Trouble
 from revline.core.farside import Accepted, Outcome, Posted, PreparedStep, Rejected, Uncertain
 
 
@@ -178,5 +178,18 @@ def test_a_batch_that_look_up_does_not_show_yet_is_believed_by_its_tasks() -> No
         assert kinds(outcomes) == ["Posted", "Posted"]
         assert all(isinstance(each, Posted) and each.entries is None for each in outcomes)
         assert made(system) == 2
+
+    run(work())
+
+
+def test_a_batch_that_is_refused_as_a_whole_takes_no_good_document_with_it() -> None:
+    async def work() -> None:
+        system = NetSuiteSystem()
+        steps = journals(system, 30)
+        system.way.trouble = Trouble.SECRET_ECHOED
+        outcomes = await system.connector.submit(steps=steps)
+        assert kinds(outcomes) == ["Posted"] * 20 + ["NotSent"] * 10
+        assert kinds(await system.connector.submit(steps=steps)) == ["Posted"] * 30
+        assert made(system) == 30
 
     run(work())

@@ -21,12 +21,14 @@ from revline.connectors.netsuite.outcomes import Made, Taken, Verdict, verdict
 from revline.connectors.netsuite.reading import Held, Reader
 from revline.connectors.sdk.http import HttpAnswer
 from revline.core.farside import Accepted, NotSent, Outcome, PreparedStep, Rejected, Throttled, Uncertain
-from revline.core.problem import Problem, ProblemError
+from revline.core.problem import Problem, ProblemError, problem
 
 COLLECTION: Final = "application/vnd.oracle.resource+json; type=collection"
 IDEMPOTENCY_ERROR: Final = "IDEMPOTENCY_ERROR"
 FIRST_PAUSE: Final = timedelta(milliseconds=250)
 POLLS_MAX: Final = 100
+SINGLY_MAX: Final = 20
+"""Documents of a refused batch that are sent by themselves at once; more would outlast the time one send has."""
 _JOB: Final = re.compile(r"/async/v1/job/([0-9]+)\Z")
 _HANDLE: Final = re.compile(r"([0-9]{1,18})/task/([0-9]{1,3})\Z")
 
@@ -99,8 +101,13 @@ class Batcher:
         """A batch refused as a whole made nothing; one record that can't be read must take no good one with it."""
         outcomes: dict[int, Outcome] = {}
         last: Outcome | None = None
-        for each in ready:
-            last = last if isinstance(last, Throttled | NotSent) else await self._creator.one(each)
+        for number, each in enumerate(ready):
+            if number >= SINGLY_MAX:
+                last = NotSent(
+                    problem=problem("erp.busy", "its batch was refused as a whole; it goes with fewer others")
+                )
+            elif not isinstance(last, Throttled | NotSent):
+                last = await self._creator.one(each)
             outcomes[each.place] = last
         return outcomes
 
@@ -133,6 +140,7 @@ class Batcher:
     async def _finished(
         self, ready: Sequence[Ready], job: str, tasks: Sequence[int], *, followed: bool
     ) -> dict[int, Outcome]:
+        """Each record's own outcome. The refusals of an earlier job that was followed are not believed, but sent again."""
         references = [each.step.external_reference for each in ready]
         held: dict[str, list[Held]] = {}
         try:
@@ -142,22 +150,23 @@ class Batcher:
             evidence = f"job {job} ended and its records can't be read: {error.problem.detail}"
             return {each.place: Uncertain(evidence=evidence[:2_000]) for each in ready}
         outcomes: dict[int, Outcome] = {}
+        again: list[Ready] = []
         for each, task in zip(ready, tasks, strict=True):
             found = held.get(each.step.external_reference, [])
             if found:
                 outcomes[each.place] = self._creator.existing(each.step, found, evidence=f"job {job}")
-            else:
-                outcomes[each.place] = await self._of_task(each, job, task, followed=followed)
-        return outcomes
+                continue
+            outcomes[each.place] = await self._of_task(each, job, task)
+            if followed and isinstance(outcomes[each.place], Rejected):
+                again.append(each)
+        return outcomes | await self._singly(again)
 
-    async def _of_task(self, ready: Ready, job: str, task: int, *, followed: bool) -> Outcome:
-        """A record that is not there: the task says why. An earlier job's refusal is not believed, but sent again."""
+    async def _of_task(self, ready: Ready, job: str, task: int) -> Outcome:
+        """A record that is not there: the task says why."""
         answer = await self._client.call(method="GET", path=f"/async/v1/job/{job}/task/{task}/result")
         if not isinstance(answer, HttpAnswer):
             return Uncertain(evidence=f"job {job} ended and task {task} has no result that can be read")
         found: Verdict = verdict(answer=answer, rules=self._client.errors, mask=self._client.mask)
-        if followed and isinstance(found, Rejected):
-            return await self._creator.one(ready)
         if isinstance(found, Made | Taken):
             return (await self._creator.settled([(ready, found)]))[0]
         return found

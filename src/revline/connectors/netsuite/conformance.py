@@ -76,8 +76,10 @@ NOT_HERE: Final = frozenset({Trouble.BUSY, Trouble.SHORT_ANSWER, Trouble.REORDER
 VARIANTS: Final[Mapping[str, Mapping[str, str]]] = {
     "batches": {"lookupLagSeconds": str(LAG_SECONDS)},
     "one by one": {"batches": "none", "lookupLagSeconds": str(LAG_SECONDS)},
+    "references not unique": {"idempotency": "lookup"},
 }
-"""Settings of a connection to an account that takes batches and to one that is not to be asked for them."""
+"""Settings of a connection to an account that takes batches, to one that is not to be asked for them, and to one that would take
+an external id twice."""
 
 
 @cache
@@ -295,7 +297,9 @@ class NetSuiteBench:
 
 @asynccontextmanager
 async def _system(variant: str) -> AsyncIterator[Adapter]:
-    system = NetSuiteSystem(settings=VARIANTS[variant])
+    settings = VARIANTS[variant]
+    unique = settings.get("idempotency") != "lookup"
+    system = NetSuiteSystem(settings=settings, account_settings=Settings(external_id_unique=unique))
     try:
         yield system
     finally:

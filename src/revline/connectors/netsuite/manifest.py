@@ -144,7 +144,8 @@ GOTCHAS: Final = (
     Gotcha(
         title="An application has no record",
         detail="A payment's list of applied invoices is changed, and the document's reference is added to the payment's memo,"
-        " where look-up finds it. A journal's credit is applied by a payment of nothing that carries the reference.",
+        " where look-up finds it: leave these notes there. A journal's credit is applied by a payment of nothing that carries the"
+        " reference.",
         verified=f"the list: {_DOCUMENTED}; the payment of nothing: {_MEMORY}",
     ),
     Gotcha(
@@ -180,6 +181,12 @@ GOTCHAS: Final = (
         title="Document numbers",
         detail="NetSuite numbers its documents; the invoice's number from billing goes into otherRefNum, or, with the setting"
         " numbers: ours, into tranId, which needs Allow Override in NetSuite's numbering.",
+        verified=_MEMORY,
+    ),
+    Gotcha(
+        title="Modification times have a grain of one second",
+        detail="They are in the time zone of the integration's user. A record changed in the second of the last one seen can be"
+        " missed: list with an overlap.",
         verified=_MEMORY,
     ),
     Gotcha(
@@ -243,10 +250,11 @@ def manifest_of(*, settings: Mapping[str, str]) -> Manifest:
     """The manifest of a connection.
 
     Settings, all optional: slots (calls at once, 4), callTimeoutSeconds (60), effectBoundSeconds (900: NetSuite ends a request
-    after 15 minutes), lookupLagSeconds (0), bucketPerSecond (10).
+    after 15 minutes), lookupLagSeconds (0), bucketPerSecond (10), idempotency
+    (unique_reference, or lookup for an account that takes an external id twice).
     """
     batch = 1 if options_of(settings=settings).batches == "none" else BATCH_MAX
-    unique = Idempotency.UNIQUE_REFERENCE
+    unique = Idempotency(_one_of(settings, "idempotency", "unique_reference", "lookup"))
 
     def kind(of: DocumentKind, step: str, *, idempotency: Idempotency = unique, most: int = batch) -> KindCapability:
         masters = {DocumentKind.CUSTOMER, DocumentKind.ITEM, DocumentKind.APPLICATION}

@@ -134,7 +134,7 @@ def _run(account: SimulatedAccount, job: Job) -> list[Task]:
     for body in job.bodies:
         if isinstance(body, PeriodChange):
             account.books.lists.set_period(change=body)
-            account.tables.touch(number="")
+            account.keep(order=0, action="period", kind="period", record_id="", reference="", data=body)
             continue
         tasks.append(_task(account, job.record, body))
     return tasks
