@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from revline.core.canonical import Invoice, Subscription
 from revline.core.facts import Fact, Name
 from revline.core.ids import SourceObject
+from revline.core.ids import root_id as root_id_of
 from revline.delivery import standings as documents
 from revline.derive.expectation import by_source, newest
 from revline.derive.record import MASTER_NAME, ROOT_SUBJECT
@@ -80,9 +81,10 @@ def relayed_roots(connection: Connection, *, tenant_id: str, root_ids: Sequence[
     if not relaying:
         return frozenset()
     facts = fact_log.facts_of_roots(connection, tenant_id=tenant_id, root_ids=list(relaying))
-    named = {_name(root) for root in relaying.values()}
-    for found in facts.values():
-        named |= {_name(link) for fact in _newest(found) for link in _links(fact)}
+    newest_facts = [fact for found in facts.values() for fact in _newest(found)]
+    linked = {link for fact in newest_facts for link in _links(fact)}
+    billed = _billed(connection, tenant_id, linked) | {one for fact in newest_facts for one in _latest_invoice(fact)}
+    named = {_name(one) for one in (*relaying.values(), *linked)}
     records = records_named(connection, tenant_id=tenant_id, names=named, record_kind="fact")
     others = fact_log.facts_by_id(connection, tenant_id=tenant_id, fact_ids=[fact_id for _, fact_id in records])
     places = {(fact.position, fact.ordinal) for fact in others}
@@ -91,6 +93,7 @@ def relayed_roots(connection: Connection, *, tenant_id: str, root_ids: Sequence[
         for position, ordinal in sorted(places)
         for root_id in fact_log.roots_of_fact(connection, tenant_id=tenant_id, position=position, ordinal=ordinal)
     }
+    found_roots |= {root_id_of(tenant=tenant_id, source=one) for one in (*linked, *billed)}
     sources = fact_log.root_sources(connection, tenant_id=tenant_id, root_ids=found_roots)
     return frozenset(root_id for root_id, source in sources.items() if source.kind not in RELAYING_KINDS)
 
@@ -158,6 +161,20 @@ def _naming(
             if link in objects:
                 found.setdefault(link, set()).add(source)
     return found
+
+
+def _billed(connection: Connection, tenant_id: str, linked: Collection[SourceObject]) -> set[SourceObject]:
+    """The newest invoices of linked subscriptions: of several invoices, an order is told about the newest."""
+    facts = fact_log.facts_of_objects(connection, tenant_id=tenant_id, sources=set(linked))
+    return {one for found in facts.values() for one in _latest_invoice(newest(found))}
+
+
+def _latest_invoice(fact: Fact) -> tuple[SourceObject, ...]:
+    snapshot = fact.translated.snapshot
+    if not isinstance(snapshot, Subscription) or not snapshot.latest_invoice:
+        return ()
+    source = fact.translated.source
+    return (SourceObject(connection=source.connection, kind="invoice", outside_id=snapshot.latest_invoice),)
 
 
 def _newest(facts: Iterable[Fact]) -> list[Fact]:
