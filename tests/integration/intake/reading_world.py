@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,22 +45,25 @@ class Clockwork:
 class World:
     """One tenant with one Stripe connection that can be read."""
 
-    def __init__(self, *, database: Database, folder: Path, rules: Rules | None = None) -> None:
+    def __init__(
+        self, *, database: Database, folder: Path, rules: Rules | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.database = database
         self.clock = Clockwork()
         self.running = RunningStripe(key=KEY, clock=self.clock, rules=rules)
         self.running.__enter__()
         self.library = stripe.StripeClient(KEY, base_addresses={"api": self.running.base_url}, max_network_retries=0).v1
         self.harness = Harness(database=database, folder=folder)
-        self._configure(folder)
+        self._configure(folder, settings or {})
         self.harness.apply()
         resolver = SecretResolver(folder=None, environment={**SECRETS, "REVLINE_SECRET_STRIPE_KEY": KEY})
         self.readers = Readers(directory=self.harness.directory, secrets=resolver, clock=self.harness.clock, seed=1)
 
-    def _configure(self, folder: Path) -> None:
+    def _configure(self, folder: Path, more: Mapping[str, str]) -> None:
         path = folder / TENANT / "20-connections.yaml"
         with_key = SIGNING.replace("}", ", apiKey: secret://env/REVLINE_SECRET_STRIPE_KEY}")
-        settings = f'  settings: {{baseUrl: "{self.running.base_url}"}}'
+        values = {"baseUrl": self.running.base_url, **more}
+        settings = f"  settings: {json.dumps(values)}"
         text = path.read_text(encoding="utf-8")
         assert SIGNING in text
         path.write_text(text.replace(f"  {SIGNING}", f"  {with_key}\n{settings}"), encoding="utf-8")

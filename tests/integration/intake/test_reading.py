@@ -215,3 +215,16 @@ class TestChanges:
         assert {one.snapshot.name for one in world.facts("customer")} == {"Ada", "Grace"}
         assert world.cursors()["customer"].state == "finished"
         assert world.cases() == []
+
+
+class TestRemoved:
+    def test_a_customer_the_source_has_no_more_is_removed_here_too(self, world: World) -> None:
+        customer = world.library.customers.create({"name": "Ada"})
+        world.library.customers.balance_transactions.create(customer.id, {"amount": -500, "currency": "usd"})
+        created, moved = world.event_body("customer.created"), world.event_body("customer.updated")
+        world.harness.accept(TENANT, CONNECTION, [created, moved])
+        world.running.do(lambda stripe: stripe.account.objects["customer"].pop(customer.id))
+        world.read()
+        newest = max(world.facts("customer"), key=lambda one: one.order_key)
+        assert (newest.event_type, newest.snapshot.deleted, newest.snapshot.name) == ("customer.gone", True, "Ada")
+        assert world.cases() == []
