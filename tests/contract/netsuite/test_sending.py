@@ -333,3 +333,23 @@ def test_one_by_one_the_rest_is_not_tried_once_the_account_is_out_of_reach() -> 
         assert system.calls <= 2
 
     run(work())
+
+
+def test_an_invoice_that_a_person_credits_in_full_is_paid_and_not_void() -> None:
+    async def work() -> None:
+        system = NetSuiteSystem()
+        sent = Run(system)
+        buyer = make.customer(world=system.world)
+        await sent.posted(buyer)
+        bill = make.invoice(world=system.world, buyer=buyer)
+        await sent.posted(bill)
+        number = sent.records[bill.document_id].erp_id
+        apply = {"items": [{"doc": {"id": number}, "apply": True, "amount": Decimal("120.00")}]}
+        body = {"tranDate": "2026-01-20", "memo": "goodwill", "apply": apply}
+        system.account.books.transform(source=number, body=body, at=system.clock.now())
+        system.account.touch_all()
+        found = await system.connector.read(record=sent.records[bill.document_id])
+        assert isinstance(found, Posted)
+        assert found.record.state == "paid"
+
+    run(work())
