@@ -35,56 +35,27 @@ from revline.platform.work.capacity import PoolState
 MISSING_CODES: Final = ("mapping.missing", "posting.account_missing")
 
 
+COLUMNS: Final = (
+    Column(key="name", title="Connection", wide=True),
+    Column(key="connector", title="Connector"),
+    Column(key="role", title="Role", kind="state"),
+    Column(key="health", title="Health", kind="state"),
+    Column(key="last", title="Last success", kind="moment"),
+    Column(key="waiting", title="On their way", kind="count"),
+    Column(key="mapping", title="Mapping", kind="state"),
+)
+
+
 def connections(visit: Visit) -> Answer:
     """Every connection."""
     configuration = configuration_of(visit)
     found = {} if configuration is None else configuration.all(Connection)
-    with visit.read() as connection:
-        heard = {one.connection: one.received_at for one in freshness(connection, tenant_id=visit.tenant_id)}
-        posted = waiting.last_posted(connection, tenant_id=visit.tenant_id)
-        backlog = waiting.backlog(connection, tenant_id=visit.tenant_id)
-        missing = _missing(cases.causes(connection, tenant_id=visit.tenant_id, limit=1_000))
-    pools = _pools(visit, {name: one.spec for name, one in found.items()})
-    rows = []
-    for name in sorted(found):
-        spec = found[name].spec
-        source = spec.connector in SOURCE_CONNECTORS
-        word, hint = _standing(pools.get(name), bool(backlog and any(one.connection == name for one in backlog)))
-        lacking = missing.get(name, 0)
-        rows.append(
-            Row(
-                cells=(
-                    Text(text=name, hint="sandbox" if spec.sandbox else ""),
-                    Text(text=spec.connector),
-                    State(word="source" if source else "erp"),
-                    State(word=word, hint=hint),
-                    Moment(at=heard.get(name) if source else posted.get(name), ago=True),
-                    Count(number=sum(one.documents for one in backlog if one.connection == name)),
-                    Text(text="–", quiet=True)
-                    if source
-                    else State(
-                        word="incomplete" if lacking else "complete",
-                        hint=f"{lacking} missing" if lacking else "",
-                    ),
-                ),
-                href=visit.url("connection", name=name),
-            )
-        )
-    columns = (
-        Column(key="name", title="Connection", wide=True),
-        Column(key="connector", title="Connector"),
-        Column(key="role", title="Role", kind="state"),
-        Column(key="health", title="Health", kind="state"),
-        Column(key="last", title="Last success", kind="moment"),
-        Column(key="waiting", title="On their way", kind="count"),
-        Column(key="mapping", title="Mapping", kind="state"),
-    )
     title = "" if configuration is None else next((one.spec.title for one in configuration.all(Tenant).values()), "")
     return ListPage(
         title="Connections",
         lead=f"{title or visit.tenant_id}: what brings facts, and what takes documents.",
-        columns=columns,
-        rows=tuple(rows),
+        columns=COLUMNS,
+        rows=_rows(visit, {name: one.spec for name, one in found.items()}),
         empty=Empty(
             title="No connection yet",
             detail="A Connection document of the configuration makes one; `revline init` writes a starter.",
@@ -95,6 +66,37 @@ def connections(visit: Visit) -> Answer:
         template="connections.html",
         values=_about(visit),
     )
+
+
+def _rows(visit: Visit, specs: Mapping[str, Connection]) -> tuple[Row, ...]:
+    """A line a connection."""
+    with visit.read() as connection:
+        heard = {one.connection: one.received_at for one in freshness(connection, tenant_id=visit.tenant_id)}
+        posted = waiting.last_posted(connection, tenant_id=visit.tenant_id)
+        backlog = waiting.backlog(connection, tenant_id=visit.tenant_id)
+        missing = _missing(cases.causes(connection, tenant_id=visit.tenant_id, limit=1_000))
+    pools = _pools(visit, specs)
+    rows = []
+    for name, spec in sorted(specs.items()):
+        source = spec.connector in SOURCE_CONNECTORS
+        on_their_way = sum(one.documents for one in backlog if one.connection == name)
+        word, hint = _standing(pools.get(name), on_their_way > 0)
+        cells = (
+            Text(text=name, hint="sandbox" if spec.sandbox else ""),
+            Text(text=spec.connector),
+            State(word="source" if source else "erp"),
+            State(word=word, hint=hint),
+            Moment(at=heard.get(name) if source else posted.get(name), ago=True),
+            Count(number=on_their_way),
+            Text(text="–", quiet=True) if source else _completeness(missing.get(name, 0)),
+        )
+        rows.append(Row(cells=cells, href=visit.url("connection", name=name)))
+    return tuple(rows)
+
+
+def _completeness(lacking: int) -> State:
+    """Whether documents wait for keys that no mapping has."""
+    return State(word="incomplete", hint=f"{lacking} missing") if lacking else State(word="complete")
 
 
 def connection(visit: Visit) -> Answer:
