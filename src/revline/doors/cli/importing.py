@@ -85,19 +85,23 @@ def add_import(app: typer.Typer) -> None:
             summary = _run(importer, file, refused)
         if isinstance(summary, Problem):
             fail(summary, as_json=as_json)
-        if not summary.rejected:
-            refused.unlink(missing_ok=True)
-        if as_json:
-            emit_json(summary)
-        else:
-            rows = [{"outcome": name, "lines": count} for name, count in sorted(summary.counts.items())]
-            emit_rows(rows, columns=["outcome", "lines"], as_json=False, empty="The file is empty.")
-            rows = [{"problem": code, "lines": count} for code, count in sorted(summary.codes.items())]
-            if rows:
-                emit_rows(rows, columns=["problem", "lines"], as_json=False, empty="")
-                say(f"refused lines with their reasons: {refused}")
+        _say(summary, refused, as_json=as_json)
         if summary.rejected:
             raise typer.Exit(EXIT_FAILED)
+
+
+def _say(summary: ImportSummary, refused: Path, *, as_json: bool) -> None:
+    if not summary.rejected:
+        refused.unlink(missing_ok=True)
+    if as_json:
+        emit_json(summary)
+    else:
+        rows = [{"outcome": name, "lines": count} for name, count in sorted(summary.counts.items())]
+        emit_rows(rows, columns=["outcome", "lines"], as_json=False, empty="The file is empty.")
+        rows = [{"problem": code, "lines": count} for code, count in sorted(summary.codes.items())]
+        if rows:
+            emit_rows(rows, columns=["problem", "lines"], as_json=False, empty="")
+            say(f"refused lines with their reasons: {refused}")
 
 
 def _table(file: Path, kind: str, delimiter: str, connector: str) -> Table | Problem | None:

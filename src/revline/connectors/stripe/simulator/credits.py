@@ -5,12 +5,23 @@ Sources: docs.stripe.com/api/credit_notes, /invoicing/credit-notes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from revline.connectors.stripe.simulator.account import Account, fail_unless
 from revline.connectors.stripe.simulator.catalogue import move_balance
 from revline.connectors.stripe.simulator.payments import create_refund
 from revline.connectors.stripe.simulator.wire import StripeError, Wire, integer, list_object, required, with_metadata
+
+ISSUED: Final[Wire] = {
+    "amount_shipping": 0,
+    "customer_balance_transaction": None,
+    "discount_amount": 0,
+    "pdf": "",
+    "shipping_cost": None,
+    "status": "issued",
+    "voided_at": None,
+}
+"""What every credit note has when it is issued."""
 
 
 def create_credit_note(account: Account, given: Wire) -> Wire:
@@ -36,12 +47,10 @@ def create_credit_note(account: Account, given: Wire) -> Wire:
     )
     number = sum(one["invoice"] == invoice["id"] for one in account.objects["credit_note"].values()) + 1
     values: Wire = {
+        **ISSUED,
         "amount": total,
-        "amount_shipping": 0,
         "currency": invoice["currency"],
         "customer": invoice["customer"],
-        "customer_balance_transaction": None,
-        "discount_amount": 0,
         "discount_amounts": [],
         "effective_at": now,
         "invoice": invoice["id"],
@@ -49,21 +58,17 @@ def create_credit_note(account: Account, given: Wire) -> Wire:
         "memo": given.get("memo"),
         "number": f"{invoice['number']}-CN-{number:02d}",
         "out_of_band_amount": elsewhere or None,
-        "pdf": "",
         "post_payment_amount": total if paid else 0,
         "pre_payment_amount": 0 if paid else total,
         "pretax_credit_amounts": [],
         "reason": given.get("reason"),
         "refunds": [],
-        "shipping_cost": None,
-        "status": "issued",
         "subtotal": total,
         "subtotal_excluding_tax": total,
         "total": total,
         "total_excluding_tax": total,
         "total_taxes": [],
         "type": "post_payment" if paid else "pre_payment",
-        "voided_at": None,
     }
     one = account.add("credit_note", values, now=now, metadata=given.get("metadata"))
     one["lines"]["url"] = f"/v1/credit_notes/{one['id']}/lines"

@@ -42,6 +42,20 @@ INVOICE_NOTHING: Final = (
     "webhooks_delivered_at",
 )
 """Fields of an invoice that are null here, or until it is finalized."""
+DRAFT: Final[Wire] = {
+    **dict.fromkeys(INVOICE_NOTHING),
+    "account_country": "US",
+    "account_name": "Simulated",
+    "attempt_count": 0,
+    "attempted": False,
+    "custom_fields": None,
+    "customer_shipping": None,
+    "due_date": None,
+    "rendering": None,
+    "status": "draft",
+    "threshold_reason": None,
+}
+"""What every invoice begins with."""
 STILL_OPEN: Final = frozenset({"open", "uncollectible"})
 
 
@@ -182,25 +196,18 @@ def new_invoice(
     nothing += ("latest_revision", "number", "on_behalf_of", "receipt_number", "shipping_cost", "statement_descriptor")
     nothing += ("default_payment_method", "default_source", "next_payment_attempt", "webhooks_delivered_at")
     values: Wire = {
-        "account_country": "US",
-        "account_name": "Simulated",
-        "attempt_count": 0,
-        "attempted": False,
         "auto_advance": auto_advance,
         "automatic_tax": tax,
         "billing_reason": reason,
         "collection_method": collection,
         "currency": currency,
-        "custom_fields": None,
         "customer": customer["id"],
-        "customer_shipping": None,
         "customer_tax_ids": [],
         **held,
         "days_until_due": days_until_due,
         "default_tax_rates": [],
         "description": description,
         "discounts": [],
-        "due_date": None,
         "issuer": {"type": "self"},
         "lines": list_object([], url="/v1/invoices/lines"),
         "parent": {"quote_details": None, kind: {"metadata": dict(about), "subscription": subscription}, "type": kind}
@@ -209,12 +216,9 @@ def new_invoice(
         "payment_settings": payment,
         "period_end": now,
         "period_start": now,
-        "rendering": None,
-        "status": "draft",
         "status_transitions": dict.fromkeys(("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at")),
         "test_clock": customer["test_clock"],
-        "threshold_reason": None,
-        **dict.fromkeys(INVOICE_NOTHING),
+        **DRAFT,
     }
     one = account.add("invoice", values, now=now, metadata=metadata)
     one["lines"]["url"] = f"/v1/invoices/{one['id']}/lines"
