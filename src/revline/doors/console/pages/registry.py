@@ -16,6 +16,7 @@ from revline.doors.console.pages import (
     person,
     problems,
     trace,
+    webhooks,
 )
 from revline.doors.console.values import Page
 
@@ -25,6 +26,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *deliveries.PAGES,
     *trace.PAGES,
     *corrections.PAGES,
+    *webhooks.PAGES,
     *connections.PAGES,
     *contracts.PAGES,
     *audit.PAGES,
