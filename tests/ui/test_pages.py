@@ -32,6 +32,8 @@ PATHS: Final = {
     "cases": "/t/birch/cases",
     "deliveries": "/t/birch/deliveries",
     "trace": "/t/birch/trace",
+    "corrections": "/t/birch/corrections",
+    "webhooks": "/t/birch/webhooks",
 }
 LogIn = Callable[[str], Any]
 Picture = Callable[[str], None]

@@ -14,7 +14,8 @@ import pytest
 from revline.core.documents import DocumentState
 from revline.doors.console.assets import STATIC, VENDORED, Assets
 from revline.doors.console.exports import as_csv, as_xlsx
-from revline.doors.console.rendering import ago, moment, money, short_id, state
+from revline.doors.console.pages.contracts import meaning_of
+from revline.doors.console.rendering import ago, moment, money, said, short_id, state
 from revline.doors.console.states import STATES
 from revline.doors.console.values import Code, Column, Count, Moment, Money, Row, State, Text
 
@@ -113,3 +114,17 @@ def test_vendored_files_are_the_published_ones() -> None:
     style = assets.by_path[assets.url("console.css")].body.decode()
     assert assets.url("vendor/inter-latin-wght-normal.woff2") in style
     assert "http" not in style.replace("http://www.w3.org", "")
+
+
+def test_a_sentence_of_ours_reads_as_one() -> None:
+    assert said("run `revline up` <now>") == "Run <code>revline up</code> &lt;now&gt;"
+    assert said("an odd ` stays") == "An odd ` stays"
+    assert said("") == ""
+
+
+def test_what_a_type_says_of_a_field_is_found() -> None:
+    text = "A line. amount, net: in the currency; document_date: the day on the paper. tax: what is owed"
+    assert meaning_of("net", text) == "in the currency"
+    assert meaning_of("document_date", text) == "the day on the paper"
+    assert meaning_of("tax", text) == "what is owed"
+    assert meaning_of("line", text) == ""
