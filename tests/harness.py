@@ -20,8 +20,8 @@ from revline.platform.config.loader import load_folder
 from revline.platform.store.engine import Database
 from revline.platform.tenancy.record import register_tenant
 from revline.platform.tenancy.secrets import SecretResolver
-from revline.sim.demo.folder import write_folder
 from revline.subledger.posting import queries as posting
+from tests.rehearsal import write_folder
 
 SIGNING_SECRET = "whsec_demo"
 ADDRESSES = {

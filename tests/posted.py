@@ -20,10 +20,9 @@ from revline.platform.cases import queries as cases
 from revline.platform.store.engine import Database
 from revline.platform.tenancy.secrets import SecretResolver
 from revline.platform.work import queries as work
-from revline.sim.demo.folder import add_missing_mapping
-from revline.sim.demo.stage import BIRCH_ACCOUNTS
 from revline.sim.stripe_month import StripeMonth
 from tests.harness import ADDRESSES, SECRETS, Harness
+from tests.rehearsal import BIRCH_ACCOUNTS, add_missing_mapping
 
 WORKER_LIMIT_SECONDS = 120
 COMPANY = "BIRCH-US"

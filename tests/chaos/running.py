@@ -31,11 +31,10 @@ from revline.connectors.simulated.wire import Kind
 from revline.core.clock import Period
 from revline.intake.values import Form
 from revline.platform.store.engine import Database
-from revline.sim.demo.folder import add_missing_mapping
-from revline.sim.demo.stage import birch_books
 from revline.sim.stripe_month import generate
 from revline.sim.stripe_profile import StripeMonth, StripeProfile
 from tests.harness import ADDRESSES, SECRETS, Harness, Outcome
+from tests.rehearsal import add_missing_mapping, birch_books
 
 TENANT: Final = "birch"
 JANUARY: Final = Period(start=date(2026, 1, 1), end=date(2026, 2, 1))

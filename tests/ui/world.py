@@ -47,7 +47,7 @@ MONTH = Period(start=date(2026, 1, 1), end=date(2026, 2, 1))
 @dataclass(frozen=True, kw_only=True)
 class World:
     """What was built. harness: to bring in more. folder: of the configuration; the missing account is added there by
-    `revline.sim.demo.folder.add_missing_mapping`, then `harness.apply()`."""
+    `tests.rehearsal.add_missing_mapping`, then `harness.apply()`."""
 
     harness: Harness
     erp: SimulatedErp

@@ -17,10 +17,10 @@ from revline.doors.api.app import create_app
 from revline.intake.values import Form, Input, WhenUnreadable
 from revline.platform.access.roles import Role
 from revline.platform.settings import Settings, load
-from revline.sim.demo.folder import write_folder
 from tests.harness import ADDRESSES
 from tests.integration.cli.conftest import Cli
 from tests.integration.derive.world import at, customer, invoice, webhook
+from tests.rehearsal import write_folder
 
 
 class Door:

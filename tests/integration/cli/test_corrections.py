@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from revline.sim.demo.folder import write_folder
 from tests.harness import ADDRESSES
 from tests.integration.cli.conftest import Cli
 from tests.integration.derive.world import at, customer, invoice, webhook
+from tests.rehearsal import write_folder
 
 POLICY = """
 apiVersion: revline/v1

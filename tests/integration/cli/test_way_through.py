@@ -16,12 +16,12 @@ import pytest
 
 from revline.connectors.simulated.launcher import SimulatedErp
 from revline.core.clock import Period
-from revline.sim.demo.folder import add_missing_mapping, write_folder
 from revline.sim.stripe_month import generate
 from revline.sim.stripe_profile import StripeMonth, StripeProfile
 from tests.harness import ADDRESSES
 from tests.integration.cli.conftest import Cli
 from tests.posted import EURO_RATES, start_erp
+from tests.rehearsal import add_missing_mapping, write_folder
 
 pytestmark = pytest.mark.slow
 
