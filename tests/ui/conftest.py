@@ -20,6 +20,14 @@ from tests.ui.world import KEY, World, build_world
 
 CHROMIUM = Path("/usr/bin/chromium")
 SCREENSHOTS = "REVLINE_SCREENSHOTS"
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers one runs them all: a world and a browser are slow to make."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("ui"))
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +85,7 @@ def base_url(server: str) -> str:
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Debian's Chromium, kept from talking to anybody."""
     if not CHROMIUM.exists():
-        pytest.exit(f"{CHROMIUM} is missing: apt-get install chromium", returncode=4)
+        pytest.fail(f"{CHROMIUM} is missing: apt-get install chromium")
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     return {
         **browser_type_launch_args,
