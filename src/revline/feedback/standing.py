@@ -23,6 +23,8 @@ PRINCIPAL: Final = frozenset(
 )
 """Events whose documents are the source object itself; a fee or an application is not what its posting state means."""
 VOIDS: Final = frozenset({EventKind.INVOICE_VOIDED, EventKind.CREDIT_MEMO_VOIDED})
+MEMOS: Final = frozenset({EventKind.CREDIT_MEMO_ISSUED, EventKind.CREDIT_MEMO_VOIDED})
+"""Events of a credit memo, which belong to its invoice's root where it has one: they are not the invoice itself."""
 VALUE_LENGTH_MAX: Final = 255
 
 
@@ -37,17 +39,18 @@ def summary(standing: RootStanding) -> Summary | None:
         for one in standing.documents
         if one.state is not DocumentState.SUPERSEDED and (one.event_id in ids or one.kind in masters)
     )
-    state = _state(standing, documents, voided=any(event.kind in VOIDS for event in chosen))
+    own = _itself(chosen)
+    state = _state(standing, documents, voided=any(event.kind in VOIDS for event in own))
     if state is None:
         return None
-    first = min(chosen, key=lambda event: (event.occurred_at, event.event_id), default=None)
+    first = min(own, key=lambda event: (event.occurred_at, event.event_id), default=None)
     payload = None if first is None else first.payload
     code, detail = _problem(standing, documents)
     issued = isinstance(payload, IssuedInvoice | IssuedCreditMemo)
     total = payload.total if isinstance(payload, IssuedInvoice | IssuedCreditMemo) else None
     return Summary(
         state=state,
-        documents=_spoken_for(documents, chosen),
+        documents=_spoken_for(documents, own),
         day=None if first is None else first.accounting_date,
         number=payload.number if issued and isinstance(payload, IssuedInvoice | IssuedCreditMemo) else "",
         currency="" if first is None else first.currency,
@@ -89,6 +92,13 @@ def _live(events: Iterable[AccountingEvent]) -> list[AccountingEvent]:
     return [event for event in every if not event.reverses and event.event_id not in undone]
 
 
+def _itself(events: list[AccountingEvent]) -> list[AccountingEvent]:
+    """The events that are the source object itself: of an invoice with its credit memos, the invoice's."""
+    if all(event.kind is not EventKind.INVOICE_ISSUED for event in events):
+        return events
+    return [event for event in events if event.kind not in MEMOS]
+
+
 def _state(standing: RootStanding, documents: tuple[DocumentStanding, ...], *, voided: bool) -> PostingState | None:
     states = {one.state for one in documents}
     refused = any(one.subject[0] == "root" for one in standing.cases)
@@ -104,9 +114,9 @@ def _state(standing: RootStanding, documents: tuple[DocumentStanding, ...], *, v
 
 
 def _spoken_for(documents: tuple[DocumentStanding, ...], events: list[AccountingEvent]) -> tuple[DocumentStanding, ...]:
-    """The documents whose number people look for: a void's own number is nobody's."""
-    voids = {event.event_id for event in events if event.kind in VOIDS}
-    named = tuple(one for one in documents if one.event_id not in voids)
+    """The documents whose number people look for: a void's own number is nobody's, and a credit memo's is its own."""
+    speaking = {event.event_id for event in events if event.kind not in VOIDS}
+    named = tuple(one for one in documents if one.event_id in speaking)
     return tuple(sorted(named or documents, key=lambda one: (one.connection, one.book, one.document_id)))
 
 

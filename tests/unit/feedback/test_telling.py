@@ -122,6 +122,25 @@ def test_a_reversed_booking_speaks_no_more() -> None:
     assert [one.event_id for one in found.documents] == ["event-3"]
 
 
+@pytest.mark.parametrize("memo", ["credited", "credited and the memo voided", "voided"])
+def test_an_invoice_is_told_its_own_number_and_not_its_credit_memos(memo: str) -> None:
+    kinds = {
+        "credited": [EventKind.CREDIT_MEMO_ISSUED],
+        "credited and the memo voided": [EventKind.CREDIT_MEMO_ISSUED, EventKind.CREDIT_MEMO_VOIDED],
+        "voided": [EventKind.INVOICE_VOIDED],
+    }[memo]
+    later = [msgspec.structs.replace(issued(f"event-0{place}"), kind=kind) for place, kind in enumerate(kinds)]
+    events = tuple(((1, place), event) for place, event in enumerate([issued(), *later]))
+    others = [
+        msgspec.structs.replace(document(DocumentState.POSTED, event=event.event_id), erp_number=f"MEMO-{place}")
+        for place, event in enumerate(later)
+    ]
+    found = summary(standing(*others, document(DocumentState.POSTED), events=events))
+    assert found is not None
+    assert [one.erp_number for one in found.documents] == ["INV-7"]
+    assert found.state is (PostingState.VOIDED if memo == "voided" else PostingState.POSTED)
+
+
 def test_an_order_is_told_of_the_invoice_linked_to_it() -> None:
     linked = standing(document(DocumentState.POSTED), linked=(ORDER,))
     told = {
