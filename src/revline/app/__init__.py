@@ -17,7 +17,6 @@ from revline.doors.cli.output import say_problem
 from revline.doors.services import Services
 from revline.examples import write_example
 from revline.platform.settings import Settings, load
-from revline.sim.demo.run import run as run_demo
 
 define(
     code="configuration.folder_taken",
@@ -46,9 +45,16 @@ def program_of(settings: Settings) -> Program:
         worker=partial(processes.run_worker, settings),
         serve=partial(processes.run_server, settings),
         upgrade=partial(processes.upgrade, settings),
-        demo=run_demo,
+        demo=_demo,
         starter=_starter,
     )
+
+
+def _demo(folder: Path, small: bool, keep: bool) -> int:  # noqa: FBT001 - one command's flags
+    # The played systems take a third of a second to import; only this command needs them.
+    from revline.sim.demo.run import run  # noqa: PLC0415
+
+    return run(folder, small, keep)
 
 
 def _services(settings: Settings) -> Services | Problem:

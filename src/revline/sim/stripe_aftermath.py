@@ -15,11 +15,13 @@ from typing import Any, Final, Protocol
 from revline.sim import stripe_catalogue as shapes
 from revline.sim.stripe_invoices import rounded, smallest_step
 from revline.sim.stripe_objects import refund as refund_shape
-from revline.sim.stripe_profile import StripeProfile
+from revline.sim.stripe_profile import Sale, SoldItem, StripeProfile
 
 HOUR: Final = 3_600
 DAY: Final = 86_400
 DISPUTE_FEE: Final = 1_500
+ORDER_KEY: Final = "salesforce_order"
+ACCOUNT_KEY: Final = "salesforce_account"
 ACCOUNT_FEE: Final = 2_500
 
 Wire = dict[str, Any]
@@ -56,9 +58,14 @@ class Aftermath:
         self.balances: Counter[str] = Counter()  # customer -> balance as Stripe counts it
         self.credit_movements: list[Wire] = []
         self.products: set[str] = set()
+        self.sales: list[Sale] = []
 
-    def subscribe(self, invoice: Wire) -> None:
-        """The products, prices and the subscription an invoice is for, a moment before it."""
+    def subscribe(self, invoice: Wire, *, sold_to: Wire | None = None) -> None:
+        """The products, prices and the subscription an invoice is for, a moment before it. sold_to: the customer whose order it
+        carries out."""
+        if self.teller.profile.products_told:
+            for line in invoice["lines"]["data"]:
+                self._product(line, invoice["created"])
         details = (invoice["parent"] or {}).get("subscription_details")
         if not details or self.teller.truth["subscriptions"] >= self.teller.profile.subscriptions:
             return
@@ -85,20 +92,49 @@ class Aftermath:
             items=items,
             created=at,
             latest_invoice=invoice["id"],
-            metadata={},
+            metadata={} if sold_to is None else self._sell(sold_to, invoice, details),
         )
         self.teller.tell("customer.subscription.created", at, thing)
-        if self.teller.truth["subscriptions"] % 2 == 0:
+        if self.teller.truth["subscriptions"] % 2 == 0 and sold_to is None:
             end = self.teller.later(at, least=HOUR, most=9 * DAY)
             thing |= {"status": "canceled", "canceled_at": end, "ended_at": end}
             self.teller.tell("customer.subscription.deleted", end, thing)
 
-    def _price(self, line: Wire, at: int) -> Wire:
+    def _sell(self, customer: Wire, invoice: Wire, details: Wire) -> dict[str, str]:
+        """Note the sale; metadata of its subscription, which Stripe copies to the invoice."""
+        lines = [line for line in invoice["lines"]["data"] if line["amount"] > 0]
+        sale = Sale(
+            order=record_id("801", len(self.sales)),
+            account=customer["metadata"][ACCOUNT_KEY],
+            customer_name=customer["name"],
+            subscription=details["subscription"],
+            invoice=invoice["id"],
+            started=invoice["created"],
+            items=tuple(
+                SoldItem(
+                    product=line["pricing"]["price_details"]["product"],
+                    name=line["metadata"].get("product_family", "seat").capitalize(),
+                    family=line["metadata"].get("product_family", ""),
+                    quantity=line["quantity"],
+                    unit_amount=int(line["pricing"]["unit_amount_decimal"]),
+                )
+                for line in lines
+            ),
+        )
+        self.sales.append(sale)
+        details["metadata"] = {ORDER_KEY: sale.order}
+        return details["metadata"]
+
+    def _product(self, line: Wire, at: int) -> None:
         named, family = line["pricing"]["price_details"], line["metadata"].get("product_family", "")
         if named["product"] not in self.products:
             self.products.add(named["product"])
             thing = shapes.product(outside_id=named["product"], name=family or "Seat", family=family, created=at)
             self.teller.tell("product.created", at, thing)
+
+    def _price(self, line: Wire, at: int) -> Wire:
+        named = line["pricing"]["price_details"]
+        self._product(line, at)
         price = shapes.price(
             outside_id=named["price"],
             product=named["product"],
@@ -310,3 +346,8 @@ class Aftermath:
         teller.tell("charge.dispute.created", at, thing)
         thing["status"] = "warning_closed"
         teller.tell("charge.dispute.closed", teller.later(at, least=HOUR, most=5 * DAY), thing)
+
+
+def record_id(prefix: str, index: int) -> str:
+    """A record id of the CRM, 15 characters: the object's prefix and a number."""
+    return f"{prefix}5g0000{index + 1:06d}"

@@ -58,9 +58,9 @@ class InvoiceMaker:
     def __init__(self, *, randomness: random.Random, profile: StripeProfile, new_id: Callable[[str], str]) -> None:
         self.random, self.profile, self.new_id = randomness, profile, new_id
 
-    def invoice(self, *, customer: dict[str, Any], created: int) -> dict[str, Any]:
-        """A draft for the customer, in its currency, with a total above zero."""
-        terms = self._terms(currency=customer["currency"], created=created)
+    def invoice(self, *, customer: dict[str, Any], created: int, subscribed: bool = False) -> dict[str, Any]:
+        """A draft for the customer, in its currency, with a total above zero. subscribed: for a subscription without fail."""
+        terms = self._terms(currency=customer["currency"], created=created, subscribed=subscribed)
         lines = [self._line(terms, index) for index in range(self.random.randint(1, self.profile.multiple_lines_max))]
         if self._chance(self.profile.proration_share):
             lines += self._change_in_mid_period(terms, limit=lines[0]["amount"])
@@ -80,7 +80,7 @@ class InvoiceMaker:
             memo=self.random.choice(("", "", "Thank you for your business")),
         )
 
-    def _terms(self, *, currency: str, created: int) -> _Terms:
+    def _terms(self, *, currency: str, created: int, subscribed: bool) -> _Terms:
         taxed = self._chance(self.profile.taxed_share)
         percents = self.random.choice(TAX_PERCENTS) if taxed else ()
         discounted = self._chance(self.profile.discount_share)
@@ -88,7 +88,7 @@ class InvoiceMaker:
             invoice=self.new_id("in"),
             currency=currency,
             created=created,
-            subscription=self.new_id("sub") if self._chance(Decimal("0.8")) else "",
+            subscription=self.new_id("sub") if self._chance(Decimal("0.8")) or subscribed else "",
             rates=tuple((f"txr_{self.profile.account}_{percent}".replace(".", "_"), percent) for percent in percents),
             inclusive=taxed and self._chance(self.profile.inclusive_share),
             discount=self.new_id("di") if discounted else "",

@@ -18,7 +18,7 @@ import msgspec
 from revline.connectors.stripe.signature import signature_header
 from revline.core.clock import Period
 from revline.sim import stripe_objects as shapes
-from revline.sim.stripe_aftermath import Aftermath
+from revline.sim.stripe_aftermath import ACCOUNT_KEY, Aftermath, record_id
 from revline.sim.stripe_invoices import InvoiceMaker, rounded, smallest_step
 from revline.sim.stripe_profile import StripeMonth, StripeProfile
 
@@ -73,10 +73,10 @@ class _Story:
         fates = self.fates()
         edge = self.some(self.profile.edge_share, self.profile.invoices)
         for index, fate in enumerate(fates):
-            invoice = maker.invoice(
-                customer=self.random.choice(customers), created=self.finalised_at(at_edge=index < edge)
-            )
-            self.live(invoice=invoice, fate=fate)
+            chosen, sold = self.random.choice(customers), index < self.profile.orders
+            customer = customers[index] if sold else chosen
+            invoice = maker.invoice(customer=customer, created=self.finalised_at(at_edge=index < edge), subscribed=sold)
+            self.live(invoice=invoice, fate=fate, sold_to=customer if sold else None)
         self.after.after_payments()
         self.refund_some()
         for currency in sorted({movement["currency"] for movement in self.movements}):
@@ -87,6 +87,7 @@ class _Story:
             balance_transactions=tuple(_ENCODER.encode(movement) for movement in self.movements),
             truth=dict(sorted(self.truth.items())),
             credit_movements=tuple(_ENCODER.encode(movement) for movement in self.after.credit_movements),
+            sales=tuple(self.after.sales),
         )
 
     def new_id(self, prefix: str) -> str:
@@ -150,6 +151,8 @@ class _Story:
             city=city,
             created=created,
         )
+        if index < profile.orders:
+            thing["metadata"] = {ACCOUNT_KEY: record_id("001", index)}
         self.tell("customer.created", self.start + self.random.randint(0, HOUR), thing)
         if index % 5 == 4:
             thing["name"] = f"{name} Holding"
@@ -164,10 +167,10 @@ class _Story:
         invoice |= {"number": number, "status": "open", "effective_at": at, "due_date": at + 14 * DAY}
         transitions["finalized_at"] = at
 
-    def live(self, *, invoice: dict[str, Any], fate: str) -> None:
+    def live(self, *, invoice: dict[str, Any], fate: str, sold_to: dict[str, Any] | None = None) -> None:
         """One invoice from draft to its fate."""
         at, transitions = invoice["created"], invoice["status_transitions"]
-        self.after.subscribe(invoice)
+        self.after.subscribe(invoice, sold_to=sold_to)
         self.open(invoice)
         self.tell("invoice.finalized", at, invoice)
         self.count(invoice["currency"], "issued", invoice["total"])

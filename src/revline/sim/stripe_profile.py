@@ -36,6 +36,8 @@ class StripeProfile(msgspec.Struct, frozen=True, kw_only=True):
     memo_refund_share: paid invoices credited in part with a refund; memo_balance_share: credited to the customer's balance, which a
     further invoice uses. dispute_won_share, dispute_lost_share: charges a bank takes back; inquiry_share: it only asks.
     account_fees: fees Stripe takes for the account itself. subscriptions: subscriptions told of, with their products and prices.
+    products_told: every product that a line names is told of, at the first such line. orders: the first subscriptions, each of a
+    customer of its own, carry out an order of a CRM: metadata of both name its records, and the month's `sales` list them.
 
     payout_days: days between payouts. payouts_failed: how many of the account's own currency the bank sends back.
     repeat_share: events delivered twice. disorder_share: events that arrive up to six hours late.
@@ -74,6 +76,8 @@ class StripeProfile(msgspec.Struct, frozen=True, kw_only=True):
     inquiry_share: Decimal = Decimal("0.0")
     account_fees: int = 0
     subscriptions: int = 0
+    products_told: bool = False
+    orders: int = 0
     payout_days: int = 5
     payouts_failed: int = 1
     repeat_share: Decimal = Decimal("0.1")
@@ -91,17 +95,44 @@ class StripeProfile(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"1 to {INVOICES_MAX} invoices, and at least one customer, line and day between payouts")
         if (self.converted or self.other_share) and not self.other_currency:
             raise ValueError("a second currency needs other_currency")
+        if not 0 <= self.orders <= min(self.customers, self.invoices, self.subscriptions):
+            raise ValueError("each order has a customer, an invoice and a subscription of its own")
+
+
+class SoldItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of an order. product, name, family: as at Stripe. unit_amount: Stripe's integer for one unit."""
+
+    product: str
+    name: str
+    family: str
+    quantity: int
+    unit_amount: int
+
+
+class Sale(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that a subscription carries out. order, account: record ids of 15 characters in the CRM, which metadata at Stripe
+    names. started: unix seconds. invoice: the first one."""
+
+    order: str
+    account: str
+    customer_name: str
+    subscription: str
+    invoice: str
+    started: int
+    items: tuple[SoldItem, ...]
 
 
 class StripeMonth(msgspec.Struct, frozen=True, kw_only=True):
     """A played month. webhooks: raw event bodies in order of arrival, repeats among them. balance_transactions: one JSON object
     each, in order of creation, as the API lists them; credit_movements: customers' balance transactions, in the same way. truth:
-    "currency what" -> Stripe's integer or a count, for people and tests; nothing of Revline reads it."""
+    "currency what" -> Stripe's integer or a count, for people and tests; nothing of Revline reads it. sales: the orders that its
+    subscriptions carry out."""
 
     webhooks: tuple[bytes, ...]
     balance_transactions: tuple[bytes, ...]
     truth: Mapping[str, int]
     credit_movements: tuple[bytes, ...] = ()
+    sales: tuple[Sale, ...] = ()
 
     def listed(self) -> tuple[bytes, ...]:
         """All that no webhook tells of: balance transactions, then movements on customers' balances."""

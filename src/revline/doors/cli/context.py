@@ -40,7 +40,7 @@ class Program:
     worker: Callable[[bool], int]
     serve: Callable[[], int]
     upgrade: Callable[[bool], Problem | str]
-    demo: Callable[[Path, bool], int]
+    demo: Callable[[Path, bool, bool], int]
     starter: Callable[[Path], tuple[str, ...] | Problem]
 
 

@@ -43,11 +43,14 @@ def add_processes(app: typer.Typer) -> None:
     def demo(
         context: typer.Context,
         folder: Annotated[Path, typer.Option("--folder", help="Where it keeps its data.")] = Path(".revline/demo"),
-        small: Annotated[bool, typer.Option("--small", help="A tenth of the input, the simulated ERP only.")] = False,
+        small: Annotated[bool, typer.Option("--small", help="A tenth of the input, one tenant, no Tryton.")] = False,
+        keep: Annotated[
+            bool, typer.Option("--keep", help="Leave the console open until Ctrl-C, as in a terminal anyway.")
+        ] = False,
     ) -> None:
-        """Two tenants and a month of Stripe input, to posted documents in a real Tryton and a simulated ERP."""
+        """A month from quote to cash: Salesforce and Stripe into a simulated NetSuite and a real Tryton, and back."""
         program: Program = context.obj
-        raise typer.Exit(program.demo(folder, small))
+        raise typer.Exit(program.demo(folder, small, keep))
 
 
 def database_commands() -> typer.Typer:

@@ -1,1 +1,1 @@
-"""The demonstration: two tenants, three legal entities, a month of Stripe input, a real Tryton and a simulated ERP."""
+"""The demonstration: two tenants, three legal entities, a month from quote to cash, into a real Tryton and a simulated NetSuite."""

@@ -30,8 +30,8 @@ def write_folder(*, folder: Path, addresses: Mapping[str, str], tenants: tuple[s
 
 
 def add_missing_mapping(*, folder: Path) -> str:
-    """Write the account the demonstration left out; gives the line that was added."""
+    """Write the tax rate the demonstration left out; gives the line that was added."""
     path = folder / "birch" / "40-mapping.yaml"
-    line = 'revenue_product: "4100"'
+    line = 'txr_birch_20: "32"'
     path.write_text(path.read_text(encoding="utf-8").replace(f"# {line}", line), encoding="utf-8")
     return line

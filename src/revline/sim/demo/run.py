@@ -1,112 +1,43 @@
-"""The demonstration's story: a month of Stripe input comes in, an outage and a missing mapping get in its way, and every cent
-ends in an ERP or in a case. Prints the proof; without a terminal it prints the table and ends.
+"""The demonstration's story: orders made in Salesforce, a month of Stripe that bills and collects them, an outage of NetSuite and a
+missing mapping that get in the way; every cent ends in an ERP or in a case, and whoever sold it is told. Prints the proof, and
+leaves the console open where a person watches.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import secrets
+import signal
+import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx2
-from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from revline.core.clock import Period
-from revline.core.money import amount_text
-from revline.delivery import queries as deliveries
 from revline.platform.store.engine import Database
 from revline.sim.demo.folder import add_missing_mapping
-from revline.sim.demo.stage import TRYTON_BOOKS, Stage
-from revline.sim.demo.totals import Totals, of_simulated, of_tryton
+from revline.sim.demo.profiles import LATE_ORDERS, MONTH, PROFILES, SEED, TENANT_OF, scaled
+from revline.sim.demo.proof import Proof, plus
+from revline.sim.demo.selling import amend, fill, sell
+from revline.sim.demo.stage import Stage
 from revline.sim.stripe_month import generate, sign
-from revline.sim.stripe_profile import StripeMonth, StripeProfile
-from revline.sim.tryton_books import account_codes
-from revline.subledger.posting import queries as posting
+from revline.sim.stripe_profile import StripeMonth
 
-SEED: Final = 2026
-MONTH: Final = Period(start=date(2026, 1, 1), end=date(2026, 2, 1))
-HARDWARE: Final = ("subscription", "usage", "hardware", "")
-PROFILES: Final = {
-    "stripe-us": StripeProfile(
-        account="aurus",
-        customer_prefix="Aurora US",
-        invoices=10,
-        customers=5,
-        other_currency="EUR",
-        other_share=Decimal("0.4"),
-        families=("subscription", "hardware", ""),
-        payout_days=10,
-        payouts_failed=0,
-        declined_share=Decimal(0),
-        memo_refund_share=Decimal("0.1"),
-        dispute_won_share=Decimal("0.1"),
-    ),
-    "stripe-de": StripeProfile(
-        account="aurde",
-        customer_prefix="Aurora DE",
-        currency="EUR",
-        time_zone="Europe/Berlin",
-        invoices=7,
-        customers=3,
-        families=("subscription", "hardware"),
-        payout_days=12,
-        payouts_failed=0,
-        declined_share=Decimal(0),
-        credit_share=Decimal("0.1"),
-    ),
-    "stripe": StripeProfile(
-        account="birch",
-        customer_prefix="Birch",
-        invoices=700,
-        customers=120,
-        families=HARDWARE,
-        credit_share=Decimal("0.01"),
-        memo_void_share=Decimal("0.002"),
-        memo_refund_share=Decimal("0.01"),
-        memo_balance_share=Decimal("0.01"),
-        dispute_won_share=Decimal("0.005"),
-        dispute_lost_share=Decimal("0.005"),
-        inquiry_share=Decimal("0.005"),
-        account_fees=1,
-        subscriptions=12,
-    ),
-}
-ENTITIES: Final = {"stripe-us": "aurora-us", "stripe-de": "aurora-de", "stripe": "birch-us"}
-BIRCH_CODES: Final = {
-    "1100": "accounts_receivable",
-    "1050": "processor_clearing",
-    "1000": "bank",
-    "1010": "cash",
-    "1150": "disputes_receivable",
-    "1160": "unbilled_receivable",
-    "1170": "contract_asset",
-    "2300": "customer_credit_balance",
-    "2450": "refund_liability",
-    "4000": "revenue_subscription",
-    "4010": "revenue_usage",
-    "6110": "dispute_fees",
-    "2400": "deferred_revenue",
-    "2200": "tax_payable",
-    "4100": "revenue_product",
-    "4900": "refunds_contra_revenue",
-    "4910": "credit_notes_contra_revenue",
-    "4920": "disputes_contra_revenue",
-    "6100": "processing_fees",
-    "6500": "bad_debt_expense",
-}
 SENDERS: Final = 8
-OUTAGE_SECONDS: Final = 10.0
+OUTAGE_SECONDS: Final = {True: 3.0, False: 10.0}
+"""How long NetSuite is away, in a small run and in a whole one."""
 IDLE_LIMIT_SECONDS: Final = 600
+LOOK_EVERY_SECONDS: Final = 0.2
 WIDTH_WITHOUT_TERMINAL: Final = 132
+PERSON: Final = "demo@revline.example"
+ENDED: Final = frozenset({"posted", "rejected", "waived", "superseded"})
 
 
 class DemoError(RuntimeError):
@@ -114,41 +45,47 @@ class DemoError(RuntimeError):
 
 
 class Story:
-    """Tells one run on a stage."""
+    """Tells one run on a stage. small: a tenth of the input."""
 
-    def __init__(self, *, stage: Stage, console: Console, scale: Decimal) -> None:
-        self.stage, self.console = stage, console
-        self.months: dict[str, StripeMonth] = {}
-        for name in PROFILES:
-            if self.tenant_of(name) in stage.tenants:
-                profile = PROFILES[name]
-                if scale != 1:
-                    profile = _scaled(profile, scale)
-                self.months[name] = generate(seed=SEED, month=MONTH, profile=profile)
+    def __init__(self, *, stage: Stage, console: Console, small: bool) -> None:
+        self.stage, self.console, self.small = stage, console, small
+        scale = Decimal("0.1") if small else Decimal(1)
+        self.months: dict[str, StripeMonth] = {
+            name: generate(seed=SEED, month=MONTH, profile=scaled(profile, scale))
+            for name, profile in PROFILES.items()
+            if TENANT_OF[name] in stage.tenants
+        }
+        self.sales = self.months["stripe"].sales
         self.database = Database(dsn=stage.dsn, pool_size=2)
-
-    @staticmethod
-    def tenant_of(connection: str) -> str:
-        """The tenant a source connection belongs to."""
-        return "birch" if connection == "stripe" else "aurora"
+        self.proof = Proof(stage=stage, console=console, database=self.database, sales=self.sales)
 
     def tell(self) -> bool:
-        """The whole story; whether every total is equal at its end."""
+        """The whole story; whether every total is equal and everybody was told at its end."""
         stage = self.stage
         self._write_input()
+        late = self.sales[-LATE_ORDERS:]
+        stage.org.do(lambda org: sell(org, self.sales[:-LATE_ORDERS]))
+        fill(stage.stripe, self.months["stripe"])
         stage.run("config", "apply", str(stage.configuration), "--reason", "the demonstration begins")
         paths = self._addresses()
         stage.start("server", "serve")
         stage.wait_until_served()
         stage.start("worker", "worker")
+        stage.run("sources", "backfill", "crm", "--tenant", "birch", "--reason", "orders made before Revline was there")
         self._send(paths)
+        self._say(
+            f"Salesforce: {len(self.sales) - len(late)} orders read by a backfill, {len(late)} and changes of others"
+        )
+        self._say("by change data capture.")
         self._settle("posting")
         self._show_cases()
         self._mend()
-        self._settle("posting what was held up")
-        stage.stop("worker")
-        stage.stop("server")
+        self._settle("posting what was held up", told=True)
         return self._prove()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.dispose()
 
     # -- input
 
@@ -161,7 +98,7 @@ class Story:
 
     def _addresses(self) -> dict[str, str]:
         return {
-            name: self.stage.run("webhooks", "address", name, "--tenant", self.tenant_of(name)).strip()
+            name: self.stage.run("webhooks", "address", name, "--tenant", TENANT_OF[name]).strip()
             for name in self.months
         }
 
@@ -172,13 +109,14 @@ class Story:
             asyncio.run(self._push(paths, advance))
         for name in self.months:
             file = self.stage.folder / "input" / f"{name}-balance-transactions.ndjson"
-            self.stage.run("import", str(file), "--connection", name, "--tenant", self.tenant_of(name))
+            self.stage.run("import", str(file), "--connection", name, "--tenant", TENANT_OF[name])
 
     async def _push(self, paths: dict[str, str], advance: Callable[[int], None]) -> None:
         queue = [(name, body) for name, month in self.months.items() for body in month.webhooks]
         waiting = iter(queue)
         limits = httpx2.Limits(max_connections=SENDERS)
-        half, sent = len(queue) // 2, 0
+        events = {len(queue) // 4: self._sell_more, len(queue) // 2: self._outage}
+        sent = 0
         async with httpx2.AsyncClient(base_url=self.stage.api, limits=limits, timeout=30.0, trust_env=False) as client:
 
             async def sender() -> None:
@@ -190,20 +128,26 @@ class Story:
                         raise DemoError(f"a webhook was answered {answer.status_code}: {answer.text[:300]}")
                     advance(1)
                     sent += 1
-                    if sent == half:
-                        group.create_task(asyncio.to_thread(self._outage))
+                    if sent in events:
+                        group.create_task(asyncio.to_thread(events[sent]))
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(SENDERS):
                     group.create_task(sender())
 
-    # -- what gets in the way
+    # -- what happens on the way
+
+    def _sell_more(self) -> None:
+        """People go on selling while the month is read: new orders, and changes of old ones."""
+        self.stage.org.do(lambda org: sell(org, self.sales[-LATE_ORDERS:]))
+        self.stage.org.do(lambda org: amend(org, self.sales[:LATE_ORDERS]))
 
     def _outage(self) -> None:
-        self._say("The simulated ERP is shut down in the middle of it, and comes back after ten seconds.")
-        self.stage.simulated.stop()
-        time.sleep(OUTAGE_SECONDS)
-        self.stage.simulated.start()
+        seconds = OUTAGE_SECONDS[self.small]
+        self._say(f"NetSuite is shut down in the middle of it, and comes back after {seconds:.0f} seconds.")
+        self.stage.netsuite.stop()
+        time.sleep(seconds)
+        self.stage.netsuite.start()
 
     def _show_cases(self) -> None:
         causes = json.loads(self.stage.run("cases", "list", "--tenant", "birch", "--json"))
@@ -217,9 +161,9 @@ class Story:
                 cause["title"], cause["connection"], cause["field"], str(cause["cases"]), cause["money_at_risk"]
             )
         self.console.print(table)
-        expected, there, held = self._revline("birch"), self._erp(), self._held("birch")
+        expected, there, held = self.proof.revline("birch"), self.proof.erp(), self.proof.held("birch")
         mine = {key: balance for key, balance in there.items() if key[0] == "birch-us"}
-        wrong = [key for key in expected if _plus(mine.get(key), held.get(key)) != expected[key]]
+        wrong = [key for key in expected if plus(mine.get(key), held.get(key)) != expected[key]]
         self._say(
             "Expected = in the ERP + held up, per account: " + ("yes, for every one." if not wrong else f"NO: {wrong}")
         )
@@ -229,107 +173,69 @@ class Story:
     def _mend(self) -> None:
         line = add_missing_mapping(folder=self.stage.configuration)
         self._say(f"Mended: {line} in birch/40-mapping.yaml; configuration applied; the cause tried again.")
-        self.stage.run("config", "apply", str(self.stage.configuration), "--reason", "the missing account")
+        self.stage.run("config", "apply", str(self.stage.configuration), "--reason", "the missing tax rate")
         for cause in json.loads(self.stage.run("cases", "list", "--tenant", "birch", "--json")):
             self.stage.run(
-                "cases", "retry", cause["cause_id"], "--tenant", "birch", "--reason", "the account is there now"
+                "cases", "retry", cause["cause_id"], "--tenant", "birch", "--reason", "the rate is there now"
             )
 
-    def _settle(self, label: str) -> None:
-        """Until nothing is due, under way or waiting for its time."""
+    def _settle(self, label: str, *, told: bool = False) -> None:
+        """Until nothing is due, under way or to be read. told: and until Salesforce knows of every order's invoice."""
         deadline = time.monotonic() + IDLE_LIMIT_SECONDS
         with self._bar(label, 1) as advance:
             before = 0
             while time.monotonic() < deadline:
-                status = json.loads(self.stage.run("status", "--json"))
-                documents = [one["documents"] for one in status]
-                total = sum(count for states in documents for count in states.values())
-                ended = sum(
-                    count
-                    for states in documents
-                    for state, count in states.items()
-                    if state in {"posted", "rejected", "waived"}
-                )
+                found = self.proof.standings()
+                total = sum(sum(one.documents.values()) for one in found)
+                ended = sum(count for one in found for state, count in one.documents.items() if state in ENDED)
                 advance.total(max(total, 1))
                 advance(ended - before)
                 before = ended
                 # Documents that wait for a rejected one stay where they are; the others must have ended.
-                if total and not any(one["work_due"] for one in status):
+                if total and not any(one.left for one in found) and (not told or self.proof.everybody_told()):
                     return
-                time.sleep(0.5)
+                time.sleep(LOOK_EVERY_SECONDS)
         raise DemoError(f"{label} did not end in {IDLE_LIMIT_SECONDS} s; see {self.stage.folder / 'worker.log'}")
 
-    # -- the proof
-
     def _prove(self) -> bool:
-        status = json.loads(self.stage.run("status", "--json"))
-        there, equal = self._erp(), True
-        table = Table(
-            title="Control totals: Revline's journals and the ERPs' own books", box=None, title_justify="left"
-        )
-        for column in ("entity", "account", "currency"):
-            table.add_column(column)
-        for column in ("Revline", "ERP", "ERP, functional"):
-            table.add_column(column, justify="right")
-        table.add_column("equal")
-        mine: Totals = {}
-        for tenant in self.stage.tenants:
-            mine |= self._revline(tenant)
-        for key in sorted(set(mine) | set(there)):
-            ours, theirs = mine.get(key, (Decimal(0), Decimal(0))), there.get(key, (Decimal(0), Decimal(0)))
-            same = ours == theirs
-            equal &= same
-            table.add_row(
-                *key, amount_text(ours[0]), amount_text(theirs[0]), amount_text(theirs[1]), "yes" if same else "NO"
-            )
-        self.console.print(table)
-        for one in status:
-            self.console.print(
-                f"{one['tenant']}: {one['facts']} facts in, {one['documents'].get('posted', 0)} documents posted,"
-                f" {one['open_cases']} cases open",
-                highlight=False,
-            )
-            equal &= not one["open_cases"] and set(one["documents"]) <= {"posted"}
+        equal = self.proof.totals()
+        told = self.proof.told()
+        whole = self.proof.without_silence()
         self.console.print("Every total is equal." if equal else "NOT EVERY TOTAL IS EQUAL.", style="bold")
-        return equal
+        if not told:
+            self.console.print("NOT EVERYBODY WAS TOLD WHAT THE ERP SAYS.", style="bold")
+        return equal and told and whole
 
-    def _revline(self, tenant: str) -> Totals:
-        sums: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
-        with self.database.read(tenants=[tenant]) as connection:
-            for total in posting.control_totals(connection, tenant_id=tenant):
-                entry = sums[total.entity, total.account, total.currency]
-                entry[0] += total.debit - total.credit
-                entry[1] += total.functional_debit - total.functional_credit
-        return {key: (entry[0], entry[1]) for key, entry in sums.items() if any(entry)}
-
-    def _held(self, tenant: str) -> Totals:
-        """Journal lines of documents that are not posted, the same way."""
-        sums: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
-        with self.database.read(tenants=[tenant]) as connection:
-            waiting: list[Any] = []
-            after = ""
-            while page := deliveries.deliveries(connection, tenant_id=tenant, after=after, limit=1_000):
-                waiting += [one for one in page if one.state != "posted" and one.journal_id]
-                after = page[-1].document_id
-            for start in range(0, len(waiting), 500):
-                ids = [one.journal_id for one in waiting[start : start + 500]]
-                for journal in posting.journals_by_id(connection, tenant_id=tenant, journal_ids=ids):
-                    for line in journal.lines:
-                        entry = sums[journal.entity, line.account, line.currency]
-                        entry[0] += line.debit - line.credit
-                        entry[1] += line.functional_debit - line.functional_credit
-        return {key: (entry[0], entry[1]) for key, entry in sums.items() if any(entry)}
-
-    def _erp(self) -> Totals:
-        found = of_simulated(erp=self.stage.simulated, company="BIRCH-US", entity="birch-us", accounts=BIRCH_CODES)
-        if self.stage.tryton is not None:
-            codes = account_codes(books=TRYTON_BOOKS)
-            for company, entity, currency in (("AURORA-US", "aurora-us", "USD"), ("AURORA-DE", "aurora-de", "EUR")):
-                names = {code: neutral for neutral, code in codes[company].items()}
-                found |= of_tryton(
-                    server=self.stage.tryton, company=company, entity=entity, currency=currency, accounts=names
-                )
-        return found
+    def leave_open(self) -> None:
+        """Let a person look around until they press Ctrl-C."""
+        password = secrets.token_urlsafe(12)
+        stage = self.stage
+        name = ("--name", "Demo Person", "--role", "finance", "--tenant", "*", "--password-stdin")
+        stage.run("users", "add", PERSON, *name, stdin=password + "\n")
+        stage.run(
+            "users",
+            "grant",
+            PERSON,
+            "--role",
+            "administrator",
+            "--tenant",
+            "*",
+            "--reason",
+            "a person of the demonstration",
+        )
+        number = self.proof.number_to_search()
+        self._say(f"\nThe console is open: {stage.api}")
+        self._say(f"  user      {PERSON}\n  password  {password}")
+        self._say("Three things to try:")
+        self._say(
+            f"  1. Search {number}, an invoice in NetSuite: its way leads to the order, the quote and the account."
+        )
+        self._say(
+            "  2. Open Cases, then what was resolved: who mended the cause, why, and what each document went through."
+        )
+        self._say("  3. Look at Deliveries of the connections crm and hooks: what was told to whom, word by word.")
+        self._say("Press Ctrl-C to end it all.")
+        threading.Event().wait()
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False)
@@ -367,27 +273,33 @@ class _Bar:
         self._progress.update(self._task, total=total)
 
 
-def run(folder: Path, small: bool) -> int:  # noqa: FBT001 - one command's flag
-    """Run it; 0 when every total is equal."""
+def run(folder: Path, small: bool, keep: bool) -> int:  # noqa: FBT001 - one command's flags
+    """Run it; 0 when every total is equal. keep: leave the console open also without a terminal."""
     console = Console()
+    watched = console.is_terminal or keep
     if not console.is_terminal:
         console = Console(width=WIDTH_WITHOUT_TERMINAL)
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    with Stage(folder=folder, with_tryton=not small, report=lambda text: console.print(text, style="dim")) as stage:
-        ready = time.monotonic()
-        equal = Story(stage=stage, console=console, scale=Decimal("0.1") if small else Decimal(1)).tell()
-    done = time.monotonic()
-    console.print(f"{done - ready:.0f} s after a set-up of {ready - began:.0f} s", highlight=False)
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        with Stage(folder=folder, with_tryton=not small, report=lambda text: console.print(text, style="dim")) as stage:
+            ready = time.monotonic()
+            story = Story(stage=stage, console=console, small=small)
+            try:
+                equal = story.tell()
+                done = time.monotonic()
+                console.print(f"{done - ready:.0f} s after a set-up of {ready - began:.0f} s", highlight=False)
+                if watched:
+                    story.leave_open()
+            finally:
+                story.close()
+    except KeyboardInterrupt:
+        console.print("Ended; nothing of it runs on.")
+        return 130
     return 0 if equal else 1
 
 
-def _scaled(profile: StripeProfile, scale: Decimal) -> StripeProfile:
-    return replace(
-        profile, invoices=max(1, int(profile.invoices * scale)), customers=max(1, int(profile.customers * scale))
-    )
-
-
-def _plus(one: tuple[Decimal, Decimal] | None, other: tuple[Decimal, Decimal] | None) -> tuple[Decimal, Decimal]:
-    values: Sequence[tuple[Decimal, Decimal]] = [value for value in (one, other) if value is not None]
-    return sum((value[0] for value in values), Decimal(0)), sum((value[1] for value in values), Decimal(0))
+def _end(*_: object) -> None:
+    """A request to end is taken as Ctrl-C is, so that every process is ended."""
+    raise KeyboardInterrupt

@@ -1,10 +1,12 @@
-"""The demonstration's processes on loopback: PostgreSQL, Tryton, the simulated ERP, Revline's server and worker.
+"""The demonstration's processes on loopback: PostgreSQL, Tryton, NetSuite, Salesforce, Stripe's API, an endpoint that subscribed,
+Revline's server and worker.
 
 Every process it starts it ends, by its handle, whatever happens.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import shutil
@@ -13,43 +15,25 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 import httpx2
 
-from revline.connectors.simulated.launcher import SimulatedErp
-from revline.connectors.simulated.setup import Account, CompanySetup, SetupBody
+from revline.connectors.netsuite.simulator.launcher import SimulatedNetSuite
+from revline.connectors.salesforce.simulator.server import CONSUMER_KEY, CONSUMER_SECRET
+from revline.connectors.stripe.simulator.server import RunningStripe
 from revline.doors.api.server import free_port
 from revline.platform.store.embedded import EmbeddedServer
 from revline.platform.store.migrate import upgrade
 from revline.sim.demo.folder import TENANTS, write_folder
+from revline.sim.demo.profiles import TRYTON_BOOKS, birch_books
+from revline.sim.demo.receiver import Receiver
+from revline.sim.demo.selling import new_org
 from revline.sim.tryton import TrytonServer
-from revline.sim.tryton_books import TrytonBooks, TrytonCompany, TrytonRate
 
 START_LIMIT_SECONDS: Final = 30
-YEAR: Final = 2026
 SIGNING: Final = {"stripe-us": "US", "stripe-de": "DE", "stripe": "BIRCH"}
-TRYTON_BOOKS: Final = TrytonBooks(
-    companies=(
-        TrytonCompany(code="AURORA-US", title="Aurora Analytics Inc.", currency="USD"),
-        TrytonCompany(code="AURORA-DE", title="Aurora Analytics GmbH", currency="EUR"),
-    ),
-    # 1 EUR is 1.25 USD: Tryton divides units by units, so the currency converted from is the whole number.
-    rates=(
-        TrytonRate(currency="EUR", first_day=date(YEAR - 1, 1, 1), units=Decimal(1)),
-        TrytonRate(currency="USD", first_day=date(YEAR - 1, 1, 1), units=Decimal("1.25")),
-    ),
-    year=YEAR,
-)
-BIRCH_ACCOUNTS: Final = (
-    *("1000", "1010", "1050", "1150", "1160", "1170"),
-    *("2200", "2300", "2400", "2450"),
-    *("4000", "4010", "4100", "4900", "4910", "4920"),
-    *("6100", "6110", "6500"),
-)
 
 
 class Stage:
@@ -62,7 +46,11 @@ class Stage:
         self.configuration = self.folder / "configuration"
         self.signing = {name: f"whsec_{secrets.token_hex(16)}" for name in SIGNING}
         self.tokens: dict[str, str] = {}
-        self.simulated: SimulatedErp
+        self.netsuite: SimulatedNetSuite
+        self.org = new_org()
+        self.stripe = RunningStripe(key=f"sk_test_{secrets.token_urlsafe(24)}")
+        self.hooks_secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        self.receiver = Receiver(secret=self.hooks_secret)
         self.tryton: TrytonServer | None = None
         self._stack = ExitStack()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -85,10 +73,14 @@ class Stage:
             self.stop(name)
         self._stack.close()
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, stdin: str = "") -> str:
         """Run a `revline` command to its end as a user would; its stdout. RuntimeError with its stderr when it fails."""
         done = subprocess.run(
-            [sys.executable, "-m", "revline", *arguments], env=self._environment(), capture_output=True, check=False
+            [sys.executable, "-m", "revline", *arguments],
+            env=self._environment(),
+            input=stdin.encode(),
+            capture_output=True,
+            check=False,
         )
         if done.returncode != 0:
             raise RuntimeError(f"revline {' '.join(arguments)}: {done.stderr.decode(errors='replace')[-2_000:]}")
@@ -141,9 +133,11 @@ class Stage:
         self.dsn = server.dsn("revline_app")
         shutil.rmtree(self.folder / "erp", ignore_errors=True)
         shutil.rmtree(self.configuration, ignore_errors=True)
-        self.report("starting the simulated ERP")
-        self.simulated = self._stack.enter_context(SimulatedErp(folder=self.folder / "erp"))
-        self.simulated.set_up(body=birch_books())
+        self.report("starting the simulated NetSuite, Salesforce and Stripe")
+        self.netsuite = self._stack.enter_context(SimulatedNetSuite(folder=self.folder / "erp"))
+        self.netsuite.set_up(body=birch_books())
+        for one in (self.org, self.stripe, self.receiver):
+            self._stack.enter_context(one)
         if self.with_tryton:
             self.tryton = TrytonServer(self.folder.parent / "tryton", books=TRYTON_BOOKS, report=self.report)
             self.tryton.start()
@@ -155,7 +149,13 @@ class Stage:
     def _write_configuration(self) -> None:
         tryton = self.tryton
         addresses = {
-            "simulated_base_url": self.simulated.base_url,
+            "netsuite_base_url": self.netsuite.base_url,
+            "netsuite_client_id": self.netsuite.settings["clientId"],
+            "netsuite_certificate_id": self.netsuite.settings["certificateId"],
+            "salesforce_base_url": self.org.base_url,
+            "salesforce_consumer_key": CONSUMER_KEY,
+            "stripe_base_url": self.stripe.base_url,
+            "hooks_url": self.receiver.url,
             "tryton_base_url": "" if tryton is None else tryton.base_url,
             "tryton_database": "" if tryton is None else tryton.database,
             "tryton_user": "" if tryton is None else tryton.user,
@@ -168,21 +168,11 @@ class Stage:
             "REVLINE_DSN": self.dsn,
             "REVLINE_DATA_FOLDER": str(self.folder),
             "REVLINE_PORT": str(self.port),
-            "REVLINE_SECRET_DEMO_SIMULATED": self.simulated.token,
+            "REVLINE_SECRET_DEMO_NETSUITE": self.netsuite.private_key,
+            "REVLINE_SECRET_DEMO_SALESFORCE": CONSUMER_SECRET,
+            "REVLINE_SECRET_DEMO_STRIPE_KEY": self.stripe.key,
+            "REVLINE_SECRET_DEMO_HOOKS": self.hooks_secret,
             "REVLINE_SECRET_DEMO_TRYTON": "unused" if self.tryton is None else self.tryton.password,
         }
         signing = {f"REVLINE_SECRET_DEMO_SIGNING_{SIGNING[name]}": secret for name, secret in self.signing.items()}
         return {**kept, **mine, **signing}
-
-
-def birch_books() -> SetupBody:
-    """The simulated ERP's company: its chart and two years of open periods."""
-    accounts = (Account(code="1100", kind="receivable"), *(Account(code=code) for code in BIRCH_ACCOUNTS))
-    company = CompanySetup(
-        code="BIRCH-US",
-        functional_currency="USD",
-        accounts=accounts,
-        first_period=f"{YEAR - 1}-01",
-        period_count=24,
-    )
-    return SetupBody(companies=(company,))

@@ -7,27 +7,64 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from revline.connectors.simulated.launcher import SimulatedErp
+from revline.connectors.netsuite.assertion import Signer
+from revline.connectors.netsuite.client import NetSuiteClient
+from revline.connectors.netsuite.simulator.launcher import SimulatedNetSuite
+from revline.connectors.sdk.http import HttpCaller
 from revline.connectors.tryton.client import TrytonClient
+from revline.core.clock import SystemClock
+from revline.core.problem import Problem
 from revline.sim.tryton import TrytonServer
 
 Totals = dict[tuple[str, str, str], tuple[Decimal, Decimal]]
 PAGE: Final = 1_000
 LINES_MAX: Final = 100_000
+CALL_TIMEOUT: Final = timedelta(seconds=60)
+INVOICES: Final = "SELECT tranid, memo FROM transaction WHERE type = 'CustInvc' ORDER BY id"
 ZERO: Final = Decimal(0)
 
 
-def of_simulated(*, erp: SimulatedErp, company: str, entity: str, accounts: dict[str, str]) -> Totals:
-    """The simulated ERP's trial balance. accounts: far code -> neutral key."""
-    totals: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
-    for row in erp.trial_balance(company=company).rows:
-        sums = totals[entity, accounts.get(row.account, row.account), row.currency]
-        sums[0] += row.currency_debit - row.currency_credit
-        sums[1] += row.debit - row.credit
-    return {key: (sums[0], sums[1]) for key, sums in totals.items() if any(sums)}
+def of_netsuite(
+    *, account: SimulatedNetSuite, subsidiary: str, entity: str, currency: str, accounts: dict[str, str]
+) -> Totals:
+    """NetSuite's own books of one subsidiary, all of whose postings are in its currency. accounts: internal id -> neutral key."""
+    sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for (number, posted_in, _), net in account.trial_balance(subsidiary=subsidiary).items():
+        if posted_in != currency:
+            raise ValueError(f"account {number} was posted to in {posted_in}")
+        sums[accounts.get(number, number)] += net
+    return {(entity, name, currency): (net, net) for name, net in sums.items() if net}
+
+
+def netsuite_numbers(*, account: SimulatedNetSuite) -> dict[str, str]:
+    """Billing's invoice number -> NetSuite's number, asked of NetSuite itself: a memo begins with billing's number."""
+    return asyncio.run(_netsuite_numbers(account))
+
+
+async def _netsuite_numbers(account: SimulatedNetSuite) -> dict[str, str]:
+    settings, key = account.settings, account.private_key
+    caller = HttpCaller(
+        base_url=account.base_url, transport=None, headers={}, secrets=(key,), call_timeout=CALL_TIMEOUT, slots=1
+    )
+    signer = Signer(
+        client_id=settings["clientId"],
+        certificate_id=settings["certificateId"],
+        private_key=key,
+        algorithm=settings["algorithm"],
+        scope_form="array",
+    )
+    client = NetSuiteClient(base_url=account.base_url, caller=caller, signer=signer, clock=SystemClock(), errors=())
+    try:
+        rows = await client.rows(text=INVOICES)
+    finally:
+        await client.close()
+    if isinstance(rows, Problem):
+        raise RuntimeError(f"NetSuite did not answer: {rows.detail}")
+    return {row["memo"].partition(" ")[0]: row["tranid"] for row in rows}
 
 
 def of_tryton(*, server: TrytonServer, company: str, entity: str, currency: str, accounts: dict[str, str]) -> Totals:

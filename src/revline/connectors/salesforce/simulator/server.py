@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -28,6 +28,7 @@ from revline.connectors.salesforce.simulator.org import Org
 from revline.connectors.salesforce.simulator.story import quote_to_order
 from revline.core.clock import Clock, SystemClock
 
+T = TypeVar("T")
 HOST: Final = "127.0.0.1"
 HEADER_BYTES_MAX: Final = 65_536
 IDLE_SECONDS: Final = 60.0
@@ -82,6 +83,16 @@ class SimulatedSalesforce:
             self._loop.call_soon_threadsafe(self._stopping.set)
         if self._thread is not None:
             self._thread.join(timeout=10)
+
+    def do(self, act: Callable[[Org], T]) -> T:
+        """Act on the org between two calls, as people who work in it do, while it serves from its thread."""
+
+        async def acting() -> T:
+            return act(self.org)
+
+        if self._loop is None:
+            raise RuntimeError("the simulated org does not run")
+        return asyncio.run_coroutine_threadsafe(acting(), self._loop).result(30)
 
     async def serve(self, *, ready: Callable[[], Any], stopping: asyncio.Event) -> None:
         """Serve until `stopping` is set; `ready` is called once it listens."""
