@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
-from revline.core.canonical import CreditMemo, CreditMemoStatus, Invoice, InvoiceLine
+from revline.core.canonical import CreditMemo, CreditMemoStatus, Invoice, InvoiceLine, InvoiceStatus
 from revline.core.events import EventKind, IssuedCreditMemo
 from revline.core.facts import Fact, Name
 from revline.core.ids import SourceObject
+from revline.core.money import Amount
+from revline.core.problem import Mender, Retryable, define, problem
 from revline.derive.expectation import (
+    Blocked,
     EntityScope,
     Expectation,
     Findings,
@@ -21,6 +25,23 @@ from revline.derive.expectation import (
     newest_by_source,
 )
 from revline.derive.product import await_products, line_needs
+
+define(
+    code="derive.credited_elsewhere",
+    title="A credit memo was paid out outside of the billing system",
+    status=422,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.FINANCE,
+    remedy="Book the money where it left, against the customer's receivable; then waive the case.",
+)
+define(
+    code="derive.memo_of_void_invoice",
+    title="A voided invoice has a credit memo that credited more than what was open",
+    status=422,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.FINANCE,
+    remedy="Void the memo at the source, or book what was taken back twice by hand, then waive the case.",
+)
 
 
 def needs(facts: tuple[Fact, ...]) -> tuple[Need, ...]:
@@ -44,6 +65,7 @@ def find_credit_memos(known: RootFacts, scope: EntityScope, invoice: Invoice | N
     """Adds the memos among a root's facts. invoice: what they credit, once it was finalised.
 
     A memo of an invoice waits for it, since its lines are of what the invoice sold. A voided memo was issued before: both stand.
+    A void takes back the whole demand, so a memo that had lowered it ends with it.
     """
     for fact in newest_by_source(known.facts, CreditMemo):
         memo = fact.translated.snapshot
@@ -64,11 +86,39 @@ def find_credit_memos(known: RootFacts, scope: EntityScope, invoice: Invoice | N
         kind = EventKind.CREDIT_MEMO_ISSUED
         issued = make_event(known, scope, kind, fact, memo.issued_at, memo.currency, customer, payload)
         findings.events.append(Supported(event=issued, facts=(fact,)))
-        if memo.status is CreditMemoStatus.VOID:
-            when = memo.voided_at or fact.translated.occurred_at
+        ended = _ended_at(memo, fact, invoice)
+        if ended is not None:
             kind = EventKind.CREDIT_MEMO_VOIDED
-            voided = make_event(known, scope, kind, fact, when, memo.currency, customer, payload)
+            voided = make_event(known, scope, kind, fact, ended, memo.currency, customer, payload)
             findings.events.append(Supported(event=voided, facts=(fact,)))
+        else:
+            findings.blocked += _unbooked(memo, fact, invoice)
+
+
+def _ended_at(memo: CreditMemo, fact: Fact, invoice: Invoice | None) -> datetime | None:
+    """When the memo was taken back: by itself, or because the invoice that all of it had lowered was voided."""
+    if memo.status is CreditMemoStatus.VOID:
+        return memo.voided_at or fact.translated.occurred_at
+    if invoice is not None and invoice.status is InvoiceStatus.VOID and memo.applied_amount == memo.total:
+        return max(memo.issued_at, invoice.voided_at or memo.issued_at)
+    return None
+
+
+def _unbooked(memo: CreditMemo, fact: Fact, invoice: Invoice | None) -> Iterable[Blocked]:
+    """Money of a memo that has no entry: what was given back outside, and what a void took back a second time."""
+
+    def blocked(code: str, detail: str, amount: Amount) -> Blocked:
+        cause = problem(code, f"credit memo {memo.number}: {detail}", field="credit_memo")
+        return Blocked(problem=cause, fact=fact, amount=amount, currency=memo.currency)
+
+    if memo.out_of_band_amount > 0:
+        amount = memo.out_of_band_amount
+        yield blocked("derive.credited_elsewhere", f"{amount} {memo.currency} were given back elsewhere", amount)
+    if invoice is not None and invoice.status is InvoiceStatus.VOID and memo.applied_amount:
+        amount = memo.applied_amount
+        yield blocked(
+            "derive.memo_of_void_invoice", f"{amount} {memo.currency} of a void invoice were credited", amount
+        )
 
 
 def memo_of_refund(known: RootFacts, refund: str) -> CreditMemo | None:
@@ -77,6 +127,11 @@ def memo_of_refund(known: RootFacts, refund: str) -> CreditMemo | None:
     memos = [memo for fact in found if isinstance(memo := fact.translated.snapshot, CreditMemo)]
     named = [memo for memo in memos if refund in memo.refunds]
     return min(named, key=lambda memo: (memo.issued_at, memo.outside_id), default=None)
+
+
+def paid_out_by(memo: CreditMemo, refund: str) -> Amount:
+    """How much of a memo one of its refunds pays out; all that was refunded, where the source does not say which paid what."""
+    return dict(zip(memo.refunds, memo.refund_amounts, strict=False)).get(refund, memo.refunded_amount)
 
 
 def memo_need(refund: str) -> Need:

@@ -67,6 +67,7 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
     invoices = [fact for fact in known.facts if isinstance(fact.translated.snapshot, Invoice)]
     findings = Findings()
     customer, issued = None, None
+    void: list[Supported] = []
     if invoices:
         current = newest(invoices)
         invoice = _invoice(current)
@@ -88,8 +89,11 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
         else:
             findings.events += _invoice_events(known, scope, current, invoices, customer)
             _paid_elsewhere(known, current, findings)
+            void = _voided(known, scope, current, customer)
         issued = invoice if invoice.finalized_at is not None else None
     credit_memo.find_credit_memos(known, scope, issued, findings)
+    # Last of what was demanded: the ERP can't void an invoice that a memo still credits.
+    findings.events += void
     _applications(known, scope, customer, findings)
     return findings.expectation(known.facts)
 
@@ -127,17 +131,23 @@ def _applications(
 
 
 def _paid_elsewhere(known: RootFacts, current: Fact, findings: Findings) -> None:
-    """The part of an invoice the source was told is paid and did not collect, unless applications tell of it one by one."""
+    """The part of an invoice the source was told is paid and did not collect, less what paid applications tell of one by one."""
     invoice = _invoice(current)
-    told = any(
-        not applied.payment and not applied.payment_intent
-        for fact in newest_by_source(known.facts, InvoicePayment)
-        if isinstance(applied := fact.translated.snapshot, InvoicePayment)
+    told = sum(
+        (
+            applied.amount
+            for fact in newest_by_source(known.facts, InvoicePayment)
+            if isinstance(applied := fact.translated.snapshot, InvoicePayment)
+            and applied.status == "paid"
+            and not applied.payment
+            and not applied.payment_intent
+        ),
+        Decimal(0),
     )
-    if invoice.amount_paid_elsewhere and not told:
-        amount = invoice.amount_paid_elsewhere
+    amount = (invoice.amount_paid_elsewhere or Decimal(0)) - told
+    if amount > 0:
         findings.blocked.append(
-            Blocked(problem=_elsewhere(amount), fact=current, amount=abs(amount), currency=invoice.currency)
+            Blocked(problem=_elsewhere(amount), fact=current, amount=amount, currency=invoice.currency)
         )
 
 
@@ -174,11 +184,17 @@ def _invoice_events(
             kind = EventKind.INVOICE_MARKED_UNCOLLECTIBLE
             event = make_event(known, scope, kind, fact, when, snapshot.currency, customer, lost)
             events.append(Supported(event=event, facts=(fact,)))
-    if invoice.status is InvoiceStatus.VOID:
-        when = invoice.voided_at or current.translated.occurred_at
-        voided = make_event(known, scope, EventKind.INVOICE_VOIDED, current, when, invoice.currency, customer, payload)
-        events.append(Supported(event=voided, facts=(current,)))
     return events
+
+
+def _voided(known: RootFacts, scope: EntityScope, current: Fact, customer: SourceObject) -> list[Supported]:
+    invoice = _invoice(current)
+    if invoice.status is not InvoiceStatus.VOID:
+        return []
+    when = invoice.voided_at or current.translated.occurred_at
+    kind, payload = EventKind.INVOICE_VOIDED, _issued(invoice, scope)
+    event = make_event(known, scope, kind, current, when, invoice.currency, customer, payload)
+    return [Supported(event=event, facts=(current,))]
 
 
 def _issued(invoice: Invoice, scope: EntityScope) -> IssuedInvoice:

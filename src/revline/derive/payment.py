@@ -10,7 +10,7 @@ from revline.core.events import EventKind, MovedMoney, RefundedMoney
 from revline.core.facts import Fact, Name
 from revline.core.ids import SourceObject
 from revline.core.problem import Mender, Problem, Retryable, define, problem
-from revline.derive.credit_memo import memo_need, memo_of_refund
+from revline.derive.credit_memo import memo_need, memo_of_refund, paid_out_by
 from revline.derive.dispute import find_disputes
 from revline.derive.expectation import (
     Blocked,
@@ -49,6 +49,15 @@ define(
     retryable=Retryable.AFTER_FIX,
     mender=Mender.FINANCE,
     remedy="Book the refund by hand, split between the memo and the rest, then waive the case.",
+)
+
+define(
+    code="derive.refund_without_payment",
+    title="Money was given back and no payment is named",
+    status=422,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.FINANCE,
+    remedy="See at the processor what the refund gave back, book it by hand, then waive the case.",
 )
 
 FEE_TYPES = frozenset({"charge", "payment"})
@@ -93,6 +102,30 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
     _fees(known, scope, payment, findings)
     _refunds(known, scope, payment, customer, findings)
     find_disputes(known, scope, payment, customer, findings)
+    return findings.expectation(known.facts)
+
+
+def refund_needs(facts: tuple[Fact, ...]) -> tuple[Need, ...]:
+    """Every snapshot of the refund: one that names its payment is on the payment's root."""
+    ids = {fact.translated.source.outside_id for fact in facts}
+    return tuple(Need(object_kind="refund", name=Name(kind="outside_id", value=one)) for one in sorted(ids))
+
+
+def expect_refund(known: RootFacts, scope: EntityScope) -> Expectation:
+    """A refund whose source named no payment: nothing says what to book it against, so it is a case once the money moved."""
+    findings = Findings()
+    for fact in newest_by_source(known.facts, Refund):
+        refund = fact.translated.snapshot
+        assert isinstance(refund, Refund)
+        need = Need(object_kind="refund", name=Name(kind="outside_id", value=refund.outside_id))
+        told = (one.translated.snapshot for one in known.found.get(need, ()))
+        if any(isinstance(one, Refund) and one.payment for one in told):
+            findings.rules[fact.fact_id] = "the refund is booked on the payment it gives back"
+        elif refund.status != "succeeded" or not refund.amount:
+            findings.rules[fact.fact_id] = f"a refund that is {refund.status} moves no money"
+        else:
+            cause = problem("derive.refund_without_payment", f"refund {refund.outside_id}", field="payment")
+            findings.blocked.append(Blocked(problem=cause, fact=fact, amount=refund.amount, currency=refund.currency))
     return findings.expectation(known.facts)
 
 
@@ -172,8 +205,12 @@ def _refusal_of(refund: Refund, payment: Payment, given_back: Decimal, known: Ro
         detail = f"{given_back + refund.amount} {payment.currency} given back of {payment.amount} paid"
         return problem("derive.refund_exceeds_payment", detail, field="amount")
     memo = memo_of_refund(known, refund.outside_id)
-    if memo is not None and len(memo.refunds) == 1 and memo.refunded_amount != refund.amount:
-        detail = f"credit memo {memo.number} pays out {memo.refunded_amount} of a refund of {refund.amount} {refund.currency}"
+    if memo is None:
+        return None
+    paid_out = paid_out_by(memo, refund.outside_id)
+    unsaid = len(memo.refunds) > 1 and not memo.refund_amounts
+    if refund.amount > paid_out if unsaid else refund.amount != paid_out:
+        detail = f"credit memo {memo.number} pays out {paid_out} of a refund of {refund.amount} {refund.currency}"
         return problem("derive.refund_shared", detail, field="refunds")
     return None
 

@@ -48,6 +48,7 @@ ROOT_RULES: Final[Mapping[str, RootRule]] = {
     "payout": RootRule(needs=payout.needs, expect=payout.expect),
     "product": RootRule(needs=product.needs, expect=product.expect),
     "quote": RootRule(needs=commercial.needs, expect=commercial.expect),
+    "refund": RootRule(needs=payment.refund_needs, expect=payment.expect_refund),
     "stated_event": RootRule(needs=stated.needs, expect=stated.expect),
 }
 SILENT: Final = RootRule(needs=lambda facts: (), expect=_nothing)

@@ -197,3 +197,39 @@ def test_a_dispute_goes_on_by_its_status_and_only_its_closing_tells_when() -> No
 def test_a_dispute_whose_movements_are_ids_only_is_refused() -> None:
     problem = refusal("charge.dispute.created", stripe_object("dispute", balance_transactions=["txn_1"]))
     assert problem.field == "balance_transactions"
+
+
+def test_a_refund_of_a_payment_record_is_money_from_elsewhere() -> None:
+    holders = [
+        {"amount_refunded": 2_000, "refund": "re_1", "type": "refund", "payment_record_refund": None},
+        {"amount_refunded": 480, "refund": None, "type": "payment_record_refund", "payment_record_refund": {}},
+    ]
+    memo = memo_of(refunds=holders)
+    assert (memo.refunds, memo.refund_amounts, memo.refunded_amount) == (("re_1",), (D("20.00"),), D("20.00"))
+    assert (memo.out_of_band_amount, memo.credited_amount) == (D("4.80"), D("0.00"))
+
+
+def older_memo_of(**changes: object) -> CreditMemo:
+    """Before a note could be part of each: it has one type, and one refund without its amount."""
+    thing = stripe_object("credit_note", **{"out_of_band_amount": None, "customer_balance_transaction": None} | changes)
+    for name in ("pre_payment_amount", "post_payment_amount", "refunds"):
+        thing.pop(name, None)
+    snapshot = fact("credit_note.created", thing).snapshot
+    assert isinstance(snapshot, CreditMemo)
+    return snapshot
+
+
+def test_the_one_refund_of_an_older_note_pays_out_what_nothing_else_did() -> None:
+    after = older_memo_of(type="post_payment", refund="re_1", out_of_band_amount=480)
+    assert (after.refunds, after.refund_amounts, after.applied_amount) == (("re_1",), (D("30.00"),), D("0.00"))
+    before = older_memo_of(type="pre_payment", refund=None)
+    assert (before.refunds, before.refunded_amount, before.applied_amount) == ((), D("0.00"), D("34.80"))
+    kept = older_memo_of(type="post_payment", refund=None, customer_balance_transaction="cbtxn_1")
+    assert (kept.credited_amount, kept.refunds) == (D("34.80"), ())
+
+
+def test_an_older_note_with_a_refund_and_credit_needs_the_credit_whole() -> None:
+    thing = stripe_object("credit_note", type="post_payment", refund="re_1", customer_balance_transaction="cbtxn_1")
+    for name in ("pre_payment_amount", "post_payment_amount", "refunds"):
+        thing.pop(name, None)
+    assert refusal("credit_note.created", thing).code == "stripe.object_invalid"

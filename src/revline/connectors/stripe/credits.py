@@ -9,6 +9,8 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 from typing import Final
 
+import msgspec
+
 from revline.connectors.stripe.amounts import shown_price
 from revline.connectors.stripe.fields import Fields, refused
 from revline.connectors.stripe.reading import Message, Reading, expanded, names
@@ -51,11 +53,9 @@ def read_credit_note(*, fields: Fields, message: Message) -> Reading:
     currency = fields.currency()
     rates = {rate.text("id"): rate for line in fields.children("lines") for rate in line.children("tax_rates")}
     lines = tuple(_line(line, currency=currency, rates=rates) for line in fields.whole_list("lines"))
-    refunds = tuple(one for one in fields.children("refunds") if one.identifier("refund"))
     status = CreditMemoStatus.VOID if fields.text("status") == "void" else CreditMemoStatus.ISSUED
-    applied, after = (_amount(fields, name, currency) for name in ("pre_payment_amount", "post_payment_amount"))
-    refunded = sum((_amount(one, "amount_refunded", currency) for one in refunds), currency.quantum * 0)
-    elsewhere = _amount(fields, "out_of_band_amount", currency)
+    settled = _settlement(fields, currency)
+    refunds = settled.refunds
     snapshot = CreditMemo(
         outside_id=fields.required_identifier("id"),
         number=fields.identifier("number"),
@@ -66,11 +66,12 @@ def read_credit_note(*, fields: Fields, message: Message) -> Reading:
         lines=lines,
         tax_total=sum((tax.amount for line in lines for tax in line.taxes), currency.quantum * 0),
         total=fields.amount("total", currency=currency),
-        applied_amount=applied,
-        credited_amount=after - refunded - elsewhere if fields.has("customer_balance_transaction") else applied * 0,
-        refunded_amount=refunded,
-        out_of_band_amount=elsewhere,
-        refunds=tuple(one.identifier("refund") for one in refunds),
+        applied_amount=settled.applied,
+        credited_amount=settled.credited,
+        refunded_amount=sum((amount for _, amount in refunds), currency.quantum * 0),
+        out_of_band_amount=settled.elsewhere,
+        refunds=tuple(holder.identifier("refund") for holder, _ in refunds),
+        refund_amounts=tuple(amount for _, amount in refunds),
         earned=currency.quantum * 0,
         issued_at=fields.optional_moment("effective_at") or fields.moment("created"),
         voided_at=fields.optional_moment("voided_at") if status is CreditMemoStatus.VOID else None,
@@ -79,7 +80,7 @@ def read_credit_note(*, fields: Fields, message: Message) -> Reading:
     )
     _refuse_unless_consistent(snapshot, fields)
     own = message.source("credit_memo", snapshot.outside_id)
-    nested = [one for holder in refunds for one in expanded(holder, "refund")]
+    nested = [one for holder, _ in refunds for one in expanded(holder, "refund")]
     return Reading(
         source=own,
         snapshot=snapshot,
@@ -92,6 +93,38 @@ def read_credit_note(*, fields: Fields, message: Message) -> Reading:
         + tuple(Name(kind="refund", value=refund) for refund in snapshot.refunds),
         nested=(*nested, *expanded(fields, "customer_balance_transaction")),
     )
+
+
+class _Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a credit note's total. refunds: each holder of a refund's id with how much of the note it pays out."""
+
+    applied: Decimal
+    credited: Decimal
+    elsewhere: Decimal
+    refunds: tuple[tuple[Fields, Decimal], ...]
+
+
+def _settlement(fields: Fields, currency: Currency) -> _Settlement:
+    """In the older shape the note is of one type and names one refund without its amount, which is then what else is left."""
+    applied, after = (_amount(fields, name, currency) for name in ("pre_payment_amount", "post_payment_amount"))
+    elsewhere = _amount(fields, "out_of_band_amount", currency)
+    older = not fields.has("pre_payment_amount") and not fields.has("post_payment_amount")
+    if older:
+        total = fields.amount("total", currency=currency)
+        applied, after = (total * 0, total) if fields.text("type") == "post_payment" else (total, total * 0)
+    paid_out = tuple((one, _amount(one, "amount_refunded", currency)) for one in fields.children("refunds"))
+    refunds = tuple((one, amount) for one, amount in paid_out if one.identifier("refund"))
+    # A refund of a payment record is only told of: Stripe moved none of that money.
+    elsewhere += sum((amount for one, amount in paid_out if not one.identifier("refund")), currency.quantum * 0)
+    balance = fields.has("customer_balance_transaction")
+    credited = (
+        after - elsewhere - sum((amount for _, amount in refunds), currency.quantum * 0) if balance else after * 0
+    )
+    if older and not fields.has("refunds") and fields.identifier("refund"):
+        if balance:
+            credited = ZERO - fields.child("customer_balance_transaction").amount("amount", currency=currency)
+        refunds = ((fields, after - elsewhere - credited),)
+    return _Settlement(applied=applied, credited=credited, elsewhere=elsewhere, refunds=refunds)
 
 
 def read_customer_balance_transaction(*, fields: Fields, message: Message) -> Reading:

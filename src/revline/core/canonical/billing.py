@@ -151,7 +151,8 @@ class CreditMemo(msgspec.Struct, frozen=True, kw_only=True, tag="credit_memo"):
     invoice: outside id of the invoice it credits, "" when it stands alone. lines: what is credited, amounts positive to the
     customer's good. total: net lines plus tax. applied_amount: what lowered the invoice before it was paid. credited_amount: what
     went to the customer's credit balance. refunded_amount: what was given back by refunds of this memo. out_of_band_amount: what
-    was given back outside the billing system. refunds: outside ids of those refunds. earned: the part of the net that was
+    was given back outside the billing system. refunds: outside ids of those refunds. refund_amounts: how much of the memo each of
+    them pays out, in the same order, empty where the source does not say. earned: the part of the net that was
     recognised as revenue before the memo (0.00 until revenue schedules exist).
     """
 
@@ -169,6 +170,7 @@ class CreditMemo(msgspec.Struct, frozen=True, kw_only=True, tag="credit_memo"):
     refunded_amount: Amount
     out_of_band_amount: Amount
     refunds: tuple[str, ...] = ()
+    refund_amounts: tuple[Amount, ...] = ()
     earned: Amount
     issued_at: datetime
     voided_at: datetime | None = None
