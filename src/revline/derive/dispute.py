@@ -55,16 +55,15 @@ def find_disputes(
             continue
         refusal = _refusal(movements, payment)
         if refusal is not None:
-            amount = sum((abs(movement.amount) for movement in movements[:1]), Decimal(0))
-            findings.blocked.append(
-                Blocked(problem=refusal, fact=current, amount=amount, currency=movements[0].currency)
-            )
+            currency = movements[0].currency
+            amount = abs(sum((one.amount for one in movements if one.currency == currency), Decimal(0)))
+            findings.blocked.append(Blocked(problem=refusal, fact=current, amount=amount, currency=currency))
             continue
-        _Story(known, scope, customer, findings, group).tell(movements)
+        _Story(known, scope, customer, findings, group, payment.currency).tell(movements)
 
 
 class _Story:
-    """One dispute's events."""
+    """One dispute's events. currency: of the money that moved, which is the payment's; the bank may state its claim in another."""
 
     def __init__(
         self,
@@ -73,7 +72,9 @@ class _Story:
         customer: SourceObject | None,
         findings: Findings,
         group: Sequence[Fact],
+        currency: str,
     ) -> None:
+        self.currency = currency
         self.known, self.scope, self.customer, self.findings, self.group = known, scope, customer, findings, group
         self.current = newest(group)
         self.dispute = _dispute(self.current)
@@ -91,6 +92,10 @@ class _Story:
             self._add(EventKind.DISPUTE_WON, returned.created_at, amount=returned.amount, fee=-returned.fee)
         if self.dispute.status is DisputeStatus.WON and taken is not None and returned is None:
             self._wait()
+        elif self.dispute.status is DisputeStatus.WON and left > 0:
+            kept = problem("derive.dispute_unusual", f"won, and {left} {self.currency} did not come back")
+            blocked = Blocked(problem=kept, fact=self.current, amount=left, currency=self.currency)
+            self.findings.blocked.append(blocked)
         if self.dispute.status is not DisputeStatus.LOST or left <= 0:
             return
         day = self._closed_at()
@@ -111,7 +116,7 @@ class _Story:
             payment=dispute.payment,
             reason=dispute.reason,
         )
-        event = make_event(self.known, self.scope, kind, self.current, when, dispute.currency, self.customer, money)
+        event = make_event(self.known, self.scope, kind, self.current, when, self.currency, self.customer, money)
         self.findings.events.append(Supported(event=event, facts=(self.current,)))
 
     def _closed_at(self) -> datetime | None:

@@ -131,17 +131,33 @@ def test_a_dispute_awaits_the_payment_it_takes_back() -> None:
     assert [need.object_kind for need in expectation.awaited] == ["payment"]
 
 
+def test_what_a_won_dispute_did_not_give_back_is_a_case_beside_its_events() -> None:
+    part = replace(RETURNED, amount=D("60.00"))
+    expectation = of(told(DisputeStatus.WON, TAKEN, part, closed_at=at(26)))
+    assert money(expectation) == [OPENED, ("dispute.won", "60.00", "15.00", "0.00", 25)]
+    assert [(one.problem.code, one.amount) for one in expectation.blocked] == [("derive.dispute_unusual", D("40.00"))]
+
+
+def test_a_claim_in_another_currency_is_booked_in_the_one_that_moved() -> None:
+    expectation = of(told(DisputeStatus.OPEN, TAKEN, currency="EUR", amount=D("92.00")))
+    assert money(expectation) == [OPENED]
+    assert expectation.events[1].event.currency == "USD"
+
+
 @pytest.mark.parametrize(
-    ("movements", "code"),
+    ("movements", "code", "amount"),
     [
-        ((replace(TAKEN, currency="EUR"),), "derive.settlement_other_currency"),
-        ((TAKEN, replace(TAKEN, outside_id="txn_9")), "derive.dispute_unusual"),
+        ((replace(TAKEN, currency="EUR"),), "derive.settlement_other_currency", "100.00"),
+        ((TAKEN, replace(TAKEN, outside_id="txn_9")), "derive.dispute_unusual", "200.00"),
+        ((TAKEN, RETURNED, replace(TAKEN, outside_id="txn_9")), "derive.dispute_unusual", "100.00"),
     ],
 )
-def test_a_dispute_that_has_no_entry_is_a_case(movements: tuple[DisputeMovement, ...], code: str) -> None:
+def test_a_dispute_that_has_no_entry_is_a_case_over_what_stays_away(
+    movements: tuple[DisputeMovement, ...], code: str, amount: str
+) -> None:
     expectation = of(told(DisputeStatus.OPEN, *movements))
     assert kinds(expectation) == [EventKind.PAYMENT_RECEIVED]
-    assert [(one.problem.code, one.amount) for one in expectation.blocked] == [(code, D("100.00"))]
+    assert [(one.problem.code, one.amount) for one in expectation.blocked] == [(code, D(amount))]
 
 
 def balance(kind: str, **changes: object) -> Fact:
