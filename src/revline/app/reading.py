@@ -1,150 +1,57 @@
-"""Reading sources: what was not pushed is asked for. Readers of configured connections, and the loop that runs the lanes of
-re-reads, change streams and backfills.
+"""Reading sources: the loop that runs the lanes of re-reads, change streams and backfills.
 
 A call is never made inside a unit of work: a lane is claimed, marked as calling (that is its slot of the capacity pool), the call
-is made, then what it gave is taken in and the lane settled. A lane whose worker died is due again when its lease has run out.
+is made, then what it gave is taken in and the lane settled. Readings run beside each other, so that a source that hangs holds up
+nobody else; their leases are renewed while they last. A lane whose worker died is due again when its lease has run out.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-import threading
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
-from functools import cache, partial
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
-import msgspec
-
-from revline.app.directory import Directory, entry_of, pool_id
-from revline.connectors.sdk.source import SourceReader
-from revline.core.clock import Clock
+from revline.app.directory import Directory
+from revline.app.readers import Readers, SourceSide
 from revline.core.ids import derived_id
-from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.core.problem import Problem, problem
 from revline.intake import following
 from revline.intake.following import BACKFILL, CHANGES, Cursor
 from revline.intake.readings import Page, Readings
 from revline.intake.rereading import REREAD, Reread
 from revline.intake.values import Channel
-from revline.platform.config.documents import Configuration
 from revline.platform.logs import log
-from revline.platform.store.engine import Database
-from revline.platform.tenancy.kinds import Connection
-from revline.platform.tenancy.secrets import SecretResolver
+from revline.platform.store.engine import Database, is_transient
 from revline.platform.work import capacity
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
-from revline.platform.work.capacity import PoolLimits, Wanted
-from revline.platform.work.lanes import ClaimedLane, PoolRoom, called, full_jitter, retried
+from revline.platform.work.capacity import Wanted
+from revline.platform.work.lanes import ClaimedLane, LaneKey, PoolRoom, called, full_jitter, retried
 
 T = TypeVar("T")
-READERS: Final = "revline.readers"
 KINDS: Final = (REREAD, CHANGES, BACKFILL)
-LEASE: Final = timedelta(minutes=3)
-"""Longer than any one reading may take, since nobody renews it."""
+LEASE: Final = timedelta(seconds=60)
+RENEW_SECONDS: Final = 15.0
 READING_LIMIT: Final = timedelta(minutes=2)
+DRAIN_LIMIT: Final = timedelta(seconds=30)
+UNDER_WAY_MAX: Final = 64
+"""Readings at once; a source takes no more of them than its pool has slots."""
+DATABASE_TURNS: Final = 2
+"""Of the worker's database threads that readings may have at once, so that pages never keep delivery or derive waiting."""
 LANES_PER_TURN: Final = 8
 LANES_PER_TENANT: Final = 2
 IDLE_SECONDS: Final = 0.2
 NO_CAPACITY_PAUSE: Final = timedelta(milliseconds=250)
 BACK_OFF: Final = timedelta(seconds=1)
 BACK_OFF_MAX: Final = timedelta(minutes=5)
-CHANGES_EVERY: Final = "changesEverySeconds"
-"""Setting of a source connection: how often its change stream is looked at; the stream is followed when it is set."""
 CHANGES_EVERY_DEFAULT: Final = timedelta(seconds=60)
-FOLLOW_SECONDS: Final = 5.0
 
 
-@cache
-def _factory(connector: str) -> Callable[..., SourceReader] | None:
-    """The factory of a connector's reader, or None. Kept: looking through what is installed takes milliseconds."""
-    return entry_of(READERS, connector)
-
-
-class SourceSide(msgspec.Struct, frozen=True, kw_only=True):
-    """A connection that can be read. changes_every: None when nobody configured its change stream to be followed."""
-
-    reader: SourceReader
-    pool_id: str
-    changes_every: timedelta | None
-
-    def limits(self) -> PoolLimits:
-        """What the source allows, for its capacity pool."""
-        manifest = self.reader.manifest
-        per_second = Decimal(manifest.bucket_per_second)
-        return PoolLimits(
-            pool_id=self.pool_id,
-            slots=manifest.slots,
-            bucket_per_second=per_second,
-            bucket_burst=max(1, int(per_second)),
-        )
-
-
-class Readers:
-    """Readers by connection, made of the active configuration and kept while it stays the same. Safe for threads."""
-
-    def __init__(self, *, directory: Directory, secrets: SecretResolver, clock: Clock, seed: int | None = None) -> None:
-        self._directory, self._secrets, self._clock = directory, secrets, clock
-        self._random = random.Random(seed)  # noqa: S311 - jitter only
-        self._lock = threading.Lock()
-        self._made: dict[tuple[str, str, str], SourceReader] = {}
-
-    def side(self, *, tenant_id: str, connection: str) -> SourceSide | Problem:
-        """The reader of a connection; `source.not_readable` when its connector has none."""
-        configuration = self._directory.configuration(tenant_id=tenant_id)
-        if isinstance(configuration, Problem):
-            return configuration
-        document = configuration.get(Connection, connection)
-        if document is None:
-            detail = f"tenant {tenant_id} has no source connection {connection[:60]!r}"
-            return problem("connection.unknown", detail, field=connection)
-        reader = self._reader(tenant_id, connection, document.digest, document.spec)
-        if isinstance(reader, Problem):
-            return reader
-        every = document.spec.settings.get(CHANGES_EVERY, "")
-        return SourceSide(
-            reader=reader,
-            pool_id=pool_id(tenant_id=tenant_id, name=connection, pool=document.spec.pool),
-            changes_every=timedelta(seconds=int(every)) if every.isdecimal() and len(every) < 7 else None,
-        )
-
-    def names(self, *, tenant_id: str) -> tuple[str, ...]:
-        """The tenant's connections that can be read, sorted."""
-        configuration = self._directory.configuration(tenant_id=tenant_id)
-        if not isinstance(configuration, Configuration):
-            return ()
-        found = configuration.all(Connection).items()
-        return tuple(sorted(name for name, document in found if _factory(document.spec.connector)))
-
-    async def close(self) -> None:
-        """Let go of every reader."""
-        for reader in self._made.values():
-            await reader.close()
-        self._made.clear()
-
-    def _reader(self, tenant_id: str, name: str, digest: str, spec: Connection) -> SourceReader | Problem:
-        key = (tenant_id, name, digest)
-        with self._lock:
-            if key not in self._made:
-                factory = _factory(spec.connector)
-                if factory is None:
-                    detail = f"connection {name} has connector {spec.connector}, which reads nothing"
-                    return problem("source.not_readable", detail, field=name)
-                secrets = self._secrets.resolve_all(spec.secrets)
-                if isinstance(secrets, Problem):
-                    return secrets
-                revealed = {secret: value.reveal() for secret, value in secrets.items()}
-                try:
-                    self._made[key] = factory(
-                        connection=spec, secrets=revealed, transport=None, clock=self._clock, random=self._random
-                    )
-                except (KeyError, ValueError) as error:
-                    detail = f"connection {name}: {type(error).__name__}: {error}"
-                    return problem("connection.unusable", detail, field=name)
-            return self._made[key]
+class EndingError(Exception):
+    """The worker ends while a source is asked; nothing was taken in."""
 
 
 class Blocking(Protocol):
@@ -170,31 +77,77 @@ class ReadingLoop:
         self._database, self._directory, self._readers, self._readings = database, directory, readers, readings
         self._owner, self._blocking, self._uniform = owner, blocking, uniform
         self._calls = 0
+        self._database_turns = asyncio.Semaphore(DATABASE_TURNS)
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[LaneKey, ClaimedLane] = {}
+        self._renew_at = 0.0
+        self._followed: set[tuple[str, str]] = set()
 
     async def run(self, *, stopping: asyncio.Event) -> None:
-        """Read until told to stop; what is under way then is finished."""
+        """Read until told to stop. A source that is asked then is waited for no longer: its lane is given back."""
+        self._stopping = stopping
         try:
             while not stopping.is_set():
                 try:
-                    done = await self.turn()
+                    begun = await self._begin()
+                    await self._renew_due()
                 except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
                     log().exception("reading.turn_failed")
-                    done = 0
-                if not done:
-                    await _pause(stopping, IDLE_SECONDS)
+                    begun = 0
+                if not begun:
+                    await self._rest()
+            if self._tasks:
+                await asyncio.wait(set(self._tasks), timeout=DRAIN_LIMIT.total_seconds())
         finally:
+            for task in set(self._tasks):
+                task.cancel()
             await self._readers.close()
 
     async def turn(self) -> int:
-        """Claim due lanes, fairly over tenants, and read what they ask for; gives how many lanes were claimed."""
-        claimed, now = await self._blocking(self._claim)
-        await asyncio.gather(*(self._one(lane, now) for lane in claimed))
+        """Claim due lanes, fairly over tenants, and read what they ask for; gives how many lanes were claimed. For tests."""
+        begun = await self._begin()
+        while self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=RENEW_SECONDS)
+            await self._renew_due()
+        return begun
+
+    async def _begin(self) -> int:
+        """Claim what there is room for and begin its readings."""
+        room = UNDER_WAY_MAX - len(self._tasks)
+        claimed = await self._database_turn(partial(self._claim, room)) if room > 0 else ()
+        for lane in claimed:
+            self._held[lane.key] = lane
+            task = asyncio.create_task(self._one(lane))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return len(claimed)
+
+    async def _rest(self) -> None:
+        """Until a reading ends, the worker does, or a moment has passed."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({stopping, *self._tasks}, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+
+    async def _renew_due(self) -> None:
+        """Keep the leases of what is under way. One that was taken over settles nothing, since its writes are fenced."""
+        now = asyncio.get_running_loop().time()
+        if not self._held or now < self._renew_at:
+            return
+        self._renew_at = now + RENEW_SECONDS
+        held = tuple(self._held.values())
+        await self._blocking(partial(work.renew, self._database, owner=self._owner, lanes=held, lease=LEASE))
+
+    async def _database_turn(self, call: Callable[[], T], /) -> T:
+        async with self._database_turns:
+            return await self._blocking(call)
 
     def follow(self, *, tenant_id: str) -> int:
         """Timer: change streams that the configuration wants followed and that nobody follows yet are begun; gives how many."""
         begun = 0
         for name in self._readers.names(tenant_id=tenant_id):
+            if (tenant_id, name) in self._followed:
+                continue
             side = self._readers.side(tenant_id=tenant_id, connection=name)
             if isinstance(side, Problem) or side.changes_every is None or not side.reader.manifest.changes:
                 continue
@@ -204,57 +157,76 @@ class ReadingLoop:
             if not there:
                 self._readings.begin_changes(tenant_id=tenant_id, source_connection=name, pool_id=side.pool_id)
                 begun += 1
+            self._followed.add((tenant_id, name))
         return begun
 
-    def _claim(self) -> tuple[tuple[ClaimedLane, ...], datetime]:
-        """Lanes that may call now. One without a slot or a token is given back for a moment."""
+    def _claim(self, room: int) -> tuple[ClaimedLane, ...]:
+        """Lanes that may call now, at most `room`. One without a slot or a token is given back for a moment."""
         found: list[ClaimedLane] = []
         with self._database.control() as connection:
             now = work_queries.moment(connection)
             pools = {kind: work_queries.pools_of(connection, kind=kind) for kind in KINDS}
             known = sorted({pool for of in pools.values() for pool in of})
             states = capacity.states(connection, pools=known, now=now)
-        free = {pool: states[pool].free if pool in states else LANES_PER_TURN for pool in known}
+        free = {pool: _calls_left(states[pool]) if pool in states else LANES_PER_TURN for pool in known}
         for kind in KINDS:
             rooms = [PoolRoom(pool_id=pool, lanes=min(free[pool], LANES_PER_TURN)) for pool in pools[kind]]
-            if not any(room.lanes > 0 for room in rooms):
+            limit = min(LANES_PER_TURN, room - len(found))
+            if limit <= 0 or not any(one.lanes > 0 for one in rooms):
                 continue
             claim = work.claim(
                 self._database,
                 kind=kind,
                 owner=self._owner,
-                limit=LANES_PER_TURN,
+                limit=limit,
                 lanes_per_tenant=LANES_PER_TENANT,
                 lease=LEASE,
                 pools=rooms,
             )
-            now = claim.now
             for lane in claim.lanes:
                 free[lane.pool_id] -= 1
             found += claim.lanes
-        return tuple(found), now
+        return tuple(found)
 
-    async def _one(self, lane: ClaimedLane, now: datetime) -> None:
-        """One lane, from its claim to its settling."""
-        load = self._readings.reread_of if lane.kind == REREAD else self._readings.cursor_of
-        entry: Reread | Cursor | None = await self._blocking(partial(load, lane=lane))
+    async def _one(self, lane: ClaimedLane) -> None:
+        """One lane, from its claim to its settling; nothing that fails here is silent."""
+        try:
+            await self._read(lane)
+        except EndingError:
+            await self._leave(partial(self._readings.give_back, lane=lane))
+        except Exception as failure:  # noqa: BLE001 - it becomes a case, or is tried again when the lease has run out
+            log().exception("reading.failed_here", tenant_id=lane.tenant_id, kind=lane.kind)
+            if not is_transient(failure):
+                await self._leave(partial(self._readings.give_up, lane=lane))
+        finally:
+            if self._held.get(lane.key) is lane:
+                del self._held[lane.key]
+
+    async def _leave(self, call: Callable[[], None]) -> None:
+        try:
+            await self._database_turn(call)
+        except Exception:  # noqa: BLE001 - the lane is due again when its lease has run out
+            log().exception("reading.not_given_back")
+
+    async def _read(self, lane: ClaimedLane) -> None:
+        entry: Reread | Cursor | None = await self._database_turn(partial(self._readings.entry_of, lane=lane))
         if entry is None:
-            await self._blocking(partial(self._readings.drop, lane=lane))
+            await self._database_turn(partial(self._readings.drop, lane=lane))
             return
         name = entry.source.connection if isinstance(entry, Reread) else entry.connection
-        side = await self._blocking(partial(self._readers.side, tenant_id=lane.tenant_id, connection=name))
-        channel = await self._blocking(partial(self._directory.channel, tenant_id=lane.tenant_id, connection=name))
+        side = await self._database_turn(partial(self._readers.side, tenant_id=lane.tenant_id, connection=name))
+        channel = await self._database_turn(partial(self._directory.channel, tenant_id=lane.tenant_id, connection=name))
         if isinstance(side, Problem) or isinstance(channel, Problem):
             why = side if isinstance(side, Problem) else channel
             assert isinstance(why, Problem)
-            await self._failed(lane, entry, why, now)
+            await self._failed(lane, entry, why)
             return
-        if not await self._blocking(partial(self._start, lane, side)):
+        if not await self._database_turn(partial(self._start, lane, side)):
             return
         if isinstance(entry, Reread):
-            await self._reread(lane, entry, side, channel, now)
+            await self._reread(lane, entry, side, channel)
         else:
-            await self._page(lane, entry, side, channel, now)
+            await self._page(lane, entry, side, channel)
 
     def _start(self, lane: ClaimedLane, side: SourceSide) -> bool:
         """Take a slot and a token of the pool and mark the lane with its call, in one transaction."""
@@ -271,26 +243,24 @@ class ReadingLoop:
             held = work_record.change(connection, owner=self._owner, changes=[change], now=now)
         return may and bool(held)
 
-    async def _reread(
-        self, lane: ClaimedLane, entry: Reread, side: SourceSide, channel: Channel, now: datetime
-    ) -> None:
+    async def _reread(self, lane: ClaimedLane, entry: Reread, side: SourceSide, channel: Channel) -> None:
         reading = side.reader.read(object_kind=entry.object_kind, outside_id=entry.source.outside_id)
-        answer = await _within(reading)
+        answer = await self._within(reading)
         await self._tell(side, answer)
         if isinstance(answer, Problem):
-            await self._failed(lane, entry, answer, now)
+            await self._failed(lane, entry, answer)
             return
         take = partial(self._readings.take_object, channel=channel, lane=lane, entry=entry, body=answer)
-        await self._blocking(take)
+        await self._database_turn(take)
 
-    async def _page(self, lane: ClaimedLane, entry: Cursor, side: SourceSide, channel: Channel, now: datetime) -> None:
+    async def _page(self, lane: ClaimedLane, entry: Cursor, side: SourceSide, channel: Channel) -> None:
         reader = side.reader
         limit = reader.manifest.page_max
         if entry.purpose == CHANGES:
-            page = await _within(reader.changes_page(cursor=entry.cursor, limit=limit))
+            page = await self._within(reader.changes_page(cursor=entry.cursor, limit=limit))
         else:
-            page = await _within(reader.list_page(object_kind=entry.object_kind, cursor=entry.cursor, limit=limit))
-        await self._tell(side, page)
+            page = await self._within(reader.list_page(object_kind=entry.object_kind, cursor=entry.cursor, limit=limit))
+        now = await self._tell(side, page)
         if isinstance(page, Problem):
             if page.code == "source.cursor_expired" and entry.purpose == CHANGES and entry.cursor:
                 over = partial(
@@ -301,12 +271,12 @@ class ReadingLoop:
                     pool_id=side.pool_id,
                     now=now,
                 )
-                await self._blocking(over)
+                await self._database_turn(over)
             else:
-                await self._failed(lane, entry, page, now)
+                await self._failed(lane, entry, page)
             return
         got = Page(bodies=page.bodies, next_cursor=page.next_cursor, more=page.more, total=page.total)
-        await self._blocking(
+        await self._database_turn(
             partial(
                 self._readings.take_page,
                 channel=channel,
@@ -314,48 +284,45 @@ class ReadingLoop:
                 entry=entry,
                 page=got,
                 again_after=side.changes_every or CHANGES_EVERY_DEFAULT,
-                claimed_at=now,
+                now=now,
             )
         )
 
-    async def _failed(self, lane: ClaimedLane, entry: Reread | Cursor, why: Problem, now: datetime) -> None:
+    async def _failed(self, lane: ClaimedLane, entry: Reread | Cursor, why: Problem) -> None:
         pause = full_jitter(attempts=lane.attempts, base=BACK_OFF, cap=BACK_OFF_MAX, uniform=self._uniform)
         log().warning("reading.failed", tenant_id=lane.tenant_id, code=why.code, kind=lane.kind)
-        await self._blocking(partial(self._readings.failed, lane=lane, entry=entry, why=why, due_at=now + pause))
+        await self._database_turn(partial(self._readings.failed, lane=lane, entry=entry, why=why, pause=pause))
 
-    async def _tell(self, side: SourceSide, answer: object) -> None:
-        """Tell the pool's breaker whether the source answered."""
+    async def _tell(self, side: SourceSide, answer: object) -> datetime:
+        """Tell the pool's breaker whether the source answered; gives database time."""
         lost = isinstance(answer, Problem) and answer.code == "source.unreachable"
-        await self._blocking(partial(self._report, side.pool_id, lost))
+        return await self._database_turn(partial(self._report, side.pool_id, lost))
 
-    def _report(self, pool: str, lost: bool) -> None:  # noqa: FBT001 - called through a partial
+    def _report(self, pool: str, lost: bool) -> datetime:  # noqa: FBT001 - called through a partial
         with self._database.control() as connection:
             now = work_queries.moment(connection)
             answered: Sequence[str] = () if lost else (pool,)
             capacity.report(connection, answered=answered, failed=(pool,) if lost else (), now=now)
+        return now
+
+    async def _within(self, reading: Awaitable[T]) -> T | Problem:
+        """The answer, or that it did not come within the bound. Raises EndingError when the worker ends first."""
+        asked = asyncio.ensure_future(reading)
+        stopping = asyncio.create_task(self._stopping.wait())
+        limit = READING_LIMIT.total_seconds()
+        try:
+            await asyncio.wait({asked, stopping}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not asked.done():
+                asked.cancel()
+        if asked.done():
+            return asked.result()
+        if self._stopping.is_set():
+            raise EndingError
+        return problem("source.unreachable", f"no answer within {limit:.0f} seconds")
 
 
-async def _within(reading: Awaitable[T]) -> T | Problem:
-    """The answer, or that it did not come within the bound."""
-    try:
-        async with asyncio.timeout(READING_LIMIT.total_seconds()):
-            return await reading
-    except TimeoutError:
-        return problem("source.unreachable", f"no answer within {READING_LIMIT.total_seconds():.0f} seconds")
-
-
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stopping.wait(), timeout=seconds)
-    except TimeoutError:
-        return
-
-
-define(
-    code="source.not_readable",
-    title="This connection can't be read",
-    status=422,
-    retryable=Retryable.AFTER_FIX,
-    mender=Mender.CONFIGURATION,
-    remedy="Name a connection whose connector reads its source (`revline sources list`); others take pushes and imports only.",
-)
+def _calls_left(state: capacity.PoolState) -> int:
+    """Calls a pool may begin now, by its slots and its tokens."""
+    return min(state.free, int(state.tokens))

@@ -15,7 +15,7 @@ from revline.app import feeding
 from revline.app.asking import answers_of
 from revline.app.directory import Directory, pool_id
 from revline.app.kinds import registry
-from revline.app.reading import Readers
+from revline.app.readers import Readers
 from revline.core.clock import Clock, SystemClock
 from revline.core.problem import Problem, problem
 from revline.delivery import acts

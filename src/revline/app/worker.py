@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 
 from revline.app.directory import Directory
 from revline.app.feeding import FeedbackDirectory
-from revline.app.reading import Readers, ReadingLoop
+from revline.app.readers import Readers
+from revline.app.reading import ReadingLoop
 from revline.core.clock import Clock
 from revline.core.ids import derived_id
 from revline.core.journal import JournalEntry
@@ -34,7 +35,7 @@ from revline.platform.work import service as work
 from revline.subledger.posting import queries as posting
 
 T = TypeVar("T")
-DATABASE_THREADS: Final = 4
+DATABASE_THREADS: Final = 6
 IDLE_SECONDS: Final = 0.05
 FEEDBACK_IDLE_SECONDS: Final = 0.5
 WATCH_SECONDS: Final = 0.2

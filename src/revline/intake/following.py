@@ -19,6 +19,7 @@ from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.intake import tables
 from revline.intake.control_totals import ControlTotal, Difference, differences, summed
 from revline.platform.cases.record import NewCase, open_cases, resolve_cases
+from revline.platform.cases.values import CaseClass
 from revline.platform.store.unit import Unit
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work
@@ -28,6 +29,7 @@ BACKFILL: Final = "backfill"
 CHANGES: Final = "changes"
 SUBJECT_CURSOR: Final = "source_cursor"
 OBJECT_KINDS_MAX: Final = 200
+TRIES_UNTIL_CASE: Final = 8
 
 _TOTALS: Final = msgspec.json.Decoder(tuple[ControlTotal, ...], dec_hook=decode_hook)
 
@@ -206,6 +208,15 @@ def stop(unit: Unit, *, tenant_id: str, entry: Cursor, why: Problem) -> None:
     open_cases(unit, cases=[_case(tenant_id, entry, why)])
 
 
+def failed(unit: Unit, *, tenant_id: str, entry: Cursor, why: Problem, tries: int) -> None:
+    """A page could not be read and will be asked for again; from some tries in a row on, a case says so. It closes by itself."""
+    write(unit, tenant_id=tenant_id, entry=msgspec.structs.replace(entry, problem_code=why.code))
+    if tries >= TRIES_UNTIL_CASE:
+        lasting = problem("source.not_read", why.detail, field=why.code)
+        case = msgspec.structs.replace(_case(tenant_id, entry, lasting), case_class=CaseClass.TIMING)
+        open_cases(unit, cases=[case])
+
+
 def goes_on(unit: Unit, *, tenant_id: str, entry: Cursor) -> None:
     """It could be read again: what it stood still for is over."""
     resolve_cases(
@@ -328,4 +339,12 @@ define(
     retryable=Retryable.AFTER_FIX,
     mender=Mender.OPERATOR,
     remedy="Run `revline sources backfill` for the kind named, see to the inputs it refuses, then `revline sources check`.",
+)
+define(
+    code="source.not_read",
+    title="A source has not been read for a while",
+    status=503,
+    retryable=Retryable.YES,
+    mender=Mender.OPERATOR,
+    remedy="Check the connection's address and the source's health; Revline goes on trying and closes the case by itself.",
 )

@@ -25,6 +25,7 @@ from revline.intake.values import INPUTS_PER_UNIT_MAX, Channel, Form, Input, Out
 from revline.platform.store.engine import Database
 from revline.platform.work import record as work
 from revline.platform.work.lanes import ClaimedLane, LaneChange, finished, parked, retried
+from revline.platform.work.queries import moment
 
 CONTENT_TYPE: Final = "application/json"
 GONE: Final = "gone"
@@ -46,17 +47,14 @@ class Readings:
     def __init__(self, *, database: Database, intake: Intake, clock: Clock, owner: str) -> None:
         self._database, self._intake, self._clock, self._owner = database, intake, clock, owner
 
-    def reread_of(self, *, lane: ClaimedLane) -> Reread | None:
-        """The object a lane asks for."""
+    def entry_of(self, *, lane: ClaimedLane) -> Reread | Cursor | None:
+        """The object a lane asks for, or the cursor it asks to move; None when nothing is known of it."""
         with self._database.read(tenants=[lane.tenant_id]) as connection:
-            found = rereading.rereads(connection, tenant_id=lane.tenant_id, reread_ids=[lane.lane_id])
-        return found.get(lane.lane_id)
-
-    def cursor_of(self, *, lane: ClaimedLane) -> Cursor | None:
-        """The cursor a lane asks to move."""
-        with self._database.read(tenants=[lane.tenant_id]) as connection:
-            found = following.cursors_by_id(connection, tenant_id=lane.tenant_id, cursor_ids=[lane.lane_id])
-        return found.get(lane.lane_id)
+            if lane.kind == rereading.REREAD:
+                rereads = rereading.rereads(connection, tenant_id=lane.tenant_id, reread_ids=[lane.lane_id])
+                return rereads.get(lane.lane_id)
+            cursors = following.cursors_by_id(connection, tenant_id=lane.tenant_id, cursor_ids=[lane.lane_id])
+            return cursors.get(lane.lane_id)
 
     def take_object(self, *, channel: Channel, lane: ClaimedLane, entry: Reread, body: bytes | None) -> None:
         """An object was read; None: the source has it no more."""
@@ -81,15 +79,15 @@ class Readings:
         entry: Cursor,
         page: Page,
         again_after: timedelta,
-        claimed_at: datetime,
+        now: datetime,
     ) -> None:
         """A page was read: its inputs are taken in, the cursor moves, the totals grow; at the end of a listing they are compared.
 
-        again_after: how long until a change stream is looked at again once it was read to its end. claimed_at: database time.
+        again_after: how long until a change stream is looked at again once it was read to its end. now: database time.
         """
         form = Form.OBJECT if entry.purpose == following.BACKFILL else Form.MESSAGE
         verdicts = self._accept(channel=channel, bodies=page.bodies, form=form, reason=f"{entry.purpose} of a source")
-        now = self._clock.now()
+        read_at = self._clock.now()
         listed = totals_of(channel=channel, bodies=page.bodies) if form is Form.OBJECT else ()
         count = {outcome: sum(one.outcome is outcome for one in verdicts) for outcome in Outcome}
         entry = msgspec.structs.replace(
@@ -103,29 +101,47 @@ class Readings:
             refused=entry.refused + count[Outcome.KEPT] + count[Outcome.CONFLICT] + count[Outcome.INVALID],
             source_total=entry.source_total if page.total is None else page.total,
             totals=summed([*entry.totals, *listed]),
-            last_page_at=now,
-            finished_at=None if page.more else now,
+            last_page_at=read_at,
+            finished_at=None if page.more else read_at,
             problem_code="",
         )
-        self._settle_page(lane=lane, entry=entry, more=page.more, again_after=again_after, claimed_at=claimed_at)
+        self._settle_page(lane=lane, entry=entry, more=page.more, again_after=again_after, now=now)
 
-    def failed(self, *, lane: ClaimedLane, entry: Reread | Cursor, why: Problem, due_at: datetime) -> None:
-        """Nothing could be read. What may pass by itself is tried again at `due_at`; the rest stands still with a case."""
-        change = retried(lane=lane, due_at=due_at)
-        if why.retryable is not Retryable.YES:
-            change = parked(lane=lane, code=why.code)
-        if isinstance(entry, Reread):
-            self._settle_reread(lane=lane, entry=entry, change=change, why=why if change.parked_code else None)
-            return
+    def failed(self, *, lane: ClaimedLane, entry: Reread | Cursor, why: Problem, pause: timedelta | None) -> None:
+        """Nothing could be read. What may pass by itself is tried again after a pause (None: never), and told when it lasts; the
+        rest stands still with a case."""
+        stands = pause is None or why.retryable is not Retryable.YES
         with self._unit(lane.tenant_id, "a source could not be read") as unit:
             if not work.hold(unit.connection, owner=self._owner, lanes=[lane]):
                 return
-            work.change(unit.connection, owner=self._owner, changes=[change], now=due_at)
-            if change.parked_code:
+            now = moment(unit.connection)
+            change = parked(lane=lane, code=why.code)
+            if pause is not None and not stands:
+                change = retried(lane=lane, due_at=now + pause)
+            work.change(unit.connection, owner=self._owner, changes=[change], now=now)
+            if isinstance(entry, Reread):
+                if stands:
+                    rereading.refuse(unit, tenant_id=lane.tenant_id, entry=entry, why=why, state="refused")
+            elif stands:
                 following.stop(unit, tenant_id=lane.tenant_id, entry=entry, why=why)
             else:
-                kept = msgspec.structs.replace(entry, problem_code=why.code)
-                following.write(unit, tenant_id=lane.tenant_id, entry=kept)
+                tries = lane.attempts + 1
+                following.failed(unit, tenant_id=lane.tenant_id, entry=entry, why=why, tries=tries)
+
+    def give_up(self, *, lane: ClaimedLane) -> None:
+        """Our own code failed on a lane: it stands still with a case, and holds up nothing else."""
+        cause = problem("internal.unexpected", "reading failed on this record; the operator's log has the trace")
+        entry = self.entry_of(lane=lane)
+        if entry is not None:
+            self.failed(lane=lane, entry=entry, why=cause, pause=None)
+
+    def give_back(self, *, lane: ClaimedLane) -> None:
+        """Nothing was read and nothing is wrong: whoever is free goes on."""
+        with self._database.control() as connection:
+            if work.hold(connection, owner=self._owner, lanes=[lane]):
+                now = moment(connection)
+                change = retried(lane=lane, due_at=now, failed=False)
+                work.change(connection, owner=self._owner, changes=[change], now=now)
 
     def start_over(
         self, *, lane: ClaimedLane, entry: Cursor, object_kinds: Sequence[str], pool_id: str, now: datetime
@@ -159,7 +175,8 @@ class Readings:
         """A lane of which nothing is known asks for nothing."""
         with self._database.control() as connection:
             if work.hold(connection, owner=self._owner, lanes=[lane]):
-                work.change(connection, owner=self._owner, changes=[finished(lane=lane)], now=lane.lease_until)
+                now = moment(connection)
+                work.change(connection, owner=self._owner, changes=[finished(lane=lane)], now=now)
 
     def sweep(self, *, tenant_id: str) -> int:
         """Timer: a case for every object that was not read by its deadline; gives how many."""
@@ -217,14 +234,14 @@ class Readings:
                 rereading.refuse(unit, tenant_id=lane.tenant_id, entry=entry, why=why, state=state or "refused")
             elif state:
                 rereading.conclude(unit, tenant_id=lane.tenant_id, entry=entry, lane=lane, state=state)
-            work.change(unit.connection, owner=self._owner, changes=[change], now=change.due_at or lane.lease_until)
+            work.change(unit.connection, owner=self._owner, changes=[change], now=moment(unit.connection))
 
     def _settle_page(
-        self, *, lane: ClaimedLane, entry: Cursor, more: bool, again_after: timedelta, claimed_at: datetime
+        self, *, lane: ClaimedLane, entry: Cursor, more: bool, again_after: timedelta, now: datetime
     ) -> None:
         tenant_id = lane.tenant_id
         follows = entry.purpose == following.CHANGES and not more
-        again_at = claimed_at if more else claimed_at + again_after if follows else None
+        again_at = now if more else now + again_after if follows else None
         change = finished(lane=lane, again_at=again_at)
         if follows:
             # Nothing is left to do now: the lane waits for its next look, and a worker that ends when idle may end.
@@ -232,7 +249,7 @@ class Readings:
         with self._unit(tenant_id, "a page was read") as unit:
             if not work.hold(unit.connection, owner=self._owner, lanes=[lane]):
                 return
-            work.change(unit.connection, owner=self._owner, changes=[change], now=claimed_at)
+            work.change(unit.connection, owner=self._owner, changes=[change], now=now)
             following.write(unit, tenant_id=tenant_id, entry=entry)
             if more or entry.purpose == following.CHANGES or not entry.whole:
                 following.goes_on(unit, tenant_id=tenant_id, entry=entry)

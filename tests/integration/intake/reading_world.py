@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import stripe
 
-from revline.app.reading import Readers, ReadingLoop
+from revline.app.readers import Readers
+from revline.app.reading import ReadingLoop
 from revline.connectors.stripe.simulator.account import Rules
 from revline.connectors.stripe.simulator.server import RunningStripe
 from revline.intake import following

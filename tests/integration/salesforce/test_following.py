@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from revline.app.reading import Readers, ReadingLoop
+from revline.app.readers import Readers
+from revline.app.reading import ReadingLoop
 from revline.connectors.salesforce.simulator import Org, SimulatedSalesforce, quote_to_order
 from revline.connectors.salesforce.simulator.server import CONSUMER_KEY, CONSUMER_SECRET
 from revline.core.canonical import Customer, Order
