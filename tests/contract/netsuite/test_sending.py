@@ -16,7 +16,7 @@ from revline.connectors.netsuite.simulator.faults import Fault
 from revline.connectors.netsuite.simulator.setup import RecordEdit, Settings
 from revline.connectors.sdk import conformance_documents as make
 from revline.connectors.sdk.conformance_run import Run, balances
-from revline.core.documents import DocumentKind, ItemContent
+from revline.core.documents import CreditMemoContent, DocumentKind, ItemContent
 from revline.core.farside import ErpRecord, NotSent, PeriodState, Posted, Rejected, Throttled
 from revline.core.problem import Problem
 
@@ -126,6 +126,29 @@ def test_a_credit_memo_of_a_paid_invoice_stays_unapplied() -> None:
         await sent.posted(memo)
         held = system.account.books.transactions[sent.records[memo.document_id].erp_id]
         assert (held.open, sum(held.applied.values())) == (Decimal("100.00"), Decimal("20.00"))
+
+    run(work())
+
+
+def test_a_credit_memo_after_the_payment_leaves_room_for_the_payment_that_comes_later() -> None:
+    async def work() -> None:
+        system = NetSuiteSystem()
+        sent = Run(system)
+        buyer = make.customer(world=system.world)
+        await sent.posted(buyer)
+        bill = make.invoice(world=system.world, buyer=buyer)
+        paid = make.money(world=system.world, kind=DocumentKind.PAYMENT, buyer=buyer)
+        await sent.posted(bill)
+        memo = make.credit_memo(world=system.world, of=bill, buyer=buyer)
+        assert isinstance(memo.content, CreditMemoContent)
+        after = msgspec.structs.replace(memo.content, applied=Decimal("30.00"))
+        await sent.posted(msgspec.structs.replace(memo, content=after))
+        await sent.posted(paid)
+        await sent.posted(make.application(world=system.world, of=bill, payment=paid, amount=Decimal("90.00")))
+        books = system.account.books
+        held = books.transactions[sent.records[memo.document_id].erp_id]
+        assert (held.open, sum(held.applied.values())) == (Decimal("90.00"), Decimal("30.00"))
+        assert books.transactions[sent.records[bill.document_id].erp_id].open == 0
 
     run(work())
 

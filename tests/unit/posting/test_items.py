@@ -123,6 +123,11 @@ def test_a_native_credit_memo_is_to_the_customer_s_good_and_waits_for_its_invoic
     )
     assert total == content.total == sold.total
     assert document.lane_key == demanded.lane_key, "it follows the invoice it credits"
+    assert content.applied is None
+    settled = msgspec.structs.replace(memo, applied=Decimal("20.00"))
+    (later,) = tuple_of(event(EventKind.CREDIT_MEMO_ISSUED, settled, day=DAY, root="invoice"), book)
+    assert isinstance(later.content, CreditMemoContent)
+    assert later.content.applied == Decimal("20.00"), "the rest is paid out and lowers no invoice"
 
 
 def test_a_credit_memo_that_was_voided_is_undone_by_a_journal() -> None:

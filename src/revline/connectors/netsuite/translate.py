@@ -208,9 +208,11 @@ def _credit_memo(document: Document, content: CreditMemoContent, context: Prepar
     values = _dated(document, context, options, rate=content.rate) | _billed(content, context)
     values |= _numbered(content.number, options) | memo_of(f"{content.number} {content.memo}")
     envelope: Values = {"record": "creditMemo", "values": values}
-    if content.invoice_document:
+    # What did not lower the invoice must not take the place of a payment that is still to be applied to it.
+    applied = content.total if content.applied is None else content.applied
+    if content.invoice_document and applied > 0:
         invoice = record_of(content.invoice_document, context).erp_id
-        envelope["applyUpTo"] = {"doc": invoice, "amount": amount_mark(content.total)}
+        envelope["applyUpTo"] = {"doc": invoice, "amount": amount_mark(applied)}
     return envelope
 
 

@@ -58,6 +58,7 @@ def credit_memo_content(
         total=payload.total,
         rate=entry.lines[0].rate,
         memo=payload.memo or entry.memo,
+        applied=payload.applied,
     )
 
 
