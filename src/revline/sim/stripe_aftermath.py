@@ -106,7 +106,7 @@ class Aftermath:
         sale = Sale(
             order=record_id("801", len(self.sales)),
             account=customer["metadata"][ACCOUNT_KEY],
-            customer_name=customer["name"],
+            customer_name=customer["name"].removesuffix(" Holding"),
             subscription=details["subscription"],
             invoice=invoice["id"],
             started=invoice["created"],

@@ -58,8 +58,8 @@ PROFILES: Final = {
     "stripe": StripeProfile(
         account="birch",
         customer_prefix="Birch",
-        invoices=700,
-        customers=120,
+        invoices=400,
+        customers=80,
         families=("subscription", "usage", "hardware", ""),
         credit_share=Decimal("0.01"),
         memo_void_share=Decimal("0.002"),
