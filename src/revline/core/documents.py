@@ -150,8 +150,10 @@ class InvoiceVoidContent(msgspec.Struct, frozen=True, kw_only=True, tag="invoice
 
 
 class CreditMemoContent(msgspec.Struct, frozen=True, kw_only=True, tag="credit_memo"):
-    """A native credit memo: as an invoice with amounts to the customer's good, all positive here. applied: the part of the total that
-    lowers its invoice, whatever comes first, memo or payment; None: all of it."""
+    """A native credit memo: as an invoice with amounts to the customer's good, all positive here.
+
+    applied: the part of the total that lowers its invoice, whatever comes first, memo or payment; None: all of it.
+    """
 
     number: str
     invoice_document: str

@@ -73,10 +73,8 @@ class Story:
         stage.start("worker", "worker")
         stage.run("sources", "backfill", "crm", "--tenant", "birch", "--reason", "orders made before Revline was there")
         self._send(paths)
-        self._say(
-            f"Salesforce: {len(self.sales) - len(late)} orders read by a backfill, {len(late)} and changes of others"
-        )
-        self._say("by change data capture.")
+        first = len(self.sales) - len(late)
+        self._say(f"Salesforce: {first} orders read by a backfill; {len(late)} more, and changes, by change data capture")
         self._settle("posting")
         self._show_cases()
         self._mend()
