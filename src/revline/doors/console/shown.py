@@ -9,12 +9,24 @@ import msgspec
 
 SHOWN_MAX: Final = 20_000
 MASK: Final = "••••••"
+_NAME: Final = r"(?:password|passphrase|secret|token|api_?key|private_?key|authorization|assertion|signature)"
+_NO_SECRET: Final = r"(?!null\b|true\b|false\b)"
 SECRET_FIELD: Final = re.compile(
-    r'("(?:[^"]*(?:password|secret|token|api_?key|authorization|client_assertion|signature)[^"]*)"\s*:\s*)"[^"]*"',
-    re.IGNORECASE,
+    rf"""("[^"\\]{{0,80}}{_NAME}[^"\\]{{0,80}}"\s{{0,9}}:\s{{0,9}}){_NO_SECRET}"""
+    r"""("(?:[^"\\]|\\.)*+"?|\[[^\]]*+\]?|[^\s,}\]"\[]++)""",
+    re.IGNORECASE | re.DOTALL,
 )
+"""A member of that name, whatever its value is; evidence may end in the midst of it."""
+SECRET_NESTED: Final = re.compile(
+    rf"""(\\"[^"\\]{{0,80}}{_NAME}[^"\\]{{0,80}}\\"\s{{0,9}}:\s{{0,9}}\\")[^"\\]*+""", re.IGNORECASE
+)
+"""The same in JSON that is a text of JSON."""
+SECRET_PARAMETER: Final = re.compile(rf"({_NAME}=)[^\s&\"']++", re.IGNORECASE)
 SECRET_TEXT: Final = re.compile(
-    r"\b(?:sk|rk|whsec|pk)_[A-Za-z0-9_]{6,}|Bearer\s+[A-Za-z0-9._~+/=-]{8,}|rk_[A-Za-z0-9]{8,}"
+    r"\b(?:sk|rk|whsec|pk)_[A-Za-z0-9_+/=]{6,}|_secret_[A-Za-z0-9]{6,}|\b(?:Bearer|Basic|Session)\s+[A-Za-z0-9._~+/=!-]{8,}"
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?|\b00D[A-Za-z0-9]{9,15}![A-Za-z0-9._]{6,}"
+    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END|\Z)",
+    re.DOTALL,
 )
 
 
@@ -34,5 +46,7 @@ def shown_request(request: str) -> str:
 
 def masked(text: str) -> str:
     """The text without what looks like a secret, cut where it is long."""
-    hidden = SECRET_TEXT.sub(MASK, SECRET_FIELD.sub(rf'\1"{MASK}"', text))
+    hidden = SECRET_TEXT.sub(MASK, text)
+    hidden = SECRET_FIELD.sub(rf'\1"{MASK}"', SECRET_NESTED.sub(rf"\1{MASK}", hidden))
+    hidden = SECRET_PARAMETER.sub(rf"\1{MASK}", hidden)
     return hidden if len(hidden) <= SHOWN_MAX else hidden[:SHOWN_MAX] + "\n… cut here"
