@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from revline.core.canonical import Customer, Invoice, InvoiceStatus
+from revline.core.canonical import CreditMemo, Customer, Invoice, InvoiceStatus
 from revline.core.facts import Incomplete, TranslatedFact
 from revline.core.money import currency, in_scale
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
@@ -38,7 +38,7 @@ def check_fact(
     """Why the fact can't be taken, or None.
 
     time.invalid: it says it happened more than `future_tolerance` after it was received. currency.unknown, amount.invalid: the
-    snapshot's own. intake.value_invalid: an id too long for an index, or an invoice whose figures contradict each other.
+    snapshot's own. intake.value_invalid: an id too long for an index, or a demand whose figures contradict each other.
     """
     if fact.occurred_at.tzinfo is None:
         return problem("time.invalid", "the time has no offset", field="time")
@@ -73,41 +73,61 @@ def _check_money(snapshot: msgspec.Struct) -> Problem | None:
     known = currency(code)
     if isinstance(known, Problem):
         return known
-    errors = [
-        FieldError(pointer=pointer, detail=refused.detail)
-        for pointer, amount in _amounts(snapshot, pointer="")
-        if isinstance(refused := in_scale(amount=amount, currency=known), Problem)
-    ]
+    errors: list[FieldError] = []
+    for pointer, amount, own in _amounts(snapshot, pointer="", code=code):
+        money = known if own == code else currency(own)
+        if isinstance(money, Problem):
+            return money
+        refused = in_scale(amount=amount, currency=money)
+        errors += [FieldError(pointer=pointer, detail=refused.detail)] if isinstance(refused, Problem) else []
     if errors:
         return problem("amount.invalid", errors[0].detail, field=errors[0].pointer, errors=tuple(errors[:20]))
     if isinstance(snapshot, Invoice) and snapshot.status is not InvoiceStatus.DRAFT:
         return _check_invoice(snapshot)
-    return None
+    return _check_memo(snapshot) if isinstance(snapshot, CreditMemo) else None
 
 
-def _amounts(value: Any, *, pointer: str) -> list[tuple[str, Decimal]]:
+def _amounts(value: Any, *, pointer: str, code: str) -> list[tuple[str, Decimal, str]]:
+    """Every amount with its place and its currency: a part that names one of its own (a dispute's movement) is counted in it."""
     if isinstance(value, Decimal):
-        return [(pointer, value)]
+        return [(pointer, value, code)]
     if isinstance(value, msgspec.Struct):
+        code = getattr(value, "currency", "") or code
         return [
             found
             for name in value.__struct_fields__
             if name not in EXACT_FIELDS
-            for found in _amounts(getattr(value, name), pointer=f"{pointer}/{name}")
+            for found in _amounts(getattr(value, name), pointer=f"{pointer}/{name}", code=code)
         ]
     if isinstance(value, tuple):
-        return [found for index, item in enumerate(value) for found in _amounts(item, pointer=f"{pointer}/{index}")]
+        return [
+            found
+            for index, item in enumerate(value)
+            for found in _amounts(item, pointer=f"{pointer}/{index}", code=code)
+        ]
     return []
 
 
 def _check_invoice(invoice: Invoice) -> Problem | None:
     """Figures that contradict each other would only surface as an unbalanced entry; whoever sent them can mend them."""
-    net = sum((line.net for line in invoice.lines), Decimal(0))
-    tax = sum((one.amount for line in invoice.lines for one in line.taxes), Decimal(0))
-    if invoice.tax_total != tax:
-        return _contradiction("tax_total", f"tax_total is {invoice.tax_total}, the lines' taxes sum to {tax}")
-    if invoice.total != net + tax:
-        return _contradiction("total", f"total is {invoice.total}, lines' net and taxes sum to {net + tax}")
+    return _check_sums(invoice)
+
+
+def _check_memo(memo: CreditMemo) -> Problem | None:
+    """As for an invoice; and what was applied, credited and given back can't be more than all of it."""
+    settled = memo.applied_amount + memo.credited_amount + memo.refunded_amount + memo.out_of_band_amount
+    if settled > memo.total:
+        return _contradiction("total", f"total is {memo.total}, what was applied, credited and given back is {settled}")
+    return _check_sums(memo)
+
+
+def _check_sums(demand: Invoice | CreditMemo) -> Problem | None:
+    net = sum((line.net for line in demand.lines), Decimal(0))
+    tax = sum((one.amount for line in demand.lines for one in line.taxes), Decimal(0))
+    if demand.tax_total != tax:
+        return _contradiction("tax_total", f"tax_total is {demand.tax_total}, the lines' taxes sum to {tax}")
+    if demand.total != net + tax:
+        return _contradiction("total", f"total is {demand.total}, lines' net and taxes sum to {net + tax}")
     return None
 
 

@@ -24,6 +24,7 @@ from revline.intake.corrections import (
     CorrectionPolicy,
     CorrectionState,
     Worth,
+    above,
     corrected,
     needs_second_person,
     worth,
@@ -107,11 +108,15 @@ def original_of(connection: Connection, *, tenant_id: str, subject_kind: str, su
     )
 
 
-def corrections(connection: Connection, *, tenant_id: str, state: str = "") -> tuple[Correction, ...]:
-    """Corrections, the newest first, in one state where named; at most PAGE_MAX."""
+def corrections(
+    connection: Connection, *, tenant_id: str, state: str = "", correction_id: str = ""
+) -> tuple[Correction, ...]:
+    """Corrections, the newest first, in one state or of one id where named; at most PAGE_MAX."""
     statement = _select().where(correction.c.tenant_id == tenant_id, correction_state.c.tenant_id == tenant_id)
     if state:
         statement = statement.where(correction_state.c.state == state)
+    if correction_id:
+        statement = statement.where(correction.c.correction_id == correction_id)
     rows = connection.execute(statement.order_by(correction.c.correction_id.desc()).limit(PAGE_MAX)).mappings()
     return tuple(_correction(row) for row in rows)
 
@@ -189,8 +194,10 @@ class Corrections:
     ) -> Correction | Problem:
         """A second person applies or refuses a proposed correction. Problems correction.unknown, correction.same_person."""
         with self._database.read(tenants=[tenant_id]) as connection:
-            found = corrections(connection, tenant_id=tenant_id, state=CorrectionState.PROPOSED)
-            row = next((one for one in found if one.correction_id == correction_id), None)
+            found = corrections(
+                connection, tenant_id=tenant_id, state=CorrectionState.PROPOSED, correction_id=correction_id
+            )
+            row = found[0] if correction_id and found else None
             raw = row and queries.raw_body(connection, tenant_id=tenant_id, digest=row.body_digest)
             original = None
             if row is not None:
@@ -198,12 +205,11 @@ class Corrections:
                     connection, tenant_id=tenant_id, subject_kind=row.subject_kind, subject_id=row.subject_id
                 )
         if row is None or original is None or not raw:
-            return problem("correction.unknown", f"there is no proposed correction {correction_id[:60]}")
+            return _decided_already(correction_id)
         if row.author == actor:
             return problem("correction.same_person", f"{actor} proposed it", field=correction_id)
         if not apply:
-            self._decided(tenant_id, correction_id, CorrectionState.REFUSED, actor=actor, reason=reason)
-            return self._read(tenant_id, correction_id)
+            return self._refuse(tenant_id, correction_id, actor=actor, reason=reason)
         made = self._translated(tenant_id, original, raw[0], correction_id)
         if isinstance(made, Problem):
             return made
@@ -226,20 +232,24 @@ class Corrections:
         made = (channel.translate if original.form is Form.MESSAGE else channel.translate_object)(body=body)
         if isinstance(made, Problem):
             return made
+        now = self._clock.now()
         facts: tuple[TranslatedFact, ...]
         if original.fact is None:
             facts = tuple(one for one in made if isinstance(one, TranslatedFact))
             facts = tuple(
-                msgspec.structs.replace(one, source_event=f"{PREFIX}{correction_id}:{number}")
+                msgspec.structs.replace(
+                    one,
+                    source_event=f"{PREFIX}{correction_id}:{number}",
+                    order_key=above(one.order_key, decided_at=now),
+                )
                 for number, one in enumerate(facts)
             )
             before: tuple[msgspec.Struct, ...] = ()
         else:
-            one = corrected(made=made, original=original.fact, correction_id=correction_id)
+            one = corrected(made=made, original=original.fact, correction_id=correction_id, decided_at=now)
             if isinstance(one, Problem):
                 return one
             facts, before = (one,), (original.fact.translated.snapshot,)
-        now = self._clock.now()
         for fact in facts:
             wrong = check_fact(fact, received_at=now)
             if wrong is not None:
@@ -264,6 +274,8 @@ class Corrections:
         taken = Input(body=body, content_type=original.content_type, received_at=now)
         prepared = Prepared(taken=taken, form=original.form, facts=drafted.facts)
         with self._unit(tenant_id, actor, reason) as unit:
+            if not _still_proposed(unit, tenant_id, correction_id):
+                return _decided_already(correction_id)
             verdict = record.accept(unit, channel=channel, prepared=[prepared], new_id=self._new_id)[0]
             if verdict.problem is not None:
                 return verdict.problem
@@ -278,9 +290,12 @@ class Corrections:
                 )
         return self._read(tenant_id, correction_id)
 
-    def _decided(self, tenant_id: str, correction_id: str, state: CorrectionState, *, actor: str, reason: str) -> None:
+    def _refuse(self, tenant_id: str, correction_id: str, *, actor: str, reason: str) -> Correction | Problem:
         with self._unit(tenant_id, actor, reason) as unit:
-            self._write_state(unit, tenant_id, correction_id, state, actor)
+            if not _still_proposed(unit, tenant_id, correction_id):
+                return _decided_already(correction_id)
+            self._write_state(unit, tenant_id, correction_id, CorrectionState.REFUSED, actor)
+        return self._read(tenant_id, correction_id)
 
     def _write_state(
         self, unit: Unit, tenant_id: str, correction_id: str, state: CorrectionState, actor: str = "", fact_id: str = ""
@@ -312,6 +327,17 @@ class Corrections:
 
     def _new_id(self, moment: datetime) -> str:
         return str(uuid7(now=moment, random_bytes=self._random_bytes))
+
+
+def _still_proposed(unit: Unit, tenant_id: str, correction_id: str) -> bool:
+    """Whether nobody has decided; nobody else can until this unit ends."""
+    state = correction_state.c
+    statement = select(state.state).where(state.tenant_id == tenant_id, state.correction_id == correction_id)
+    return unit.connection.execute(statement.with_for_update()).scalar() == CorrectionState.PROPOSED
+
+
+def _decided_already(correction_id: str) -> Problem:
+    return problem("correction.unknown", f"there is no proposed correction {correction_id[:60]}")
 
 
 def _select() -> Select[Any]:

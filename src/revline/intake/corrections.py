@@ -1,12 +1,14 @@
 """A corrected copy of what a source sent: a new fact that names the one it corrects. Pure; the original stays as it came.
 
 A correction stands above its original and below whatever the source says later: its order key is the original's with one part
-more. It may not move to another object, since each object has its own lane.
+more, the moment it was decided, so that of two the later stands. It may not move to another object or root, since each has its own
+lane and what the original had booked on its own would stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
@@ -20,6 +22,7 @@ from revline.core.problem import FieldError, Mender, Problem, Retryable, define,
 PREFIX: Final = "correction:"
 MONEY_FIELDS: Final = ("total", "amount")
 CORRECTION_BYTES_MAX: Final = 262_144
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CorrectionPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -66,11 +69,12 @@ def check_policy(name: str, spec: CorrectionPolicy, others: Mapping[type, Mappin
 
 
 def corrected(
-    *, made: Sequence[TranslatedFact | Incomplete], original: Fact, correction_id: str
+    *, made: Sequence[TranslatedFact | Incomplete], original: Fact, correction_id: str, decided_at: datetime
 ) -> TranslatedFact | Problem:
     """The fact of a corrected copy, from what its translation gave.
 
-    Problems: correction.other_object when the copy speaks of another object; correction.unchanged when it says the same.
+    Problems: correction.other_object when the copy speaks of another object, or of the same on another root;
+    correction.unchanged when it says the same.
     """
     before = original.translated
     found = next((one for one in made if isinstance(one, TranslatedFact) and one.source == before.source), None)
@@ -80,6 +84,10 @@ def corrected(
             f"the copy is not of {before.source.kind} {before.source.outside_id}",
             field=before.source.outside_id,
         )
+    if found.roots != before.roots:
+        named = ", ".join(f"{root.kind} {root.outside_id}" for root in before.roots)
+        detail = f"the copy does not belong to {named}, where the original is booked"
+        return problem("correction.other_object", detail, field=before.source.outside_id)
     if found.snapshot == before.snapshot:
         return problem("correction.unchanged", "the copy says what the original says")
     return msgspec.structs.replace(
@@ -87,19 +95,25 @@ def corrected(
         source_event=PREFIX + correction_id,
         event_type=before.event_type,
         occurred_at=before.occurred_at,
-        order_key=(*before.order_key, 1),
+        order_key=above(before.order_key, decided_at=decided_at),
         names=(*found.names, Name(kind="corrects", value=original.fact_id)),
         correlation=before.correlation,
     )
 
 
+def above(order_key: tuple[int, ...], *, decided_at: datetime) -> tuple[int, ...]:
+    """The order key of a correction decided at a moment: above that key, and above corrections decided before."""
+    return (*order_key, (decided_at - EPOCH) // timedelta(microseconds=1))
+
+
 def worth(*snapshots: msgspec.Struct) -> Worth:
-    """The greatest amount of some snapshots of one object."""
+    """The greatest amount of some snapshots of one object; of a stated event, what it states."""
+    holders = [holder for snapshot in snapshots for holder in (snapshot, getattr(snapshot, "payload", None))]
     amounts = [
         abs(value)
-        for snapshot in snapshots
+        for holder in holders
         for name in MONEY_FIELDS
-        if isinstance(value := getattr(snapshot, name, None), Decimal)
+        if isinstance(value := getattr(holder, name, None), Decimal)
     ]
     currency = next((str(code) for snapshot in snapshots if (code := getattr(snapshot, "currency", ""))), "")
     return Worth(currency=currency, amount=max(amounts, default=Decimal(0)))
@@ -119,7 +133,7 @@ define(
     status=422,
     retryable=Retryable.NO,
     mender=Mender.SENDER,
-    remedy="Keep the object's id as it is; to send another object, send it as an event of its own.",
+    remedy="Keep the object's id and what it belongs to as they are; to send another object, send it as an event of its own.",
 )
 define(
     code="correction.unchanged",

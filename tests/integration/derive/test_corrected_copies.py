@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import msgspec
+import pytest
 
 from revline.core.problem import Problem
 from revline.intake.correcting import Correction, Corrections, corrections
@@ -68,6 +69,41 @@ def test_what_the_source_says_later_stands_above_a_correction(harness: Harness) 
     correct(harness, desk(harness), fact_id, with_total(body, 12_500))
     tell(harness, webhook("invoice.updated", invoice(total=13_000), created=at(6)))
     assert receivable(harness) == "130"
+
+
+@pytest.mark.parametrize("totals", [(11_000, 12_000, 13_000), (13_000, 12_000, 11_000)])
+def test_of_several_corrections_of_one_original_the_last_stands(harness: Harness, totals: tuple[int, ...]) -> None:
+    fact_id, body = issued(harness)
+    for total in totals:
+        assert isinstance(correct(harness, desk(harness), fact_id, with_total(body, total)), Correction)
+        harness.derive_all()
+        assert receivable(harness) == str(total // 100)
+
+
+def test_a_second_person_decides_once(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two who look at the same moment both see it proposed; the one who comes second is told that it is decided."""
+    fact_id, body = issued(harness)
+    both = desk(harness, CorrectionPolicy(others=True))
+    waiting = correct(harness, both, fact_id, with_total(body, 12_500))
+    assert isinstance(waiting, Correction)
+    looked = both._translated
+
+    def meanwhile(*given: object) -> object:
+        monkeypatch.setattr(both, "_translated", looked)
+        decided = both.decide(
+            tenant_id=TENANT, correction_id=waiting.correction_id, apply=False, actor="person:eve", reason="no proof"
+        )
+        assert isinstance(decided, Correction)
+        return looked(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(both, "_translated", meanwhile)
+    late = both.decide(
+        tenant_id=TENANT, correction_id=waiting.correction_id, apply=True, actor="person:bob", reason="checked"
+    )
+    assert isinstance(late, Problem)
+    assert late.code == "correction.unknown"
+    harness.derive_all()
+    assert receivable(harness) == "100"
 
 
 def test_a_copy_of_another_object_or_without_a_change_is_refused_and_writes_nothing(harness: Harness) -> None:

@@ -8,7 +8,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from revline.core.canonical import Customer, Invoice, InvoiceLine, InvoiceStatus, Payment, PaymentStatus, TaxAmount
+from revline.core.canonical import (
+    CreditMemo,
+    CreditMemoStatus,
+    Customer,
+    Dispute,
+    DisputeMovement,
+    DisputeStatus,
+    Invoice,
+    InvoiceLine,
+    InvoiceStatus,
+    Payment,
+    PaymentStatus,
+    TaxAmount,
+)
 from revline.core.facts import TranslatedFact
 from revline.core.ids import SourceObject
 from revline.core.money import Amount
@@ -108,6 +121,53 @@ def test_an_invoice_that_contradicts_itself_is_refused_unless_it_is_a_draft(name
     wrong = invoice(**{name: Amount(amount)})
     assert code_of(fact(wrong)) == "intake.value_invalid"
     assert code_of(fact(msgspec.structs.replace(wrong, status=InvoiceStatus.DRAFT))) == ""
+
+
+def memo(**more: Any) -> CreditMemo:
+    sold = invoice()
+    zero = Amount("0.00")
+    values: dict[str, Any] = {
+        "outside_id": "cn", "number": "1", "status": CreditMemoStatus.ISSUED, "customer": "c", "currency": "USD",
+        "lines": sold.lines, "tax_total": sold.tax_total, "total": sold.total, "applied_amount": sold.total,
+        "credited_amount": zero, "refunded_amount": zero, "out_of_band_amount": zero, "earned": zero, "issued_at": NOON,
+    }  # fmt: skip
+    return CreditMemo(**(values | more))
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "code"),
+    [
+        ("total", "108.00", ""),
+        ("total", "109.00", "intake.value_invalid"),
+        ("tax_total", "7.00", "intake.value_invalid"),
+        ("refunded_amount", "0.01", "intake.value_invalid"),
+        ("applied_amount", "0.00", ""),
+    ],
+)
+def test_a_memo_that_contradicts_itself_is_refused_and_one_that_is_not_settled_yet_is_not(
+    name: str, amount: str, code: str
+) -> None:
+    assert code_of(fact(memo(**{name: Amount(amount)}))) == code
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "code"),
+    [
+        ("-12.34", "USD", ""),
+        ("-12.345", "USD", "amount.invalid"),
+        ("-12.34", "JPY", "amount.invalid"),
+        ("-1", "XXX", "currency.unknown"),
+    ],
+)
+def test_what_a_dispute_moved_is_counted_in_the_currency_that_moved(amount: str, currency: str, code: str) -> None:
+    moved = DisputeMovement(
+        outside_id="txn", currency=currency, amount=Amount(amount), fee=Amount("15"), created_at=NOON
+    )
+    claim = Dispute(
+        outside_id="dp", payment="ch", status=DisputeStatus.OPEN, currency="JPY", amount=Amount("1800"), earned=Amount("0"),
+        created_at=NOON, movements=(moved,),
+    )  # fmt: skip
+    assert code_of(fact(claim)) == code
 
 
 def test_a_nested_amount_is_named_by_its_place() -> None:
