@@ -130,9 +130,7 @@ def _answered(result: Answered, pauses: Pauses) -> Settlement:
             found = _refused(head, step, outcome.problem, pauses)
             found = msgspec.structs.replace(found, evidence=outcome.problem.detail[:EVIDENCE_LENGTH_MAX])
         case Throttled():
-            due_at = pauses.retry_at(head, at_least=outcome.retry_after)
-            since = _since(head, pauses)
-            found = Settlement(head=head, state=_before(head), step=step, due_at=due_at, uncertain_since=since)
+            found = _throttled(head, step, outcome, pauses)
         case Uncertain():
             found = _uncertain(head, step, outcome.evidence, pauses, tries=result.attempt)
     reached = not isinstance(outcome, Uncertain) and not (
@@ -289,6 +287,20 @@ def _refused(head: Head, step: str, why: Problem, pauses: Pauses) -> Settlement:
     )
 
 
+def _throttled(head: Head, step: str, outcome: Throttled, pauses: Pauses) -> Settlement:
+    """Being busy is no fault, so people hear of it late; but a far side that never has room is told as one that isn't reached."""
+    again = Settlement(
+        head=head,
+        state=_before(head),
+        step=step,
+        due_at=pauses.retry_at(head, at_least=outcome.retry_after),
+        failed=True,
+        uncertain_since=_since(head, pauses),
+    )
+    tries = head.loaded.standing.failures + 1
+    return _told(again, tries) if tries >= pauses.timing.throttles_until_case else again
+
+
 def _hold(head: Head, step: str, why: Problem, pauses: Pauses) -> Settlement:
     unresolved = head.loaded.standing.state in UNRESOLVED
     return Settlement(
@@ -342,7 +354,7 @@ def _person(head: Head, why: Problem, *, evidence: str) -> Settlement:
 
 def _told_when_it_lasts(again: Settlement, pauses: Pauses) -> Settlement:
     failures = again.head.loaded.standing.failures + 1
-    return _told(again, failures) if failures == pauses.timing.failures_until_case else again
+    return _told(again, failures) if failures >= pauses.timing.failures_until_case else again
 
 
 def _told(again: Settlement, tries: int) -> Settlement:

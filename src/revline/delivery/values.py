@@ -35,8 +35,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
     retry_base, retry_cap: full jitter of what passes by itself. hold_base, hold_cap: between looks at a closed period.
     missing_predecessor: until a predecessor that isn't written yet is looked for again; missing_told: until people are told of
-    it. failures_until_case: failed tries in a
-    row until people are told. turn: the group commit's rhythm. lease: of claimed lanes. sweep, periods, archive: timers.
+    it. failures_until_case: failed tries in a row until people are told; throttles_until_case: when the far side was busy. turn:
+    the group commit's rhythm. lease: of claimed lanes. sweep, periods, archive: timers.
     """
 
     retry_base: timedelta = timedelta(seconds=1)
@@ -46,6 +46,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     missing_predecessor: timedelta = timedelta(seconds=30)
     missing_told: timedelta = timedelta(days=1)
     failures_until_case: int = 8
+    throttles_until_case: int = 20
     turn: timedelta = timedelta(milliseconds=20)
     idle: timedelta = timedelta(milliseconds=200)
     lease: timedelta = timedelta(seconds=15)

@@ -15,6 +15,7 @@ from revline.core.farside import Idempotency, NotSent, Outcome, PreparedStep, Re
 from revline.core.problem import problem
 from revline.delivery import acts, marking, settling, waiting
 from revline.delivery.loop import DeliveryLoop
+from revline.delivery.values import Timing
 from revline.platform.cases import queries as cases
 from revline.platform.store.engine import Database
 from tests.fakes.far_side import Crash, FakeConnector, FarSystem
@@ -291,13 +292,35 @@ def test_a_period_closed_by_the_far_side_holds_and_is_tried_again_later(database
     assert world.state("sale") is DocumentState.POSTED
 
 
+def test_a_far_side_that_never_has_room_is_told_and_waits_ever_longer(database: Database) -> None:
+    world = make(database, Idempotency.UNIQUE_REFERENCE)
+    tries: list[PreparedStep] = []
+
+    def busy(step: PreparedStep) -> Outcome:
+        tries.append(step)
+        return Throttled(retry_after=timedelta(0))
+
+    world.connector.before = busy
+    world.write(journal("sale"))
+    for _ in range(world.timing.throttles_until_case + 5):
+        world.deliver()
+        world.pass_time(timedelta(minutes=3))
+    assert causes(world) == {"erp.not_reached": ""}
+    assert len(tries) < 2 * world.timing.throttles_until_case, "no hot retry, whatever the far side asks for"
+    world.connector.before = lambda step: None
+    world.deliver()
+    assert (world.state("sale"), causes(world)) == (DocumentState.POSTED, {})
+
+
 def test_an_uncertain_document_that_is_then_refused_stays_uncertain(database: Database) -> None:
     world = make(database, Idempotency.UNIQUE_REFERENCE)
+    # The pause is real time until it is moved: long, so that a slow run of the test has no second try of its own.
+    world.timing = Timing(retry_base=timedelta(minutes=1))
     world.connector.after = lose_answer()
     world.write(journal("sale"))
     world.deliver()
     world.connector.before = lambda step: Rejected(problem=problem("erp.rejected", "no"))
-    world.pass_time(timedelta(seconds=2))
+    world.pass_time(timedelta(minutes=2))
     world.deliver()
     assert world.state("sale") is DocumentState.UNCERTAIN, "the first request may have made the record"
 
