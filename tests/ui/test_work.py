@@ -121,6 +121,25 @@ def test_a_copy_is_checked_before_it_is_taken_and_a_broken_one_is_refused(
     picture("correction")
 
 
+def test_a_mended_invoice_shows_what_it_would_change_in_the_books(log_in: Log, picture: Picture, world: World) -> None:
+    fact = one(
+        world,
+        "SELECT fact_id FROM fact WHERE tenant_id = :tenant AND event_type = 'invoice.paid' ORDER BY position, ordinal LIMIT 1",
+    )
+    page = log_in("finn@example.com")
+    page.goto(f"/t/birch/mend/fact/{fact}")
+    area = page.get_by_label("The copy")
+    changed = msgspec.json.decode(area.input_value())
+    about = changed["data"]["object"]["lines"]["data"][0]["metadata"]
+    about["product_family"] = "services" if about.get("product_family") == "hardware" else "hardware"
+    area.fill(msgspec.json.format(msgspec.json.encode(changed), indent=2).decode())
+    page.get_by_role("button", name="Check").click()
+    shown = page.inner_text("main")
+    for told in ("What it would change in the books", "reversed", "booked", "accounts_receivable", "50-rules-invoices.yaml"):
+        assert told in shown, shown[:2_000]
+    picture("mend-preview")
+
+
 def test_a_tenant_switched_to_shows_nothing_of_the_other(log_in: Log, world: World) -> None:
     document = one(world, POSTED)
     number = one(world, NUMBER, document=document)

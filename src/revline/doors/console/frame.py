@@ -82,15 +82,19 @@ class Asked:
 
     @classmethod
     def of(cls, request: Request[Any, Any, Any], form: Mapping[str, tuple[str, ...]]) -> Asked:
-        """The request's parts."""
+        """The request's parts, without NUL, which no text of the database can hold."""
         return cls(
             path=request.url.path,
-            parameters={name: str(value) for name, value in request.path_params.items()},
-            query=dict(request.query_params.items()),
+            parameters={name: _storable(str(value)) for name, value in request.path_params.items()},
+            query={name: _storable(value) for name, value in request.query_params.items()},
             cookies=dict(request.cookies),
-            form=form,
+            form={name: tuple(map(_storable, values)) for name, values in form.items()},
             partial=request.headers.get("hx-request") == "true",
         )
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "\ufffd")
 
 
 class Frame:

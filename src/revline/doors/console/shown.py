@@ -10,9 +10,9 @@ import msgspec
 SHOWN_MAX: Final = 20_000
 MASK: Final = "••••••"
 _NAME: Final = r"(?:password|passphrase|secret|token|api_?key|private_?key|authorization|assertion|signature)"
-_NO_SECRET: Final = r"(?!null\b|true\b|false\b)"
+_WORTHLESS: Final = r"(?!null\b|true\b|false\b)"
 SECRET_FIELD: Final = re.compile(
-    rf"""("[^"\\]{{0,80}}{_NAME}[^"\\]{{0,80}}"\s{{0,9}}:\s{{0,9}}){_NO_SECRET}"""
+    rf"""("[^"\\]{{0,80}}{_NAME}[^"\\]{{0,80}}"\s{{0,9}}:\s{{0,9}}){_WORTHLESS}"""
     r"""("(?:[^"\\]|\\.)*+"?|\[[^\]]*+\]?|[^\s,}\]"\[]++)""",
     re.IGNORECASE | re.DOTALL,
 )

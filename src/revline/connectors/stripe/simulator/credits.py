@@ -45,8 +45,25 @@ def create_credit_note(account: Account, given: Wire) -> Wire:
     fail_unless(
         paid or not refund + credit + elsewhere, "An unpaid invoice has nothing to give back.", param="refund_amount"
     )
+    values = _values(account, invoice, given, lines=lines, total=total, elsewhere=elsewhere, now=now)
+    one = account.add("credit_note", values, now=now, metadata=given.get("metadata"))
+    one["lines"]["url"] = f"/v1/credit_notes/{one['id']}/lines"
+    _take_effect(account, one, invoice, refund=refund, credit=credit)
+    account.emit("credit_note.created", one, now=now)
+    account.emit("invoice.updated", invoice, now=now)
+    if invoice["status"] == "open" and invoice["amount_remaining"] == 0:
+        invoice["status"] = "paid"
+        invoice["status_transitions"]["paid_at"] = now
+        account.emit("invoice.paid", invoice, now=now)
+    return one
+
+
+def _values(
+    account: Account, invoice: Wire, given: Wire, *, lines: list[Wire], total: int, elsewhere: int, now: int
+) -> Wire:
+    paid = invoice["status"] == "paid"
     number = sum(one["invoice"] == invoice["id"] for one in account.objects["credit_note"].values()) + 1
-    values: Wire = {
+    return {
         **ISSUED,
         "amount": total,
         "currency": invoice["currency"],
@@ -70,16 +87,6 @@ def create_credit_note(account: Account, given: Wire) -> Wire:
         "total_taxes": [],
         "type": "post_payment" if paid else "pre_payment",
     }
-    one = account.add("credit_note", values, now=now, metadata=given.get("metadata"))
-    one["lines"]["url"] = f"/v1/credit_notes/{one['id']}/lines"
-    _take_effect(account, one, invoice, refund=refund, credit=credit)
-    account.emit("credit_note.created", one, now=now)
-    account.emit("invoice.updated", invoice, now=now)
-    if invoice["status"] == "open" and invoice["amount_remaining"] == 0:
-        invoice["status"] = "paid"
-        invoice["status_transitions"]["paid_at"] = now
-        account.emit("invoice.paid", invoice, now=now)
-    return one
 
 
 def _take_effect(account: Account, one: Wire, invoice: Wire, *, refund: int, credit: int) -> None:

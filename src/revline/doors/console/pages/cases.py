@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
 from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem, ProblemError, problem
 from revline.delivery import acts
@@ -39,6 +41,15 @@ from revline.platform.cases import service as case_service
 from revline.platform.cases.queries import Case, CauseSummary
 
 CAUSES_MAX: Final = 1_000
+CASE_COLUMNS: Final = (
+    Column(key="what", title="What stands still", wide=True),
+    Column(key="reference", title="Reference", kind="code"),
+    Column(key="entity", title="Entity"),
+    Column(key="day", title="Accounting day", kind="moment"),
+    Column(key="amount", title="Amount", kind="money"),
+    Column(key="state", title="State", kind="state"),
+    Column(key="opened", title="Since", kind="moment"),
+)
 STATES: Final = (("open", "Open"), ("resolved", "Resolved"), ("waived", "Waived"))
 
 
@@ -94,14 +105,7 @@ def cause(visit: Visit) -> Answer:
     identity = visit.parameters["cause"]
     state = visit.filter("state", among=tuple(word for word, _ in STATES), default="open")
     with visit.read() as connection:
-        summary = next(
-            (
-                one
-                for one in queries.causes(connection, tenant_id=visit.tenant_id, limit=CAUSES_MAX)
-                if one.cause_id == identity
-            ),
-            None,
-        )
+        summary = _summary(connection, visit.tenant_id, identity)
         found = queries.cases(
             connection,
             tenant_id=visit.tenant_id,
@@ -110,29 +114,16 @@ def cause(visit: Visit) -> Answer:
             after=visit.after_text(),
             limit=visit.limit + 1,
         )
-        documents = deliveries.deliveries_by_id(
-            connection,
-            tenant_id=visit.tenant_id,
-            document_ids=[one.subject_id for one in found if one.subject_kind == DOCUMENT],
-        )
-    if summary is None and not found and not visit.query and visit.after is None:
-        with visit.read() as connection:
+        subjects = [one.subject_id for one in found if one.subject_kind == DOCUMENT]
+        documents = deliveries.deliveries_by_id(connection, tenant_id=visit.tenant_id, document_ids=subjects)
+        if summary is None and not found:
             ever = queries.cases(connection, tenant_id=visit.tenant_id, cause_id=identity, state="", limit=1)
-        if not ever:
-            raise ProblemError(problem("console.not_found", "there is no such cause"))
-    columns = (
-        Column(key="what", title="What stands still", wide=True),
-        Column(key="reference", title="Reference", kind="code"),
-        Column(key="entity", title="Entity"),
-        Column(key="day", title="Accounting day", kind="moment"),
-        Column(key="amount", title="Amount", kind="money"),
-        Column(key="state", title="State", kind="state"),
-        Column(key="opened", title="Since", kind="moment"),
-    )
+            if not ever:
+                raise ProblemError(problem("console.not_found", "there is no such cause"))
     return ListPage(
         title=summary.title if summary else "Cause",
         lead=summary.remedy if summary else "No open case of this cause is left.",
-        columns=columns,
+        columns=CASE_COLUMNS,
         rows=tuple(_case_row(visit, one, documents.get(one.subject_id)) for one in found),
         empty=Empty(title="No open case of this cause", detail="Everything it held went on.", good=True),
         filters=(Filter(name="state", label="State", value=visit.filter("state"), choices=STATES),),
@@ -145,6 +136,11 @@ def cause(visit: Visit) -> Answer:
         values={"summary": summary, "identity": identity},
         trail=(("Cases", visit.url("cases")),),
     )
+
+
+def _summary(connection: Connection, tenant_id: str, identity: str) -> CauseSummary | None:
+    found = queries.causes(connection, tenant_id=tenant_id, limit=CAUSES_MAX)
+    return next((one for one in found if one.cause_id == identity), None)
 
 
 def _case_row(visit: Visit, one: Case, document: Delivery | None) -> Row:

@@ -9,6 +9,7 @@ import msgspec
 
 from revline.core.hashing import plain
 from revline.core.problem import Problem, ProblemError, problem
+from revline.derive.preview import RootPreview
 from revline.doors.console.shown import masked, pretty
 from revline.doors.console.values import (
     Answer,
@@ -101,6 +102,7 @@ def check(visit: Visit) -> Answer:
 
 def _editor(visit: Visit, original: Original, *, text: str, checked: Any) -> Answer:
     before, problem_found, facts = _text(original), None, []
+    previews: tuple[RootPreview, ...] | Problem = ()
     second = False
     if isinstance(checked, Problem):
         problem_found = checked
@@ -110,12 +112,15 @@ def _editor(visit: Visit, original: Original, *, text: str, checked: Any) -> Ans
             for one in checked.facts
         ]
         second = checked.second_person
+        previews = visit.services.answers.questions.journal(tenant_id=visit.tenant_id, given=checked.facts)
     values: dict[str, Any] = {
         "original": original,
         "text": text,
         "changes": _changes(before, text),
         "checked": checked is not None and problem_found is None,
         "found": problem_found,
+        "previews": () if isinstance(previews, Problem) else previews,
+        "unseen": previews if isinstance(previews, Problem) else None,
         "facts": facts,
         "second_person": second,
         "value": None if problem_found or checked is None else checked.value,

@@ -143,7 +143,6 @@ def _link(visit: Visit, name: str) -> str:
 
 
 def _causes(visit: Visit, causes: Sequence[cases.CauseSummary]) -> list[dict[str, Any]]:
-    base = _link(visit, "cases")
     return [
         {
             "title": one.title,
@@ -151,7 +150,7 @@ def _causes(visit: Visit, causes: Sequence[cases.CauseSummary]) -> list[dict[str
             "cases": one.cases,
             "at_risk": [Money(amount=each.amount, currency=each.currency) for each in one.at_risk],
             "oldest": one.oldest,
-            "href": f"{base}?cause={one.cause_id}" if base else "",
+            "href": visit.url("cause", cause=one.cause_id),
             "remedy": one.remedy,
         }
         for one in causes

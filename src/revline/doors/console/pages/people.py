@@ -65,6 +65,7 @@ def people(visit: Visit) -> Answer:
     values = {
         "people": people_rows,
         "roles": [role.value for role in PERSON_ROLES],
+        "sets_passwords": _everywhere(visit),
         "names": {one.actor: one.name for one in visit.services.people.people()},
         "changes": visit.services.people.changes(tenant_id=visit.tenant_id)[:20],
     }
@@ -129,6 +130,8 @@ def add(visit: Visit) -> Answer:
     """Add a person with a role here. They come in through the identity provider, or an administrator sets a password."""
     role = _role(visit.field("role"), people=True)
     reason = visit.reason()
+    if visit.field("password") and not _everywhere(visit):
+        return problem("access.forbidden", "a first password is set by an administrator of every tenant")
     known = visit.services.people.find(email=visit.field("email"))
     if known is None:
         made = visit.services.people.add(
@@ -170,7 +173,7 @@ def issue_key(visit: Visit) -> Answer:
     role = _role(visit.field("role"), people=False)
     days = visit.field("days") if visit.field("days") in KEY_DAYS else "90"
     ends = visit.now + timedelta(days=int(days))
-    made = visit.services.access.issue(tenant_id=visit.tenant_id, role=role, expires_at=ends)
+    made = visit.services.access.issue(tenant_id=visit.tenant_id, role=role, expires_at=ends, actor=visit.actor)
     values = {"key": made, "ends": ends}
     return View(template="key_made.html", title="A new key", values=values, trail=(("API keys", visit.url("keys")),))
 
@@ -178,10 +181,18 @@ def issue_key(visit: Visit) -> Answer:
 def revoke_key(visit: Visit) -> Answer:
     """End a key."""
     key_id = visit.field("key")
-    visit.reason()
-    if not visit.services.access.revoke(tenant_id=visit.tenant_id, key_id=key_id):
+    reason = visit.reason()
+    if not visit.services.access.revoke(
+        tenant_id=visit.tenant_id, key_id=key_id, actor=visit.actor, reason=reason
+    ):
         return Redirect(to=visit.url("keys"), said="There is no live key of this id.", tone="warn")
     return Redirect(to=visit.url("keys"), said=f"Key {key_id} is revoked.")
+
+
+def _everywhere(visit: Visit) -> bool:
+    """Whether they say who comes in everywhere. A person is one for all tenants: whoever set their password could come in with it
+    to every other tenant that gives them a role."""
+    return visit.person.may(Permission.ADMINISTER, tenant_id=EVERY_TENANT)
 
 
 def _person(visit: Visit) -> Person:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any, Final
 
 from revline.core.hashing import canonical_bytes
 from revline.doors.console.shown import pretty
-from revline.doors.console.values import Answer, Group, Page, SameAs, View, Visit
+from revline.doors.console.values import Answer, Group, Page, SameAs, View, Visit, query_text
 from revline.doors.trace_view import NODE_HEIGHT, NODE_WIDTH, picture, timeline
 from revline.doors.tracing import trace_of
 
@@ -28,8 +29,8 @@ def trace(visit: Visit) -> Answer:
             ("json", "JSON", visit.url("trace", **{"id": value, "as": "json"}), None),
         ],
         "same": SameAs(
-            command=f"revline trace {value} --tenant {visit.tenant_id}" if value else "",
-            call=f"GET /v1/trace?value={value}" if value else "",
+            command=f"revline trace {quote(value)} --tenant {visit.tenant_id}" if value else "",
+            call=f"GET /v1/trace{query_text({'value': value})}" if value else "",
         ),
         "link": lambda kind, record_id: _link(visit, kind, record_id),
     }
