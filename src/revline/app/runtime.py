@@ -117,13 +117,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         people=People(database=database, clock=time, random_bytes=os.urandom),
         sessions=Sessions(database=database, clock=time, random_bytes=os.urandom),
         addresses=Addresses(database=database, clock=time, random_bytes=os.urandom),
-        corrections=Corrections(
-            database=database,
-            clock=time,
-            random_bytes=os.urandom,
-            channels=directory,
-            policy=directory.correction_policy,
-        ),
+        corrections=_corrections(database, directory, time),
         answers=answers_of(database=database, directory=directory, clock=time),
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
         hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
@@ -134,6 +128,16 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
     )
     return Runtime(
         settings=settings, clock=time, database=database, directory=directory, intake=intake, readers=readers, services=services
+    )
+
+
+def _corrections(database: Database, directory: Directory, clock: Clock) -> Corrections:
+    return Corrections(
+        database=database,
+        clock=clock,
+        random_bytes=os.urandom,
+        channels=directory,
+        policy=directory.correction_policy,
     )
 
 
