@@ -22,6 +22,7 @@ from revline.platform.lineage.queries import names_of
 from revline.platform.lineage.record import add_names
 from revline.platform.lineage.walk import Reference
 from revline.platform.logs import log
+from revline.platform.store.engine import is_transient
 from revline.platform.store.unit import Unit
 from revline.platform.work import record as work_record
 from revline.subledger.posting.queries import roots_of_events
@@ -31,7 +32,8 @@ class Asking:
     """Implements the ports `Told` of delivery and of derive: asks for the feedback of roots whose standing may have changed.
 
     tells: whether a tenant has anybody to tell; where it has none, nothing is done. What fails here is logged and taken back to a
-    savepoint: no ERP document may fail because of it.
+    savepoint: no ERP document may fail because of it. What passes by itself (a deadlock) is raised where the whole unit runs again,
+    so that nothing to be told is lost: a root's derivation, and a settling of several documents, which is then done one by one.
     """
 
     def __init__(self, *, tells: Callable[[str], bool]) -> None:
@@ -40,18 +42,21 @@ class Asking:
     def settled(self, unit: Unit, /, *, tenant_id: str, documents: Sequence[Document]) -> None:
         """Documents were settled in this unit."""
         if documents and self._tells(tenant_id):
-            self._ask(unit, tenant_id, lambda: _roots_of(unit.connection, tenant_id, documents))
+            again = len(documents) > 1
+            self._ask(unit, tenant_id, lambda: _roots_of(unit.connection, tenant_id, documents), again=again)
 
     def derived(self, unit: Unit, /, *, tenant_id: str, root_ids: Collection[str]) -> None:
         """Roots were derived in this unit."""
         if root_ids and self._tells(tenant_id):
-            self._ask(unit, tenant_id, lambda: root_ids)
+            self._ask(unit, tenant_id, lambda: root_ids, again=True)
 
-    def _ask(self, unit: Unit, tenant_id: str, roots: Callable[[], Collection[str]]) -> None:
+    def _ask(self, unit: Unit, tenant_id: str, roots: Callable[[], Collection[str]], *, again: bool) -> None:
         try:
             with unit.connection.begin_nested():
                 ask(unit, tenant_id=tenant_id, root_ids=roots())
-        except Exception as error:  # noqa: BLE001 - see above: what is told later must not undo what is booked now
+        except Exception as error:
+            if again and is_transient(error):
+                raise
             log().error("feedback.not_asked", tenant_id=tenant_id, exc_info=error)
 
 
