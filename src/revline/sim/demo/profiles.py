@@ -62,7 +62,6 @@ PROFILES: Final = {
         customers=80,
         families=("subscription", "usage", "hardware", ""),
         credit_share=Decimal("0.01"),
-        memo_void_share=Decimal("0.002"),
         memo_refund_share=Decimal("0.01"),
         memo_balance_share=Decimal("0.01"),
         dispute_won_share=Decimal("0.005"),
