@@ -14,6 +14,7 @@ from revline.app.processes import api_ports
 from revline.app.runtime import Runtime, open_runtime
 from revline.derive.service import Derive
 from revline.doors.api.app import create_app
+from revline.intake.correcting import corrections
 from revline.intake.values import Form, Input, WhenUnreadable
 from revline.platform.access.roles import Role
 from revline.platform.settings import Settings, load
@@ -161,3 +162,24 @@ def test_what_is_not_there_is_said(door: Door) -> None:
     assert missing.json()["code"] == "document.unknown"
     decision = door.post("/v1/corrections/nothing/decision", {"apply": True, "reason": "x"})
     assert decision.json()["code"] == "correction.unknown"
+
+
+def test_a_corrected_copy_is_kept_as_it_was_written(door: Door) -> None:
+    """A number that is read and written again may lose digits, and a key that is there twice would lose one of the two."""
+    case = door.get(f"/v1/cases/{door.cases('root')[0]}").json()
+    fact = case["correctable"][0]["subject_id"]
+    mended = webhook("invoice.finalized", invoice() | {"id": "in_2"}, created=at(4))
+    exact = mended[:-1] + b',"exact":0.12345678901234567890123}'
+
+    def proposed(body: bytes) -> Any:
+        text = b'{"subject_kind":"fact","subject_id":"%s","reason":"a test","body":%s}' % (fact.encode(), body)
+        headers = {"Authorization": f"Bearer {door.keys[Role.FINANCE]}", "content-type": "application/json"}
+        return door.client.post("/v1/corrections", content=text, headers=headers)
+
+    assert proposed(mended[:-1] + b',"livemode":true,"livemode":false}').json()["code"] == "json.duplicate_key"
+    assert proposed(b"[1]").status_code in {400, 422}
+    done = proposed(exact)
+    assert done.status_code == 200, done.text
+    with door.runtime.database.read(tenants=["birch"]) as connection:
+        (made,) = corrections(connection, tenant_id="birch")
+        assert door.runtime.services.corrections.copy_of(connection, tenant_id="birch", correction=made) == exact

@@ -48,6 +48,16 @@ def test_what_is_no_secret_stays() -> None:
 
 def test_a_long_text_of_nothing_but_names_of_secrets_is_masked_quickly() -> None:
     started = time.process_time()
-    for text in ('"' + "secret" * 40_000, '"secret' * 30_000, '{"secret":' * 20_000, "secret=" * 30_000, "eyJ" * 80_000):
+    for text in (
+        '"' + "secret" * 40_000,
+        '"secret' * 30_000,
+        '{"secret":' * 20_000,
+        "secret=" * 30_000,
+        "eyJ" * 80_000,
+    ):
         assert len(masked(text)) <= SHOWN_MAX + 20
     assert time.process_time() - started < 5
+
+
+def test_what_nests_without_end_is_shown_as_text() -> None:
+    assert pretty(b"[" * 100_000).startswith("[[[")

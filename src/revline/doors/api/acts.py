@@ -29,29 +29,41 @@ from revline.platform.cases import service as case_service
 
 VALUE_LENGTH_MAX: Final = 255
 REASON_LENGTH_MAX: Final = 500
+STORABLE: Final = r"^[^\x00]*$"
+"""No text of the database holds NUL."""
 OPERATION: Final[dict[str, Any]] = {"operation_class": ProblemOperation, "tags": ["acts"]}
+
+
+ReasonText = Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_LENGTH_MAX, pattern=STORABLE)]
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why somebody does it; kept in the audit chain."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_LENGTH_MAX)]
+    reason: ReasonText
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A corrected copy. subject_kind: fact or input. body: what the source should have sent, whole."""
 
     subject_kind: Annotated[str, msgspec.Meta(pattern="^(fact|input)$")]
-    subject_id: Annotated[str, msgspec.Meta(min_length=1, max_length=VALUE_LENGTH_MAX)]
+    subject_id: Annotated[str, msgspec.Meta(min_length=1, max_length=VALUE_LENGTH_MAX, pattern=STORABLE)]
     body: dict[str, Any]
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_LENGTH_MAX)]
+    reason: ReasonText
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """The copy in the bytes it was sent in: a number read and written again may lose digits, a key that is there twice one of the
+    two."""
+
+    body: msgspec.Raw
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a second person says about a proposed correction."""
 
     apply: bool
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_LENGTH_MAX)]
+    reason: ReasonText
 
 
 class Acts:
@@ -127,16 +139,16 @@ class Acts:
 
     def trace(self, who: Principal, value: str) -> Any:
         """The whole way of whatever an id names."""
-        found = trace_of(self._services, tenant_id=who.tenant_id, value=value)
+        found = trace_of(self._services, tenant_id=who.tenant_id, value=value.replace("\0", "\ufffd"))
         return found or problem("trace.unknown", f"nothing is known by {value[:60]!r}")
 
-    def correct(self, who: Principal, data: Proposal) -> Correction | Problem:
-        """Take a corrected copy."""
+    def correct(self, who: Principal, data: Proposal, body: bytes) -> Correction | Problem:
+        """Take a corrected copy. body: its bytes."""
         return self._services.corrections.propose(
             tenant_id=who.tenant_id,
             subject_kind=data.subject_kind,
             subject_id=data.subject_id,
-            body=msgspec.json.encode(data.body),
+            body=body,
             actor=who.actor,
             reason=data.reason,
         )
@@ -221,7 +233,8 @@ def _acting(desk: Acts) -> Sequence[Any]:
 
     @post("/corrections", operation_id="proposeCorrection", summary="Take a corrected copy", **resolve)
     async def propose(request: Request[Any, Any, Any], data: JSONBody[Proposal]) -> Response[Any]:
-        return await desk.run(partial(desk.correct, principal_of(request), data))
+        written = msgspec.json.decode(await request.body(), type=Written)
+        return await desk.run(partial(desk.correct, principal_of(request), data, bytes(written.body)))
 
     @post(
         "/corrections/{correction_id:str}/decision", operation_id="decideCorrection", summary="Decide on one", **resolve

@@ -41,6 +41,8 @@ def make_guard(*, ports: ApiPorts, threads: Threads) -> Guard:
         wanted = handler.opt.get(PERMISSION)
         if wanted == PUBLIC:
             return
+        if any("\0" in str(value) for value in connection.path_params.values()):
+            raise ProblemError(problem("http.request_invalid", "a path holds NUL, which no id does"))
         who = await threads.run(partial(principal, connection.headers.get("authorization")))
         standing = rates.take(key=who.key_id, now=time.monotonic())
         connection.state[STANDING] = standing

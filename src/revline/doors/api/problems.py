@@ -94,6 +94,8 @@ class ExceptionAnswers:
 
     def of_unexpected(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         """A failure nobody foresaw: logged by type and place, answered without a word of it."""
+        if isinstance(error, RecursionError):
+            return answer(problem("json.too_deep", "the body nests too deep"), base=self._base, scope=request.scope)
         if is_transient(error):
             log().warning("api.database_away", exc_info=error)
             found = problem("service.unavailable", "the database did not answer in time")

@@ -10,7 +10,7 @@ import typer
 
 from revline.core.journal import JournalEntry
 from revline.core.problem import Mender, Problem, Retryable, define, problem
-from revline.doors.cli.context import JsonOption, TenantOption, one_tenant, services_of
+from revline.doors.cli.context import JsonOption, TenantOption, actor, one_tenant, services_of
 from revline.doors.cli.output import EXIT_FAILED, emit_json, emit_rows, fail, lines, say
 from revline.platform.access.roles import Role
 from revline.platform.store.chain import verify_chain
@@ -53,7 +53,7 @@ def key_commands() -> typer.Typer:
         with services_of(context, as_json=as_json) as services:
             chosen = one_tenant(services, tenant, as_json=as_json)
             ends = services.clock.now() + timedelta(days=days) if days else None
-            made = services.access.issue(tenant_id=chosen, role=role, expires_at=ends)
+            made = services.access.issue(tenant_id=chosen, role=role, expires_at=ends, actor=actor())
         if as_json:
             emit_json({"key_id": made.key_id, "key": made.text, "role": made.role, "tenant": chosen})
         else:
@@ -84,7 +84,7 @@ def key_commands() -> typer.Typer:
         """End a key for good, at once."""
         with services_of(context, as_json=as_json) as services:
             chosen = one_tenant(services, tenant, as_json=as_json)
-            if not services.access.revoke(tenant_id=chosen, key_id=key_id):
+            if not services.access.revoke(tenant_id=chosen, key_id=key_id, actor=actor()):
                 unknown = problem("key.unknown", f"tenant {chosen} has no live key {key_id[:40]!r}")
                 fail(unknown, as_json=as_json)
         emit_json({"key_id": key_id, "revoked": True}) if as_json else say(f"key {key_id} is revoked")

@@ -34,7 +34,7 @@ def pretty(body: bytes) -> str:
     """A body laid out when it is JSON, else as text; masked; at most SHOWN_MAX characters."""
     try:
         text = msgspec.json.format(body, indent=2).decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body.decode(errors="replace")
     return masked(text)
 

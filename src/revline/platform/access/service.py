@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from revline.core.clock import Clock
 from revline.core.problem import Problem, problem
 from revline.platform.access.keys import bearer_key, digest_of, new_key, same
 from revline.platform.access.roles import Principal, Role
-from revline.platform.access.tables import api_key
+from revline.platform.access.tables import access_change, api_key
 from revline.platform.store.engine import Database
 
 KEYS_PER_TENANT_MAX = 1_000
@@ -47,7 +47,9 @@ class Access:
         self._clock = clock
         self._random_bytes = random_bytes
 
-    def issue(self, *, tenant_id: str, role: Role, expires_at: datetime | None = None) -> IssuedKey:
+    def issue(
+        self, *, tenant_id: str, role: Role, expires_at: datetime | None = None, actor: str = "", reason: str = ""
+    ) -> IssuedKey:
         """A new key of a registered tenant (the caller checked that); its text is shown once."""
         made = new_key(random_bytes=self._random_bytes)
         with self._database.control() as connection:
@@ -61,17 +63,29 @@ class Access:
                     expires_at=expires_at,
                 )
             )
+            self._note(connection, tenant_id, made.key_id, "key made", role, actor=actor, reason=reason)
         return IssuedKey(key_id=made.key_id, text=made.text, role=role)
 
-    def revoke(self, *, tenant_id: str, key_id: str) -> bool:
+    def revoke(self, *, tenant_id: str, key_id: str, actor: str = "", reason: str = "") -> bool:
         """Ends a key for good, at once; False when the tenant has no live key of that id."""
         statement = (
             update(api_key)
             .where(api_key.c.tenant_id == tenant_id, api_key.c.key_id == key_id, api_key.c.revoked_at.is_(None))
             .values(revoked_at=self._clock.now())
+            .returning(api_key.c.role)
         )
         with self._database.control() as connection:
-            return connection.execute(statement).rowcount == 1
+            role = connection.execute(statement).scalar_one_or_none()
+            if role is not None:
+                self._note(connection, tenant_id, key_id, "key revoked", Role(role), actor=actor, reason=reason)
+        return role is not None
+
+    def _note(
+        self, connection: Connection, tenant_id: str, key_id: str, action: str, role: Role, *, actor: str, reason: str
+    ) -> None:
+        values = {"person_id": f"key:{key_id}", "tenant_id": tenant_id, "action": action, "role": role.value}
+        noted = {**values, "actor": actor, "reason": reason[:500], "at": self._clock.now()}
+        connection.execute(insert(access_change).values(**noted))
 
     def keys(self, *, tenant_id: str) -> tuple[ListedKey, ...]:
         """A tenant's keys, oldest first, at most `KEYS_PER_TENANT_MAX`."""
