@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import random
-from collections.abc import Callable, Sequence
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -173,6 +175,23 @@ def test_a_redirect_is_not_followed() -> None:
     assert len(got) == 1
 
 
+def test_an_answer_packed_more_than_once_is_not_unpacked() -> None:
+    packed = gzip.compress(gzip.compress(b"0" * 50_000_000))
+
+    class Packed(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield packed
+
+    headers = {"content-encoding": "gzip, gzip"}
+    tracemalloc.start()
+    outcome = send(connector(lambda request: httpx2.Response(500, headers=headers, stream=Packed())))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(outcome, Uncertain)
+    assert "packed more than once" in outcome.evidence
+    assert peak < 20_000_000
+
+
 def test_a_lost_answer_is_uncertain_and_shows_neither_secret_nor_path() -> None:
     def lost(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ReadTimeout(f"no answer from {request.url} with {NEW}")
@@ -188,7 +207,8 @@ def test_a_lost_answer_is_uncertain_and_shows_neither_secret_nor_path() -> None:
     [
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104 - an address to refuse
         "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
-        "2002:7f00:1::", "not an address",
+        "2002:7f00:1::", "not an address", "fec0::1", "192.0.0.8", "192.88.99.1", "64:ff9b:1::7f00:1", "3fff::1", "5f00::1",
+        "::127.0.0.1", "::ffff:0:7f00:1", "fe80::1%eth0", "2001:0:7f00:1::1", "fd00:ec2::254", "198.18.0.1", "240.0.0.1",
     ],
 )  # fmt: skip
 def test_no_message_goes_to_an_address_inside(address: str) -> None:

@@ -41,7 +41,9 @@ def row(name: str, amount: str = "12.50", currency: str = "USD") -> Row:
     )
 
 
-@pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "start", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠x", " =1", "\u00a0=1"]
+)
 def test_no_text_becomes_a_formula(start: str) -> None:
     lines = list(csv.reader(io.StringIO(as_csv(name="x", columns=COLUMNS, rows=[row(start)]).body.decode("utf-8-sig"))))
     assert lines[0] == ["Name", "Amount", "Amount currency", "State", "When", "Number"]
@@ -128,3 +130,8 @@ def test_what_a_type_says_of_a_field_is_found() -> None:
     assert meaning_of("document_date", text) == "the day on the paper"
     assert meaning_of("tax", text) == "what is owed"
     assert meaning_of("line", text) == ""
+
+
+def test_no_separator_of_another_language_splits_a_text() -> None:
+    body = as_csv(name="x", columns=COLUMNS, rows=[row("a;=1+1")]).body.decode("utf-8-sig")
+    assert '"a;=1+1",' in body

@@ -163,6 +163,9 @@ class HttpCaller:
     async def _exchange(self, request: httpx2.Request) -> HttpAnswer | Uncertain:
         response = await self._client.send(request, stream=True)
         try:
+            if "," in response.headers.get("content-encoding", ""):
+                # A few bytes packed twice can be gigabytes once unpacked, before any size is looked at.
+                return Uncertain(evidence=f"HTTP {response.status_code} with a body that is packed more than once")
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk

@@ -20,6 +20,13 @@ import httpx2
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 ADDRESSES_MAX: Final = 16
 NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+NOT_FOR_THE_INTERNET: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "3fff::/20", "5f00::/16", "fec0::/10"),
+    )
+)
+"""What IANA's special-purpose registries keep apart and the standard library, by version, does not, and site-local IPv6."""
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -41,6 +48,8 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+    if any(found.version == kept.version and found in kept for kept in NOT_FOR_THE_INTERNET):
+        return False
     return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
 
 

@@ -15,7 +15,8 @@ from revline.core.money import amount_text, at_least_in_scale
 from revline.doors.console.states import look
 from revline.doors.console.values import Cell, Code, Column, Count, Download, Moment, Money, Row, State, Text
 
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""The wide forms too, which spreadsheets of some languages read as the narrow ones (OWASP, CSV injection)."""
 ROWS_MAX: Final = 50_000
 SHEET_NAME_LENGTH_MAX: Final = 31
 EXACT_DIGITS_MAX: Final = 15
@@ -25,7 +26,8 @@ EXACT_DIGITS_MAX: Final = 15
 def as_csv(*, name: str, columns: Sequence[Column], rows: Sequence[Row]) -> Download:
     """The rows as RFC 4180 CSV in UTF-8 with a byte order mark, which spreadsheets need to read it as such."""
     text = io.StringIO()
-    writer = csv.writer(text)
+    # Where lists are apart by semicolons, a text with one would be two cells, and the second could start a formula.
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(list(_titles(columns)))
     for row in rows:
         writer.writerow([safe(value) for value in _values(columns, row)])
@@ -68,7 +70,8 @@ def safe(value: object) -> str:
     if isinstance(value, Decimal):
         return amount_text(value)
     text = str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) and not isinstance(value, int) else text
+    risky = text.startswith(FORMULA_STARTS) or text.lstrip().startswith(FORMULA_STARTS)
+    return f"'{text}" if risky and not isinstance(value, int) else text
 
 
 def _titles(columns: Sequence[Column]) -> Iterator[str]:

@@ -182,9 +182,7 @@ def revoke_key(visit: Visit) -> Answer:
     """End a key."""
     key_id = visit.field("key")
     reason = visit.reason()
-    if not visit.services.access.revoke(
-        tenant_id=visit.tenant_id, key_id=key_id, actor=visit.actor, reason=reason
-    ):
+    if not visit.services.access.revoke(tenant_id=visit.tenant_id, key_id=key_id, actor=visit.actor, reason=reason):
         return Redirect(to=visit.url("keys"), said="There is no live key of this id.", tone="warn")
     return Redirect(to=visit.url("keys"), said=f"Key {key_id} is revoked.")
 
