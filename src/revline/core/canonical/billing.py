@@ -88,8 +88,8 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, tag="invoice"):
     """A demand for payment. Owner: billing.
 
     subtotal: sum of line amounts before discounts. total: what the customer owes when it is issued: net lines plus tax.
-    amount_paid, amount_remaining: as of this snapshot, not part of what was issued. amount_paid_elsewhere: the part of amount_paid that the
-    source was told of and did not move itself, None when it does not say. finalized_at, paid_at, voided_at,
+    amount_paid, amount_remaining: as of this snapshot, not part of what was issued. amount_paid_elsewhere: the part of
+    amount_paid that the source was told of and did not move itself, None when it does not say. finalized_at, paid_at, voided_at,
     marked_uncollectible_at: when each happened, None when it has not (Stripe: status_transitions). links: the order or contract
     in other systems it bills, as the source names them.
     """

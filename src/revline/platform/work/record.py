@@ -173,7 +173,8 @@ def request(
 ) -> None:
     """Ask for level lanes to be run: each is due until a run has read through this request. Wakes parked and waiting ones.
 
-    now: database time, read when not given. pool_id: the capacity pool of the calls a run makes, "" for none. Asking for a lane many times costs one row.
+    now: database time, read when not given. pool_id: the capacity pool of the calls a run makes, "" for none. Asking for a lane
+    many times costs one row.
     """
     lanes = sorted(set(lane_ids))
     if not lanes:
