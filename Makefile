@@ -19,7 +19,7 @@ $(READY): requirements/development.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
-demo: $(READY) ## two tenants, a month of Stripe input, a real Tryton and a simulated ERP, to posted documents
+demo: $(READY) ## a month from quote to cash: Salesforce and Stripe into NetSuite and a real Tryton, and back
 	$(BIN)/revline demo
 
 test: $(READY) ## every test that runs in minutes
