@@ -8,19 +8,19 @@ from decimal import Decimal
 from typing import Final
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Connection, func, select
 
 from revline.core.facts import Name
 from revline.core.ids import SourceObject
 from revline.core.problem import Problem
 from revline.delivery import record as delivery
 from revline.derive.expectation import Need, RootFacts
-from revline.derive.planning import Booking, Disposition, RootPlan
+from revline.derive.planning import Booking, Disposition, RootPlan, RootProblem
 from revline.derive.ports import DeriveConfiguration
 from revline.derive.tables import derive_run, disposition
 from revline.intake import awaiting
 from revline.intake.values import Awaited
-from revline.platform.cases.record import NewCase, open_cases, resolve_cases
+from revline.platform.cases.record import DETAIL_LENGTH_MAX, NewCase, open_cases, resolve_cases
 from revline.platform.lineage.record import add_names
 from revline.platform.store.unit import Unit
 from revline.subledger.posting import record as posting
@@ -38,11 +38,37 @@ def awaited_of(need: Need, root: SourceObject) -> Awaited:
     )
 
 
+def read_through(connection: Connection, *, tenant_id: str, root_ids: Sequence[str]) -> Mapping[str, int]:
+    """Position of the newest fact that earlier runs of these roots read; a root that never ran has no key."""
+    run = derive_run.c
+    statement = select(run.root_id, func.max(run.read_through)).where(
+        run.tenant_id == tenant_id, run.root_id.in_(root_ids)
+    )
+    rows = connection.execute(statement.group_by(run.root_id)) if root_ids else ()
+    return {row[0]: row[1] for row in rows}
+
+
 NOT_CARRIED: Final = {
     "document.finished": "the record was posted before this update; updates are not carried to the ERP yet",
     "document.in_flight": "the record was on its way to the ERP; this update is not carried there yet",
 }
 """The rule of a fact whose update of a master record came too late, by the problem of the new revision."""
+
+
+def merged(problems: Sequence[RootProblem]) -> Sequence[RootProblem]:
+    """One problem for each cause in a currency, with all the money behind it: a root has one case for a cause."""
+    found: dict[tuple[str, str, str], RootProblem] = {}
+    for one in problems:
+        key = (one.problem.code, one.problem.field, one.currency)
+        first = found.get(key)
+        if first is None:
+            found[key] = one
+        else:
+            told, more = first.problem.detail, one.problem.detail
+            known = more in told or len(told) + len(more) > DETAIL_LENGTH_MAX
+            why = first.problem if known else msgspec.structs.replace(first.problem, detail=f"{told}; {more}")
+            found[key] = RootProblem(problem=why, amount=first.amount + one.amount, currency=one.currency)
+    return tuple(found.values())
 
 
 def _as_carried(entry: Disposition, not_carried: Mapping[str, Problem]) -> Disposition:
@@ -238,7 +264,7 @@ class Writer:
                 currency=entry.currency,
                 amount=Decimal(entry.amount),
             )
-            for entry in plan.problems
+            for entry in merged(plan.problems)
         ]
         return open_cases(self._unit, cases=cases) if cases else ()
 

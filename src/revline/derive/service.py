@@ -145,7 +145,8 @@ class Derive:
                 refused=refused, roots={root_id: known[root_id].root for root_id in refused}, places=_places(known)
             )
             reprocess.conclude(unit, tenant_id=tenant_id, wishes=wishes, plans=plans)
-            work_record.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=_woken(tenant_id, plans))
+            woken = _woken(unit.connection, tenant_id, plans, known)
+            work_record.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=woken)
             self._told(unit, tenant_id=tenant_id, root_ids=_touched(tenant_id, plans) | refused.keys())
             again_at = claimed_at + reprocess.LOOK_AGAIN
             changes: list[LaneChange] = [
@@ -177,10 +178,20 @@ class Derive:
         return 0
 
 
-def _woken(tenant_id: str, plans: Mapping[str, RootPlan]) -> set[str]:
-    """Roots that a fact of a planned one changes; of two facts that cross, the one derived later sees the other and wakes it."""
+def _woken(
+    connection: Connection, tenant_id: str, plans: Mapping[str, RootPlan], known: Mapping[str, RootFacts]
+) -> set[str]:
+    """Roots that a fact of a planned one changes; of two facts that cross, the one derived later sees the other and wakes it.
+
+    A root wakes others once for each fact of its own, never because it was woken: roots that name each other would go on for ever.
+    """
+    wakers = {root_id: plan for root_id, plan in plans.items() if plan.wakes}
+    read = record.read_through(connection, tenant_id=tenant_id, root_ids=list(wakers))
     return {
-        root_id_of(tenant=tenant_id, source=source) for plan in plans.values() for source in plan.wakes
+        root_id_of(tenant=tenant_id, source=source)
+        for root_id, plan in wakers.items()
+        if any(fact.position > read.get(root_id, 0) for fact in known[root_id].facts)
+        for source in plan.wakes
     } - plans.keys()
 
 

@@ -46,7 +46,8 @@ def case_id(*, tenant_id: str, subject_kind: str, subject_id: str, cause: str) -
 
 
 def open_cases(unit: Unit, *, cases: Sequence[NewCase]) -> tuple[str, ...]:
-    """Open many; gives their ids in order. A waived one stays waived as long as it says the same of the same money."""
+    """Open many; gives their ids in order. A waived one stays waived as long as it says the same of the same money; one that is
+    open already says from now on what it is about now."""
     causes = [
         cause_id(tenant_id=one.tenant_id, code=one.problem.code, connection=one.connection, field=one.problem.field)
         for one in cases
@@ -62,16 +63,16 @@ def open_cases(unit: Unit, *, cases: Sequence[NewCase]) -> tuple[str, ...]:
         if (row is not None and _stands(row, one)) or (one.tenant_id, identity) in done:
             continue
         done.add((one.tenant_id, identity))
-        _write_open(unit, one, identity, of, openings=(row["openings"] if row else 0) + 1)
+        _write_open(unit, one, identity, of, row)
     return ids
 
 
 def _stands(row: Mapping[str, Any], one: NewCase) -> bool:
-    """Whether a case needs no opening: it is open, or a person decided about just this."""
-    if row["state"] != CaseState.WAIVED:
-        return bool(row["state"] == CaseState.OPEN)
-    said = (row["detail"], row["currency"], row["amount"])
-    return said == (one.problem.detail[:DETAIL_LENGTH_MAX], one.currency, one.amount)
+    """Whether a case needs no writing: it is open over the same money, or a person decided about just this."""
+    money = (row["currency"], row["amount"]) == (one.currency, one.amount)
+    if row["state"] == CaseState.OPEN:
+        return money
+    return bool(row["state"] == CaseState.WAIVED) and money and row["detail"] == one.problem.detail[:DETAIL_LENGTH_MAX]
 
 
 def resolve_cases(
@@ -94,7 +95,11 @@ def waive_cases(unit: Unit, *, tenant_id: str, subject_kind: str, subject_ids: C
     return _close(unit, tenant_id, subject_kind, subject_ids, state=CaseState.WAIVED, reason=reason, keep=frozenset())
 
 
-def _write_open(unit: Unit, one: NewCase, identity: str, of: str, *, openings: int) -> None:
+def _write_open(unit: Unit, one: NewCase, identity: str, of: str, row: Mapping[str, Any] | None) -> None:
+    """row: the case as it is, None for a new one. One that is open already is not opened again, it says something else."""
+    opened_at, openings = unit.recorded_at, (row["openings"] if row else 0) + 1
+    if row is not None and row["state"] == CaseState.OPEN:
+        opened_at, openings = row["opened_at"], row["openings"]
     detail = one.problem.detail[:DETAIL_LENGTH_MAX]
     unit.project(
         cause,
@@ -123,7 +128,7 @@ def _write_open(unit: Unit, one: NewCase, identity: str, of: str, *, openings: i
         state=CaseState.OPEN,
         case_class=one.case_class,
         openings=openings,
-        opened_at=unit.recorded_at,
+        opened_at=opened_at,
         closed_at=None,
         **said,
     )
@@ -192,6 +197,7 @@ def _locked(unit: Unit, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str,
             table.c.case_id,
             table.c.state,
             table.c.openings,
+            table.c.opened_at,
             table.c.detail,
             table.c.currency,
             table.c.amount,
