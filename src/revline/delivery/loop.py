@@ -28,6 +28,7 @@ from revline.platform.logs import log
 
 DRAIN_LIMIT: Final = timedelta(seconds=30)
 DATABASE_PAUSE_SECONDS: Final = 1.0
+PERIODS_AT_ONCE: Final = 8
 
 
 class DeliveryLoop:
@@ -45,6 +46,7 @@ class DeliveryLoop:
         self._broken: BaseException | None = None
         self._far_sides: dict[tuple[str, str, str], FarSide] = {}
         self._timers: dict[str, datetime] = {}
+        self._periods: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
         """End after the calls under way: nothing more is claimed, calls that wait on a slot aren't made."""
@@ -102,6 +104,8 @@ class DeliveryLoop:
     async def drain(self) -> None:
         """Let calls under way end, write what came back, give back the other lanes."""
         self._stopping = True
+        if self._periods is not None:
+            self._periods.cancel()
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=DRAIN_LIMIT.total_seconds())
         try:
@@ -165,9 +169,17 @@ class DeliveryLoop:
         await self._timer("archive", timing.archive, lambda: archive_finished(
             desk.database, before=desk.clock.now() - timing.archive_after
         ))  # fmt: skip
-        if self._is_due("periods", timing.periods):
-            for (tenant, connection, company), far in sorted(self._far_sides.items(), key=lambda item: item[0]):
-                await refresh_periods(
+        if (self._periods is None or self._periods.done()) and self._is_due("periods", timing.periods):
+            self._periods = asyncio.create_task(self._read_periods())
+
+    async def _read_periods(self) -> None:
+        """Beside the turns, and several at once: a far side that hangs keeps neither deliveries nor other periods waiting."""
+        at_once = asyncio.Semaphore(PERIODS_AT_ONCE)
+
+        async def read(of: tuple[str, str, str], far: FarSide) -> None:
+            desk, (tenant, connection, company) = self.desk, of
+            async with at_once:
+                found = refresh_periods(
                     database=desk.database,
                     blocking=self._blocking,
                     connector=far.connector,
@@ -177,6 +189,13 @@ class DeliveryLoop:
                     actor=desk.owner,
                     clock=desk.clock,
                 )
+                try:
+                    await asyncio.wait_for(found, timeout=far.connector.manifest.call_timeout.total_seconds() * 2)
+                except Exception as error:  # noqa: BLE001 - periods are read again soon
+                    log().warning("delivery.periods_not_read", tenant_id=tenant, connection=connection, exc_info=error)
+
+        far_sides = sorted(self._far_sides.items(), key=lambda item: item[0])
+        await asyncio.gather(*(read(of, far) for of, far in far_sides))
 
     async def _timer(self, name: str, every: timedelta, work: Callable[[], Any]) -> None:
         if self._is_due(name, every):

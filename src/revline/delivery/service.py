@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final, cast
 
 import msgspec
+import psycopg
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -58,7 +59,8 @@ NOWHERE: Final = FarSide(
     configuration_version=0,
 )
 """Stands in where no far side could be resolved; such a head is only ever refused."""
-DATABASE_AWAY: Final = (OperationalError, InterfaceError, PoolTimeoutError)
+DATABASE_AWAY: Final = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError)
+"""A unit's buffered writes raise psycopg's own errors, statements SQLAlchemy's. The same turn runs again; answers are kept."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,8 +32,8 @@ class Asking:
     """Implements the ports `Told` of delivery and of derive: asks for the feedback of roots whose standing may have changed.
 
     tells: whether a tenant has anybody to tell; where it has none, nothing is done. What fails here is logged and taken back to a
-    savepoint: no ERP document may fail because of it. What passes by itself (a deadlock) is raised where the whole unit runs again,
-    so that nothing to be told is lost: a root's derivation, and a settling of several documents, which is then done one by one.
+    savepoint: no ERP document may fail because of it. What passes by itself (a deadlock) is raised: a derivation and a settling
+    both run again as a whole, with the answers they had, so that nothing to be told is lost.
     """
 
     def __init__(self, *, tells: Callable[[str], bool]) -> None:
@@ -42,20 +42,19 @@ class Asking:
     def settled(self, unit: Unit, /, *, tenant_id: str, documents: Sequence[Document]) -> None:
         """Documents were settled in this unit."""
         if documents and self._tells(tenant_id):
-            again = len(documents) > 1
-            self._ask(unit, tenant_id, lambda: _roots_of(unit.connection, tenant_id, documents), again=again)
+            self._ask(unit, tenant_id, lambda: _roots_of(unit.connection, tenant_id, documents))
 
     def derived(self, unit: Unit, /, *, tenant_id: str, root_ids: Collection[str]) -> None:
         """Roots were derived in this unit."""
         if root_ids and self._tells(tenant_id):
-            self._ask(unit, tenant_id, lambda: root_ids, again=True)
+            self._ask(unit, tenant_id, lambda: root_ids)
 
-    def _ask(self, unit: Unit, tenant_id: str, roots: Callable[[], Collection[str]], *, again: bool) -> None:
+    def _ask(self, unit: Unit, tenant_id: str, roots: Callable[[], Collection[str]]) -> None:
         try:
             with unit.connection.begin_nested():
                 ask(unit, tenant_id=tenant_id, root_ids=roots())
         except Exception as error:
-            if again and is_transient(error):
+            if is_transient(error):
                 raise
             log().error("feedback.not_asked", tenant_id=tenant_id, exc_info=error)
 

@@ -92,10 +92,15 @@ class Feedback:
             by_tenant.setdefault(lane.tenant_id, []).append(lane)
         for tenant_id, lanes in sorted(by_tenant.items()):
             for start in range(0, len(lanes), ROOTS_PER_UNIT):
-                self._batch(tenant_id, lanes[start : start + ROOTS_PER_UNIT], claim.now)
+                part = lanes[start : start + ROOTS_PER_UNIT]
+                # Batches before it may have taken long, and nobody renews while a batch is worked on.
+                kept = work.renew(self._database, owner=self._owner, lanes=part, lease=self._lease)
+                self._batch(tenant_id, [lane for lane in part if lane.key in kept], claim.now)
         return len(claim.lanes)
 
     def _batch(self, tenant_id: str, lanes: Sequence[ClaimedLane], claimed_at: datetime) -> None:
+        if not lanes:
+            return
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 self._unit(tenant_id, lanes, claimed_at)
