@@ -170,6 +170,34 @@ def test_native_credit_memos_need_native_invoices() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("policy", "detail"),
+    [
+        ("{event: credit_memo.voided, maker: none}", "credit_memo.voided undoes credit_memo.issued"),
+        (
+            "{event: credit_memo.issued, maker: none}\n    - {event: credit_memo.voided, maker: journal}",
+            "credit_memo.voided",
+        ),
+        ("{event: refund.failed, maker: none}", "refund.failed undoes refund.paid"),
+        (
+            "{event: payout.paid, maker: none}\n    - {event: payout.failed, maker: journal}",
+            "payout.failed undoes payout.paid",
+        ),
+        ("{event: payment.received, maker: none}", "payments are applied in the ERP, and this book sends none"),
+    ],
+)
+def test_what_undoes_an_entry_reaches_the_erp_with_it(policy: str, detail: str) -> None:
+    old = "    - {event: payment.applied, maker: native}\n"
+    errors = starter_with({"30-book.yaml": (old, f"{old}    - {policy}\n")}).errors
+    assert [one for one in errors if detail in one.detail], errors
+
+
+@pytest.mark.parametrize("kind", ["credit_memo.issued", "refund.paid", "payout.paid"])
+def test_what_undoes_an_entry_follows_its_maker_when_nothing_is_said(kind: str) -> None:
+    old = "    - {event: payment.applied, maker: native}\n"
+    assert starter_with({"30-book.yaml": (old, f"{old}    - {{event: {kind}, maker: none}}\n")}).errors == ()
+
+
 def tuple_of(happened: AccountingEvent, book: BookSetup) -> tuple[Document, ...]:
     made = documents_of(tenant=TENANT, event=happened, journal=booked(post(event=happened, book=book)), book=book)
     assert isinstance(made, tuple), made

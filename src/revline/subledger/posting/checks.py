@@ -152,7 +152,17 @@ def _policy_errors(name: str, spec: Book, others: Specs) -> list[FieldError]:
         detail = "a void is made by whoever made the invoice"
         instead = f"{{event: invoice.voided, maker: {makers[EventKind.INVOICE_ISSUED].value}}}"
         found.append(FieldError(pointer="spec.policies", detail=detail, instead=instead))
+    for mirror, original in MIRRORS.items():
+        made, wanted = makers[mirror], makers[original]
+        if mirror is not EventKind.INVOICE_VOIDED and (made is Maker.NONE) is not (wanted is Maker.NONE):
+            detail = f"{mirror.value} undoes {original.value}, and only one of the two would reach the ERP"
+            instead = f"{{event: {mirror.value}, maker: {'none' if wanted is Maker.NONE else 'journal'}}}"
+            found.append(FieldError(pointer="spec.policies", detail=detail, instead=instead))
     native = makers[EventKind.PAYMENT_APPLIED] is Maker.NATIVE
+    if native and makers[EventKind.PAYMENT_RECEIVED] is Maker.NONE:
+        detail = "payments are applied in the ERP, and this book sends none there"
+        instead = "{event: payment.applied, maker: none}, or payment.received as journal"
+        found.append(FieldError(pointer="spec.policies", detail=detail, instead=instead))
     if native and makers[EventKind.INVOICE_ISSUED] is not Maker.NATIVE:
         detail = "payments are applied to the ERP's own invoices, and this book sends none"
         instead = "{event: payment.applied, maker: none}, or invoice.issued as native"
