@@ -155,3 +155,37 @@ def test_over_tls_the_cookie_is_bound_to_this_host(desk: Desk) -> None:
     for part in ("Path=/", "Secure", "HttpOnly", "SameSite=lax"):
         assert part in cookie
     assert "Domain" not in cookie
+
+
+@pytest.mark.parametrize(
+    "back", ["/t/beta/trace?id=é", "/t/beta/trace?id=請求", "/t/beta/trace?id=\u202e", "/%0d%0aset-cookie:x=y"]
+)
+def test_one_comes_back_to_where_one_was_also_in_other_scripts(desk: Desk, back: str) -> None:
+    desk.person("ada@example.com", (Role.AUDITOR, "beta"))
+    token = desk.token("/login")
+    data = {"email": "ada@example.com", "password": PASSWORD, "token": token, "return_to": back}
+    answer = desk.client.post("/login", data=data, follow_redirects=False)
+    assert answer.status_code == 303
+    assert answer.headers["location"].isascii()
+    assert "x" not in answer.cookies
+
+
+@pytest.mark.parametrize(
+    "back",
+    ["//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example", "\\\\evil.example", "evil"],
+)
+def test_nobody_is_sent_to_another_host_after_a_log_in(desk: Desk, back: str) -> None:
+    desk.person("ada@example.com", (Role.AUDITOR, "beta"))
+    data = {"email": "ada@example.com", "password": PASSWORD, "token": desk.token("/login"), "return_to": back}
+    assert desk.client.post("/login", data=data, follow_redirects=False).headers["location"] == "/"
+
+
+def test_a_log_in_ends_the_session_it_takes_the_place_of(desk: Desk) -> None:
+    ada = desk.person("ada@example.com", (Role.AUDITOR, "beta"))
+    planted = desk.client.cookies
+    desk.log_in("ada@example.com")
+    first = planted.get("revline")
+    desk.log_in("ada@example.com")
+    assert planted.get("revline") != first, "a cookie from before a log-in is never the one after it"
+    assert desk.runtime.services.sessions.resolve(token=first or "") is None
+    assert desk.runtime.services.sessions.count(person_id=ada.person_id) == 1

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 from litestar.datastructures import Cookie
@@ -125,6 +126,7 @@ def open_note(sealed: str, *, key: bytes) -> tuple[str, str] | None:
 
 
 def safe_return(path: str) -> str:
-    """Where to go after a log-in: a path of ours, or the start. Never another host."""
+    """Where to go after a log-in: a path of ours, or the start. Never another host; letters of other scripts as a header takes
+    them."""
     fine = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and len(path) < 2_000
-    return path if fine and "\\" not in path else "/"
+    return quote(path, safe="/?#[]@!$&'()*+,;=%:~") if fine and "\\" not in path else "/"

@@ -71,7 +71,7 @@ class SigningIn:
         made = self._ports.services.sessions.log_in(email=email, password=password, address=address)
         if isinstance(made, Problem):
             return self.form(asked, found=made, email=email)
-        return self._let_in(made.token, safe_return(fields.get("return_to", "/")))
+        return self._let_in(asked, made.token, safe_return(fields.get("return_to", "/")))
 
     def depart(self, asked: Asked) -> Response[Any]:
         """Sends somebody to the identity provider."""
@@ -104,7 +104,7 @@ class SigningIn:
         made = self._ports.services.sessions.start(person_id=person.person_id)
         if isinstance(made, Problem):
             return self.form(asked, found=made)
-        return self._let_in(made.token, proved.return_to)
+        return self._let_in(asked, made.token, proved.return_to)
 
     def log_out(self, asked: Asked, session: Session) -> Response[Any]:
         """Ends this session, or with the field `everywhere` all of the person's."""
@@ -117,7 +117,9 @@ class SigningIn:
         note = seal_note(Redirect(to="/login", said=said), key=self._ports.key)
         return self._go("/login", [self._frame.cookies.drop(SESSION), self._frame.cookies.make(NOTE, note, seconds=60)])
 
-    def _let_in(self, token: str, return_to: str) -> Response[Any]:
+    def _let_in(self, asked: Asked, token: str, return_to: str) -> Response[Any]:
+        # Whoever was logged in here before is not any more, and nobody else holds a session that looks ended.
+        self._ports.services.sessions.end(token=asked.cookies.get(self._frame.cookies.name(SESSION), ""))
         kept = [
             self._frame.cookies.make(SESSION, token),
             self._frame.cookies.drop(VISITOR),
