@@ -7,9 +7,12 @@ from datetime import timedelta
 
 import msgspec
 
+from revline.connectors.sdk.rehearsal_calls import Answer, Request
 from revline.connectors.simulated import wire
 from revline.connectors.simulated.faults import Fault, FaultRule
 from revline.connectors.simulated.wire import ErrorAnswer, ErrorBody, Kind
+
+__all__ = ["Answer", "Arrival", "Call", "call_of", "fault_seconds", "operation_of", "refusal"]
 
 _KINDS = frozenset(kind.value for kind in Kind)
 
@@ -30,15 +33,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return values[0] if values else ""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes back. lost: close the connection instead."""
-
-    status: int
-    body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
-    lost: bool = False
-
-
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """A call that has come in, with the faults that strike it and how long it waits before and after its effect."""
 
@@ -49,6 +43,18 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     faults: Mapping[Fault, FaultRule]
     wait_before: timedelta
     wait_after: timedelta
+
+
+def call_of(request: Request) -> Call:
+    """The call a request is. ValueError for a target that is no address."""
+    return Call(
+        method=request.method,
+        path=request.path,
+        query=request.query,
+        token=request.headers.get("authorization", "").removeprefix("Bearer "),
+        request_id=request.headers.get("x-request-id", ""),
+        body=request.body,
+    )
 
 
 def refusal(status: int, code: str, message: str, field: str = "") -> Answer:

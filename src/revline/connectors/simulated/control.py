@@ -80,10 +80,11 @@ def answer(*, simulator: Simulator, arrival: Arrival, verb: str) -> Answer:
             simulator.commit(arrival=arrival, action="edit", data=data, stored=stored)
             body = wire.ItemAnswer(status=200, record=stored.record, entries=stored.entries)
         case ("POST", "faults"):
-            added = simulator.faults.add(rule=wire.decode(data, FaultRule))
-            if isinstance(added, ErrorBody):
-                raise Refused(added)
-            body = {"rule_id": added}
+            rule = wire.decode(data, FaultRule)
+            try:
+                body = {"rule_id": simulator.faults.add(rule=rule)}
+            except ValueError as failure:
+                raise Refused(ErrorBody(code="invalid", message=str(failure), field="rule")) from None
         case ("POST", "lift"):
             simulator.faults.lift(rule_id=wire.decode(data or b"{}", Lift).rule_id)
         case ("GET", "counters"):

@@ -11,6 +11,21 @@ import msgspec
 from revline.connectors.netsuite.simulator.faults import Fault, FaultRule
 from revline.connectors.netsuite.simulator.fields import FIELDS
 from revline.connectors.netsuite.simulator.values import Refusal
+from revline.connectors.sdk.rehearsal_calls import Answer, Request
+
+__all__ = [
+    "COLLECTION",
+    "REST",
+    "TOKEN_PATH",
+    "Answer",
+    "Arrival",
+    "Call",
+    "call_of",
+    "json_answer",
+    "operation_of",
+    "refusal_answer",
+    "throttled_answer",
+]
 
 REST: Final = "/services/rest"
 TOKEN_PATH: Final = f"{REST}/auth/oauth2/v1/token"
@@ -47,15 +62,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return int(text)
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes back. lost: close the connection instead."""
-
-    status: int
-    body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
-    lost: bool = False
-
-
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """A call that has come in, with the faults that strike it and how long it waits before and after its effect."""
 
@@ -66,6 +72,18 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     faults: Mapping[Fault, FaultRule]
     wait_before: timedelta
     wait_after: timedelta
+
+
+def call_of(request: Request) -> Call:
+    """The call a request is. ValueError for a target that is no address."""
+    return Call(
+        method=request.method,
+        base_url=request.base_url,
+        path=request.path,
+        query=request.query,
+        headers=request.headers,
+        body=request.body,
+    )
 
 
 def json_answer(body: Any, *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
