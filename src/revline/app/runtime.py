@@ -120,6 +120,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         corrections=_corrections(database, directory, time),
         answers=answers_of(database=database, directory=directory, clock=time),
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
+        told_of_cases=feeding.FeedbackDirectory(directory).asking().waived,
         hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
         retry_handlers=_handlers(database, intake, directory, time),
         register_tenant=_register,

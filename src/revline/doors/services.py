@@ -21,7 +21,7 @@ from revline.intake.values import Channels
 from revline.platform.access.people import People
 from revline.platform.access.service import Access
 from revline.platform.access.sessions import Sessions
-from revline.platform.cases.service import RetryHandler
+from revline.platform.cases.service import RetryHandler, Told
 from revline.platform.config.registry import Registry
 from revline.platform.lineage.walk import Hops
 from revline.platform.settings import Settings
@@ -70,6 +70,7 @@ class Services:
     corrections: Corrections
     answers: Answers
     outbound: Outbound
+    told_of_cases: Told
     hops: tuple[Hops, ...]
     retry_handlers: Mapping[str, RetryHandler]
     register_tenant: Callable[[Connection, str, datetime], None]

@@ -6,18 +6,20 @@ Lock order: delivery lanes before feedback lanes, as everybody has it who settle
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import Connection, select
 
 from revline.core.documents import Document, DocumentKind, FeedbackContent
 from revline.core.facts import Name
 from revline.delivery import record as delivery
-from revline.derive.record import MASTER_NAME
+from revline.derive.record import MASTER_NAME, ROOT_SUBJECT
 from revline.feedback.documents import identity_of, message_document, write_back_document
 from revline.feedback.ports import FeedbackConfiguration
 from revline.feedback.tables import feedback_told
 from revline.feedback.telling import content_digest
 from revline.feedback.values import LANE_KIND, Message, Told, WriteBack, lane_of_root
+from revline.intake.awaiting import SUBJECT_AWAITED
 from revline.platform.lineage.queries import names_of
 from revline.platform.lineage.record import add_names
 from revline.platform.lineage.walk import Reference
@@ -27,9 +29,12 @@ from revline.platform.store.unit import Unit
 from revline.platform.work import record as work_record
 from revline.subledger.posting.queries import roots_of_events
 
+ROOT_SUBJECTS: Final = frozenset({ROOT_SUBJECT, SUBJECT_AWAITED})
+"""Kinds of case subjects whose id is a root's."""
+
 
 class Asking:
-    """Implements the ports `Told` of delivery and of derive: asks for the feedback of roots whose standing may have changed.
+    """Implements the ports `Told` of delivery, derive and cases: asks for the feedback of roots whose standing may have changed.
 
     tells: whether a tenant has anybody to tell; where it has none, nothing is done. What fails here is logged and taken back to a
     savepoint: no ERP document may fail because of it. What passes by itself (a deadlock) is raised: a derivation and a settling
@@ -48,6 +53,11 @@ class Asking:
         """Roots were derived in this unit."""
         if root_ids and self._tells(tenant_id):
             self._ask(unit, tenant_id, lambda: root_ids)
+
+    def waived(self, unit: Unit, /, *, tenant_id: str, subject_kind: str, subject_ids: Sequence[str]) -> None:
+        """A person decided about cases in this unit. A document's own are told when its lane goes on."""
+        if subject_kind in ROOT_SUBJECTS:
+            self.derived(unit, tenant_id=tenant_id, root_ids=subject_ids)
 
     def _ask(self, unit: Unit, tenant_id: str, roots: Callable[[], Collection[str]]) -> None:
         try:

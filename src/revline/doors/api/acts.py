@@ -106,6 +106,7 @@ class Acts:
         """Decide that nothing is to be done about a case of no document."""
         done = case_service.waive(
             self._services.database,
+            told=self._services.told_of_cases,
             tenant_id=who.tenant_id,
             case_id=case_id,
             actor=who.actor,

@@ -104,6 +104,7 @@ def waive(
     with services_of(context) as services:
         answer = case_service.waive(
             services.database,
+            told=services.told_of_cases,
             tenant_id=one_tenant(services, tenant),
             case_id=case_id,
             actor=actor(),

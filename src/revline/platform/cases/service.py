@@ -14,6 +14,7 @@ from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.platform.cases import queries
 from revline.platform.cases.record import waive_cases
 from revline.platform.store.engine import Database
+from revline.platform.store.unit import Unit
 
 RETRY_PAGE: Final = 500
 RETRY_MAX: Final = 100_000
@@ -23,6 +24,16 @@ class RetryHandler(Protocol):
     """Tries records of one kind again, as an audited act of its own. Gives how many it set going."""
 
     def __call__(self, *, tenant_id: str, subject_ids: Sequence[str], actor: str, reason: str) -> int: ...
+
+
+class Told(Protocol):
+    """Hears, inside the unit of work, of whose cases a person decided. It must not fail and locks only rows of its own."""
+
+    def __call__(self, unit: Unit, /, *, tenant_id: str, subject_kind: str, subject_ids: Sequence[str]) -> None: ...
+
+
+def nobody(unit: Unit, /, *, tenant_id: str, subject_kind: str, subject_ids: Sequence[str]) -> None:
+    """Nobody is told."""
 
 
 class Retried(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +80,18 @@ def retry(
 
 
 def waive(
-    database: Database, *, tenant_id: str, case_id: str, actor: str, reason: str, recorded_at: datetime
+    database: Database,
+    *,
+    tenant_id: str,
+    case_id: str,
+    actor: str,
+    reason: str,
+    recorded_at: datetime,
+    told: Told = nobody,
 ) -> int | Problem:
     """Decide that nothing is to be done about a record that makes no document; gives how many cases of it closed.
+
+    told: hears of it last, in the same unit.
 
     Its cases open again when what they say, or the money at risk, changes. Problems `case.unknown`; `case.of_document`: there the
     document itself is waived, so that its lane goes on.
@@ -82,9 +102,10 @@ def waive(
             return problem("case.unknown", f"there is no open case {case_id[:60]!r}")
         if found.subject_kind == "document":
             return problem("case.of_document", f"the case is of document {found.subject_id}", field=found.subject_id)
-        return waive_cases(
-            unit, tenant_id=tenant_id, subject_kind=found.subject_kind, subject_ids=[found.subject_id], reason=reason
-        )
+        kind, subjects = found.subject_kind, [found.subject_id]
+        closed = waive_cases(unit, tenant_id=tenant_id, subject_kind=kind, subject_ids=subjects, reason=reason)
+        told(unit, tenant_id=tenant_id, subject_kind=kind, subject_ids=subjects)
+        return closed
 
 
 def _page(

@@ -258,7 +258,8 @@ def waive_case(visit: Visit) -> Answer:
     if view.case.subject_kind == DOCUMENT:
         refused = acts.waive(visit.services.database, document_id=view.case.subject_id, **shared)
     else:
-        done = case_service.waive(visit.services.database, case_id=view.case.case_id, **shared)
+        told = visit.services.told_of_cases
+        done = case_service.waive(visit.services.database, case_id=view.case.case_id, told=told, **shared)
         refused = done if isinstance(done, Problem) else None
     return refused or Redirect(
         to=visit.url("case", case=view.case.case_id), said="Waived. It opens again when what it says changes."
