@@ -122,8 +122,9 @@ class Aftermath:
             ),
         )
         self.sales.append(sale)
-        details["metadata"] = {ORDER_KEY: sale.order}
-        return details["metadata"]
+        metadata = {ORDER_KEY: sale.order}
+        details["metadata"] = metadata
+        return metadata
 
     def _product(self, line: Wire, at: int) -> None:
         named, family = line["pricing"]["price_details"], line["metadata"].get("product_family", "")
