@@ -1,21 +1,15 @@
-"""The simulated org on loopback: HTTP/1.1 with nothing but the standard library, in a thread or in a process of its own.
+"""The simulated org on the loopback address, in a thread or in a process of its own.
 
 `python -m revline.connectors.salesforce.simulator.server --ready-file FILE` serves the story of `story` until it is ended.
-Knows sockets; what a call means is `api`.
+Knows how long a connect is held and how answers are written; what a call means is `api`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import json
-import signal
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from email.utils import format_datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -26,13 +20,22 @@ from revline.connectors.salesforce.simulator.api import BODY_BYTES_MAX, Answer, 
 from revline.connectors.salesforce.simulator.login import Logins
 from revline.connectors.salesforce.simulator.org import Org
 from revline.connectors.salesforce.simulator.story import quote_to_order
+from revline.connectors.sdk import rehearsal_calls
+from revline.connectors.sdk.rehearsal_calls import Request
+from revline.connectors.sdk.rehearsal_server import (
+    HOST,
+    Exchange,
+    LoopbackServer,
+    ServingThread,
+    announce,
+    until_signalled,
+)
 from revline.core.clock import Clock, SystemClock
 
 T = TypeVar("T")
-HOST: Final = "127.0.0.1"
 HEADER_BYTES_MAX: Final = 65_536
-IDLE_SECONDS: Final = 60.0
 HELD_STEP_SECONDS: Final = 0.05
+QUERY_FIELDS_MAX: Final = 100
 CONSUMER_KEY: Final = "3MVG9simulated"
 CONSUMER_SECRET: Final = "simulated-consumer-secret"  # noqa: S105 -- of a simulator that serves loopback only
 USERNAME: Final = "integration@simulated.example"
@@ -60,10 +63,7 @@ class SimulatedSalesforce:
         )
         self.api = Api(org=self.org, logins=logins)
         self.port = port
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._stopping: asyncio.Event | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._thread: ServingThread | None = None
 
     @property
     def base_url(self) -> str:
@@ -71,108 +71,62 @@ class SimulatedSalesforce:
         return f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
-        ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve_in_thread, args=(ready,), daemon=True)
+        self._thread = ServingThread(name="simulated org", serving=self._serving)
         self._thread.start()
-        if not ready.wait(timeout=10):
-            raise TimeoutError("the simulated org did not start in time")
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._loop is not None and self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
         if self._thread is not None:
-            self._thread.join(timeout=10)
+            self._thread.stop()
 
     def do(self, act: Callable[[Org], T]) -> T:
         """Act on the org between two calls, as people who work in it do, while it serves from its thread."""
-
-        async def acting() -> T:
-            return act(self.org)
-
-        if self._loop is None:
+        if self._thread is None:
             raise RuntimeError("the simulated org does not run")
-        return asyncio.run_coroutine_threadsafe(acting(), self._loop).result(30)
+        return self._thread.do(lambda: act(self.org))
 
     async def serve(self, *, ready: Callable[[], Any], stopping: asyncio.Event) -> None:
         """Serve until `stopping` is set; `ready` is called once it listens."""
-        listener = await asyncio.start_server(self._connection, HOST, self.port, limit=HEADER_BYTES_MAX)
-        self.port = listener.sockets[0].getsockname()[1]
-        ready()
-        try:
-            await stopping.wait()
-        finally:
-            listener.close()
-            for task in tuple(self._connections):
-                task.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
 
-    def _serve_in_thread(self, ready: threading.Event) -> None:
-        async def main() -> None:
-            self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-            await self.serve(ready=ready.set, stopping=self._stopping)
+        def tell(port: int) -> None:
+            self.port = port
+            ready()
 
-        asyncio.run(main())
+        server = LoopbackServer(handle=self._handle, body_bytes_max=BODY_BYTES_MAX, header_bytes_max=HEADER_BYTES_MAX)
+        await server.serve(port=self.port, stopping=stopping, tell=tell)
 
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            while await self._exchange(reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, ValueError):
-            pass
-        except asyncio.CancelledError:
-            pass
-        finally:
-            self._connections.discard(task)
-            writer.transport.abort() if writer.transport.is_closing() else writer.close()
+    async def _serving(self, stopping: asyncio.Event, tell: Callable[[int], None]) -> None:
+        await self.serve(ready=lambda: tell(self.port), stopping=stopping)
 
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        async with asyncio.timeout(IDLE_SECONDS):
-            head = await reader.readuntil(b"\r\n\r\n")
-            lines = head[:-4].decode("latin-1").split("\r\n")
-            method, target, _ = lines[0].split(" ", 2)
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-            length = int(headers.get("content-length", "0"))
-            if not 0 <= length <= BODY_BYTES_MAX:
-                raise ValueError("too large")
-            body = await reader.readexactly(length)
-        url = urlsplit(target)
-        query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=100))
-        call = Call(method=method, path=url.path, query=query, headers=headers, body=body)
+    async def _handle(self, exchange: Exchange) -> None:
+        call = _call(exchange.request)
         answer = self.api.handle(call=call)
         waited = 0.0
         while answer.idle and waited < self.org.behaviour.connect_wait.total_seconds():
             await asyncio.sleep(HELD_STEP_SECONDS)
             waited += HELD_STEP_SECONDS
             answer = self.api.handle(call=call)
-        if answer.lost:
-            writer.transport.abort()
-            return False
-        writer.write(self._response(answer))
-        await writer.drain()
-        return headers.get("connection", "").lower() != "close"
+        await exchange.answer(self._written(answer))
 
-    def _response(self, answer: Answer) -> bytes:
-        body = (
-            b""
-            if answer.body is None
-            else answer.body
-            if isinstance(answer.body, bytes)
-            else _ENCODER.encode(answer.body)
-        )
+    def _written(self, answer: Answer) -> rehearsal_calls.Answer:
+        body = answer.body
         headers = {
-            "Date": format_datetime(self.clock.now(), usegmt=True),
-            "Content-Type": "application/json;charset=UTF-8",
-            "Content-Length": str(len(body)),
-            **answer.headers,
+            "date": format_datetime(self.clock.now(), usegmt=True),
+            "content-type": "application/json;charset=UTF-8",
+            **{name.lower(): value for name, value in answer.headers.items()},
         }
-        if answer.status == 204:
-            headers.pop("Content-Length")
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        return f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n{head}\r\n".encode("latin-1") + body
+        return rehearsal_calls.Answer(
+            status=answer.status,
+            body=b"" if body is None else body if isinstance(body, bytes) else _ENCODER.encode(body),
+            headers=tuple(headers.items()),
+            lost=answer.lost,
+        )
+
+
+def _call(request: Request) -> Call:
+    url = urlsplit(request.target)
+    query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX))
+    return Call(method=request.method, path=url.path, query=query, headers=request.headers, body=request.body)
 
 
 async def run(*, port: int, ready_file: Path | None, told: bool) -> None:
@@ -180,23 +134,12 @@ async def run(*, port: int, ready_file: Path | None, told: bool) -> None:
     server = SimulatedSalesforce(port=port)
     if told:
         quote_to_order(org=server.org)
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stopping.set)
 
     def ready() -> None:
-        facts = {"base_url": server.base_url, "port": server.port, "consumer_key": CONSUMER_KEY}
-        text = json.dumps(facts | {"consumer_secret": CONSUMER_SECRET})
-        if ready_file is not None:
-            part = ready_file.with_name(ready_file.name + ".part")
-            part.write_text(text)
-            part.replace(ready_file)
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        facts = {"consumer_key": CONSUMER_KEY, "consumer_secret": CONSUMER_SECRET}
+        announce(port=server.port, facts=facts, secrets={}, ready_file=ready_file)
 
-    with contextlib.suppress(asyncio.CancelledError):
-        await server.serve(ready=ready, stopping=stopping)
+    await server.serve(ready=ready, stopping=until_signalled())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

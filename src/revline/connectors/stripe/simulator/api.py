@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from revline.connectors.sdk.rehearsal_calls import Answer
 from revline.connectors.stripe.simulator import routes, subscriptions
 from revline.connectors.stripe.simulator.account import API_VERSION, Account, Rules
 from revline.connectors.stripe.simulator.webhooks import Outbox
@@ -23,15 +24,6 @@ KEYS_MAX: Final = 100_000
 FAULTS: Final = frozenset(
     {"throttle", "fail", "lose_answer", "drop_webhook", "double_webhook", "reorder_webhooks", "refuse_key", "conflict"}
 )
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes back. lost: the connection breaks instead, after the call took effect."""
-
-    status: int
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-    lost: bool = False
 
 
 class Fault(msgspec.Struct, kw_only=True):
