@@ -5,7 +5,7 @@ For every door. It reads; what a person then does (retry, waive, correct) is the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,7 @@ from revline.core.ids import SourceObject
 from revline.core.problem import CATALOGUE
 from revline.delivery import queries as deliveries
 from revline.delivery.values import SUBJECT_KIND as DOCUMENT
+from revline.doors.masking import without_secrets
 from revline.intake import queries as fact_log
 from revline.intake.record import SUBJECT_INPUT
 from revline.platform.cases import queries as cases
@@ -117,6 +118,7 @@ def _of_document(connection: Connection, tenant_id: str, document_id: str) -> _S
     shown = deliveries.show(connection, tenant_id=tenant_id, document_id=document_id)
     if shown is None:
         return _Subject()
+    shown = msgspec.structs.replace(shown, attempts=tuple(map(_masked, shown.attempts)))
     event = (
         posting.find_event(connection, tenant_id=tenant_id, event_id=shown.delivery.event_id)
         if shown.delivery.event_id
@@ -133,6 +135,10 @@ def _of_document(connection: Connection, tenant_id: str, document_id: str) -> _S
         events=() if event is None else (event,),
         journals=() if journal is None else (journal,),
     )
+
+
+def _masked(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**one, "request": without_secrets(one["request"]), "evidence": without_secrets(one["evidence"])}
 
 
 def _journals(connection: Connection, tenant_id: str, event_ids: Sequence[str]) -> tuple[StoredJournal, ...]:

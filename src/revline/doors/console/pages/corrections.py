@@ -10,7 +10,7 @@ import msgspec
 from revline.core.hashing import plain
 from revline.core.problem import Problem, ProblemError, problem
 from revline.derive.preview import RootPreview
-from revline.doors.console.shown import masked, pretty
+from revline.doors.console.shown import masked
 from revline.doors.console.values import (
     Answer,
     Code,
@@ -35,6 +35,8 @@ from revline.platform.access.roles import Permission
 
 STATES: Final = (("proposed", "Proposed"), ("applied", "Applied"), ("refused", "Refused"))
 KINDS: Final = ("fact", "input")
+LINES_COMPARED_MAX: Final = 5_000
+"""A comparison of many alike lines takes the square of their number."""
 
 
 def corrections_list(visit: Visit) -> Answer:
@@ -85,7 +87,7 @@ def _row(visit: Visit, one: Correction) -> Row:
 def correction(visit: Visit) -> Answer:
     """The editor: the original as text, to be changed."""
     original = _original(visit)
-    return _editor(visit, original, text=_text(original), checked=None)
+    return _editor(visit, original, text=_text(original.body), checked=None)
 
 
 def check(visit: Visit) -> Answer:
@@ -101,7 +103,7 @@ def check(visit: Visit) -> Answer:
 
 
 def _editor(visit: Visit, original: Original, *, text: str, checked: Any) -> Answer:
-    before, problem_found, facts = _text(original), None, []
+    before, problem_found, facts = _text(original.body), None, []
     previews: tuple[RootPreview, ...] | Problem = ()
     second = False
     if isinstance(checked, Problem):
@@ -166,10 +168,12 @@ def proposal(visit: Visit) -> Answer:
             connection, tenant_id=visit.tenant_id, subject_kind=one.subject_kind, subject_id=one.subject_id
         )
         copy = visit.services.corrections.copy_of(connection, tenant_id=visit.tenant_id, correction=one)
-    before = _text(original) if original else ""
+    before = _text(original.body) if original else ""
+    # Whole texts are compared, so that what is cut does not look as if it were taken away; each line is masked then.
+    changes = [(kind, masked(line)) for kind, line in _changes(before, _text(copy))] if copy else []
     values = {
         "one": one,
-        "changes": _changes(before, pretty(copy)),
+        "changes": changes,
         "own": one.author == visit.actor,
         "fact": visit.url("trace", id=one.fact_id) if one.fact_id else "",
         "corrects": visit.url("trace", id=one.subject_id),
@@ -238,12 +242,12 @@ def _correction(visit: Visit) -> Correction:
     return found
 
 
-def _text(original: Original) -> str:
-    """The original laid out, whole: what is masked or cut could not be sent back."""
+def _text(body: bytes) -> str:
+    """A body laid out, whole: what is masked or cut could not be sent back."""
     try:
-        return msgspec.json.format(original.body, indent=2).decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return original.body.decode(errors="replace")
+        return msgspec.json.format(body, indent=2).decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body.decode(errors="replace")
 
 
 def _snapshot(snapshot: msgspec.Struct) -> str:
@@ -253,7 +257,8 @@ def _snapshot(snapshot: msgspec.Struct) -> str:
 def _changes(before: str, after: str) -> list[tuple[str, str]]:
     """Lines of a unified difference: (kind, text), kind of add, drop, place or same."""
     kinds = {"+": "add", "-": "drop", "@": "place"}
-    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2))[2:]
+    old, new = before.splitlines()[:LINES_COMPARED_MAX], after.splitlines()[:LINES_COMPARED_MAX]
+    lines = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
     return [(kinds.get(line[:1], "same"), line) for line in lines]
 
 
@@ -272,7 +277,14 @@ PAGES: Final = (
         group=Group.WORK,
         key="m",
     ),
-    _page("/mend/{kind:str}/{subject:str}", "correction", "Mend a copy", correction),
+    # What is to be sent back can't be masked, so it is for those who may send it.
+    Page(
+        path="/mend/{kind:str}/{subject:str}",
+        name="correction",
+        title="Mend a copy",
+        answer=correction,
+        permission=Permission.RESOLVE,
+    ),
     _page("/mend/{kind:str}/{subject:str}/check", "check_correction", "Mend a copy", check, "POST"),
     _page("/mend/{kind:str}/{subject:str}/propose", "propose_correction", "Mend a copy", propose, "POST"),
     _page("/corrections/{correction:str}", "proposal", "Correction", proposal),
