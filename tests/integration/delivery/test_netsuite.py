@@ -17,6 +17,7 @@ from revline.connectors.netsuite.simulator.setup import Settings
 from revline.connectors.netsuite.simulator.suiteql import trial_balance
 from revline.connectors.sdk import conformance_documents as make
 from revline.core.documents import Document, DocumentKind, DocumentState
+from revline.core.farside import Outcome, PreparedStep
 from revline.core.journal import JournalEntry
 from revline.core.problem import Problem
 from revline.delivery import queries
@@ -26,7 +27,7 @@ from revline.delivery.service import Desk
 from revline.delivery.values import FarSide
 from revline.platform.cases import queries as cases
 from revline.platform.store.engine import Database
-from tests.fakes.far_side import FakeConnector, FarSystem
+from tests.fakes.far_side import Crash, FakeConnector, FarSystem
 from tests.integration.delivery.world import World, journal_line
 
 
@@ -192,3 +193,30 @@ def test_what_netsuite_books_otherwise_than_the_journal_is_told(world: NetSuiteW
     world.deliver(turns=200)
     assert world.causes() == {"erp.entries_differ"}
     assert world.states(right, wrong) == POSTED
+
+
+def test_a_worker_killed_after_its_batch_was_taken_leaves_each_document_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = NetSuiteWorld(database, account_settings=Settings(job_seconds=300))
+    at, connector = world.system.world, world.system.connector
+    entries = [make.journal(world=at, name=f"taken{number}") for number in range(6)]
+    world.write(*entries[:4])
+    taken = connector.submit
+
+    async def dies(*, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
+        await taken(steps=steps)
+        raise Crash
+
+    monkeypatch.setattr(connector, "submit", dies)
+    with pytest.raises(Crash):
+        world.deliver()
+    monkeypatch.setattr(connector, "submit", taken)
+    assert world.states(*entries[:4]) == {str(DocumentState.SENDING)}
+    world.write(*entries[4:])
+    for _ in range(6):
+        world.pass_time(timedelta(minutes=4))
+        world.deliver(turns=200)
+    assert world.states(*entries) == POSTED
+    assert world.made("journalEntry") == 6
+    assert world.causes() == set()
