@@ -7,7 +7,7 @@ simply be repeated; the lane of the target keeps the order. Judges outcomes; kee
 from __future__ import annotations
 
 import random as random_module
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -21,11 +21,10 @@ from revline.connectors.salesforce.objects import shapes_of
 from revline.connectors.salesforce.options import Options
 from revline.connectors.salesforce.reader import client_of
 from revline.connectors.sdk.http import masked
+from revline.connectors.sdk.telling import TellingFields
 from revline.core.clock import Clock
-from revline.core.documents import Document, DocumentKind, FeedbackContent
+from revline.core.documents import Document
 from revline.core.farside import (
-    ChangedPage,
-    ErpPeriod,
     ErpRecord,
     Health,
     Manifest,
@@ -57,25 +56,19 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, str | None]
 
 
-class SalesforceFarSide:
+class SalesforceFarSide(TellingFields):
     """core.farside.ErpConnector for Salesforce, kind feedback only."""
 
     def __init__(self, *, manifest: Manifest, client: SalesforceClient, clock: Clock) -> None:
-        self._manifest = manifest
+        super().__init__(manifest=manifest)
         self._client = client
         self._clock = clock
 
-    @property
-    def manifest(self) -> Manifest:
-        return self._manifest
-
     def prepare(self, *, document: Document, step: str, context: PrepareContext) -> PreparedStep | Problem:
         del context
-        content = document.content
-        if step != WRITE or not isinstance(content, FeedbackContent) or content.message_type:
-            return problem(
-                "erp.kind_unsupported", f"no step {step} of {document.kind.value}", field=document.kind.value
-            )
+        content = self._content(document=document, step=step, wanted=WRITE)
+        if isinstance(content, Problem):
+            return content
         object_name = OBJECTS.get(content.target.kind)
         if object_name is None or not is_record_id(text=content.target.outside_id):
             detail = f"{content.target.kind[:60]} {content.target.outside_id[:60]!r} is no record of Salesforce"
@@ -97,24 +90,6 @@ class SalesforceFarSide:
             idempotency_key=document.external_reference,
         )
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
-        del context
-        content = document.content
-        if not isinstance(content, FeedbackContent):
-            return ("kind",)
-        found = dict(record.content)
-        return tuple(name for name, value in content.fields if found.get(name, "") != value)
-
-    async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
-        return [await self._write(step) for step in steps]
-
-    async def lookup(
-        self, *, kind: DocumentKind, references: Sequence[str], company: str
-    ) -> Mapping[str, tuple[ErpRecord, ...]] | Problem:
-        """Nothing carries our reference there: a write in doubt is repeated instead."""
-        del kind, company
-        return dict.fromkeys(references, ())
-
     async def read(self, *, record: ErpRecord) -> Posted | Placed | Problem:
         names = [name for name, _ in record.content]
         fields = ",".join(dict.fromkeys(("Id", "SystemModstamp", *names)))
@@ -131,14 +106,6 @@ class SalesforceFarSide:
         version = _text(answer.value.get("SystemModstamp"))
         return Posted(record=msgspec.structs.replace(record, content=shown, version=version))
 
-    async def list_changed(self, *, record_kind: str, company: str, cursor: str, limit: int) -> ChangedPage | Problem:
-        del record_kind, company, cursor, limit
-        return ChangedPage(records=())
-
-    async def periods(self, *, company: str) -> Sequence[ErpPeriod] | Problem:
-        del company
-        return ()
-
     async def health(self) -> Health:
         answer = await self._client.run(lambda salesforce: salesforce.limits())
         now = self._clock.now()
@@ -152,7 +119,7 @@ class SalesforceFarSide:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _write(self, step: PreparedStep) -> Outcome:
+    async def _told(self, step: PreparedStep) -> Outcome:
         write = msgspec.json.decode(step.body, type=Write)
         answer = await self._client.run(
             lambda salesforce: getattr(salesforce, write.object_name).update(write.record_id, write.fields)

@@ -16,13 +16,12 @@ from urllib.parse import quote, urlencode
 import httpx2
 
 from revline.connectors.sdk.http import HttpAnswer, retry_after
+from revline.connectors.sdk.telling import TellingFields
 from revline.connectors.stripe.client import BUCKET_PER_SECOND, CALL_TIMEOUT, SLOTS, StripeClient, client_of, error_of
 from revline.core.clock import Clock
-from revline.core.documents import Document, DocumentKind, FeedbackContent
+from revline.core.documents import Document, DocumentKind
 from revline.core.exact_json import parse_object
 from revline.core.farside import (
-    ChangedPage,
-    ErpPeriod,
     ErpRecord,
     ErrorRule,
     Gotcha,
@@ -106,23 +105,18 @@ MANIFEST: Final = Manifest(
 )
 
 
-class StripeFarSide:
+class StripeFarSide(TellingFields):
     """core.farside.ErpConnector for Stripe, kind feedback only."""
 
     def __init__(self, *, client: StripeClient, clock: Clock) -> None:
+        super().__init__(manifest=MANIFEST)
         self._client, self._clock = client, clock
-
-    @property
-    def manifest(self) -> Manifest:
-        return MANIFEST
 
     def prepare(self, *, document: Document, step: str, context: PrepareContext) -> PreparedStep | Problem:
         del context
-        content = document.content
-        if step != WRITE or not isinstance(content, FeedbackContent) or content.message_type:
-            return problem(
-                "erp.kind_unsupported", f"no step {step} of {document.kind.value}", field=document.kind.value
-            )
+        content = self._content(document=document, step=step, wanted=WRITE)
+        if isinstance(content, Problem):
+            return content
         path = PATHS.get(content.target.kind)
         if path is None:
             detail = f"a {content.target.kind[:60]} takes no metadata at Stripe"
@@ -142,24 +136,10 @@ class StripeFarSide:
             idempotency_key=f"{document.external_reference}-{digest_text([target, body.decode()])[:DIGEST_LENGTH]}",
         )
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
-        del context
-        content, held = document.content, dict(record.content)
-        if not isinstance(content, FeedbackContent):
-            return ("kind",)
-        return tuple(name for name, value in content.fields if held.get(name, "") != value)
-
     async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
         if len({step.operation for step in steps}) > 1:
             raise ValueError("steps of one submit share one operation")
-        return [await self._write(step) for step in steps]
-
-    async def lookup(
-        self, *, kind: DocumentKind, references: Sequence[str], company: str
-    ) -> Mapping[str, tuple[ErpRecord, ...]] | Problem:
-        """Metadata carries no reference of ours: a write in doubt goes again under its key."""
-        del kind, company
-        return dict.fromkeys(references, ())
+        return await super().submit(steps=steps)
 
     async def read(self, *, record: ErpRecord) -> Posted | Placed | Problem:
         found = await self._client.get(path=f"{record.record_kind}/{quote(record.erp_id, safe='')}")
@@ -168,15 +148,6 @@ class StripeFarSide:
         if found is None or found.get("deleted") is True:
             return problem("erp.record_missing", "Stripe has the object no more", field=record.record_kind)
         return Posted(record=_record(path=record.record_kind, found=found, reference=record.external_reference))
-
-    async def list_changed(self, *, record_kind: str, company: str, cursor: str, limit: int) -> ChangedPage | Problem:
-        """Nothing here drifts into books: what others write beside our keys is theirs."""
-        del record_kind, company, cursor, limit
-        return ChangedPage(records=())
-
-    async def periods(self, *, company: str) -> Sequence[ErpPeriod] | Problem:
-        del company
-        return ()
 
     async def health(self) -> Health:
         found = await self._client.get(path="/v1/events", query=[("limit", "1")])
@@ -187,7 +158,7 @@ class StripeFarSide:
     async def close(self) -> None:
         await self._client.caller.close()
 
-    async def _write(self, step: PreparedStep) -> Outcome:
+    async def _told(self, step: PreparedStep) -> Outcome:
         answer = await self._client.caller.send(
             method="POST",
             path=step.operation,

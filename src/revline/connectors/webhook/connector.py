@@ -11,14 +11,13 @@ from urllib.parse import urlsplit
 import httpx2
 
 from revline.connectors.sdk.http import HttpAnswer, HttpCaller, retry_after
+from revline.connectors.sdk.telling import ToldFarSide
 from revline.connectors.webhook.guarding import GuardedTransport, Resolve, is_public, resolve
 from revline.connectors.webhook.manifest import SEND, manifest_of
 from revline.connectors.webhook.signing import headers_of, key_of
 from revline.core.clock import Clock
-from revline.core.documents import Document, DocumentKind, FeedbackContent
+from revline.core.documents import Document, FeedbackContent
 from revline.core.farside import (
-    ChangedPage,
-    ErpPeriod,
     ErpRecord,
     Health,
     Manifest,
@@ -60,7 +59,7 @@ define(
 )
 
 
-class WebhookConnector:
+class WebhookConnector(ToldFarSide):
     """core.farside.ErpConnector for one endpoint."""
 
     def __init__(
@@ -76,13 +75,10 @@ class WebhookConnector:
         resolving: Resolve | None,
     ) -> None:
         """resolving: how the host is looked up before each call, None where any address is allowed."""
-        self._manifest, self._caller, self._clock = manifest, caller, clock
+        super().__init__(manifest=manifest)
+        self._caller, self._clock = caller, clock
         self._host, self._port, self._path = host, port, path
         self._keys, self._resolving = tuple(keys), resolving
-
-    @property
-    def manifest(self) -> Manifest:
-        return self._manifest
 
     def prepare(self, *, document: Document, step: str, context: PrepareContext) -> PreparedStep | Problem:
         del context
@@ -104,27 +100,9 @@ class WebhookConnector:
         del document, record, context
         return ()
 
-    async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
-        return [await self._send(step) for step in steps]
-
-    async def lookup(
-        self, *, kind: DocumentKind, references: Sequence[str], company: str
-    ) -> Mapping[str, tuple[ErpRecord, ...]] | Problem:
-        """An endpoint can't be asked what it has; the message goes again under its id."""
-        del kind, company
-        return dict.fromkeys(references, ())
-
     async def read(self, *, record: ErpRecord) -> Posted | Placed | Problem:
         del record
         return problem("erp.record_missing", "an endpoint can't be asked what it has")
-
-    async def list_changed(self, *, record_kind: str, company: str, cursor: str, limit: int) -> ChangedPage | Problem:
-        del record_kind, company, cursor, limit
-        return ChangedPage(records=())
-
-    async def periods(self, *, company: str) -> Sequence[ErpPeriod] | Problem:
-        del company
-        return ()
 
     async def health(self) -> Health:
         """Whether its name leads somewhere it may be sent to; nothing is sent, since every request is a message."""
@@ -146,7 +124,7 @@ class WebhookConnector:
             return None
         return problem("webhook.address_forbidden", f"{self._host} leads to an address that is not public")
 
-    async def _send(self, step: PreparedStep) -> Outcome:
+    async def _told(self, step: PreparedStep) -> Outcome:
         refused = await self._refused()
         if refused is not None:
             return NotSent(problem=refused)
