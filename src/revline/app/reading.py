@@ -48,6 +48,7 @@ NO_CAPACITY_PAUSE: Final = timedelta(milliseconds=250)
 BACK_OFF: Final = timedelta(seconds=1)
 BACK_OFF_MAX: Final = timedelta(minutes=5)
 CHANGES_EVERY_DEFAULT: Final = timedelta(seconds=60)
+HALVINGS_MAX: Final = 6
 
 
 class EndingError(Exception):
@@ -255,7 +256,8 @@ class ReadingLoop:
 
     async def _page(self, lane: ClaimedLane, entry: Cursor, side: SourceSide, channel: Channel) -> None:
         reader = side.reader
-        limit = reader.manifest.page_max
+        # A page that took too long is asked for again with fewer objects, so that no listing stands still for its size.
+        limit = max(1, reader.manifest.page_max >> min(lane.attempts, HALVINGS_MAX))
         if entry.purpose == CHANGES:
             page = await self._within(reader.changes_page(cursor=entry.cursor, limit=limit))
         else:

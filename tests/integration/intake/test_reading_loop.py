@@ -220,6 +220,28 @@ def test_a_source_that_stays_busy_is_a_case_that_closes_by_itself(
     assert (world.cases(), world.cursors()["product"].state) == ([], "finished")
 
 
+def test_a_page_that_takes_too_long_is_asked_for_in_smaller_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[int] = []
+
+    class Slow(Touched):
+        async def list_page(self, *, object_kind: str, cursor: str, limit: int) -> Any:
+            limits.append(limit)
+            if limit > 25:
+                return problem("source.unreachable", "no answer within the bound")
+            return await self._reader.list_page(object_kind=object_kind, cursor=cursor, limit=limit)
+
+    monkeypatch.setattr("tests.integration.intake.test_reading_loop.Touched", Slow)
+    touched(world, monkeypatch, hangs)
+    products(world, 30)
+    world.ask_backfill("product")
+    world.read()
+    cursor = world.cursors()["product"]
+    assert (cursor.state, cursor.taken) == ("finished", 30)
+    assert limits[:3] == [100, 50, 25]
+
+
 def test_what_our_own_code_fails_on_is_a_case_of_that_record_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
