@@ -43,7 +43,7 @@ class PicturedStory(Story):
 
     def at_the_end(self) -> None:
         """The way of an invoice, from a little further away: it is long."""
-        with self._looking(zoom=0.64) as page:
+        with self._looking(zoom=0.8) as page:
             number = self.proof.number_to_search()
             self._take(page, "trace", f"/t/birch/trace?id={number}")
 

@@ -58,8 +58,8 @@ PROFILES: Final = {
     "stripe": StripeProfile(
         account="birch",
         customer_prefix="Birch",
-        invoices=400,
-        customers=80,
+        invoices=300,
+        customers=60,
         families=("subscription", "usage", "hardware", ""),
         credit_share=Decimal("0.01"),
         memo_refund_share=Decimal("0.01"),
@@ -140,11 +140,12 @@ def scaled(profile: StripeProfile, scale: Decimal) -> StripeProfile:
     """The profile with a part of its invoices and customers."""
     if scale == 1:
         return profile
-    customers = max(1, int(profile.customers * scale))
+    orders = min(profile.orders, ORDERS_SMALL)
+    customers = max(1, orders, int(profile.customers * scale))
     return replace(
         profile,
         invoices=max(1, int(profile.invoices * scale)),
         customers=customers,
         subscriptions=min(profile.subscriptions, customers),
-        orders=min(profile.orders, ORDERS_SMALL, customers),
+        orders=orders,
     )
