@@ -1,1 +1,1 @@
-"""Helpers that connectors share: HTTP with outcomes, and the conformance kit. Knows no single external system."""
+"""What connectors share: HTTP with outcomes, the conformance kit, what simulators stand on. Knows no system."""
