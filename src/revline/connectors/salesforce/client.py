@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -71,6 +72,8 @@ class SalesforceClient:
         self._api_version = api_version
         self._base_url = base_url
         self._slots = asyncio.Semaphore(slots)
+        # Threads of its own: an org that hangs must not take those in which others' names are resolved or calls made.
+        self._threads = ThreadPoolExecutor(max_workers=slots + 1, thread_name_prefix="salesforce")
         self._one_login = asyncio.Lock()
         self._reserve_percent = reserve_percent
         self._seconds = call_timeout.total_seconds()
@@ -86,7 +89,7 @@ class SalesforceClient:
             salesforce = await self._connected()
             if isinstance(salesforce, Failure):
                 return salesforce
-            found = await asyncio.to_thread(self._guarded, lambda: call(salesforce))
+            found = await self._in_thread(lambda: call(salesforce))
             self._watch_limit(salesforce)
             return found
 
@@ -107,7 +110,8 @@ class SalesforceClient:
                 self._salesforce = None
 
     async def close(self) -> None:
-        """Let go of the transport."""
+        """Let go of the transport and of the threads, without waiting for what is under way."""
+        self._threads.shutdown(wait=False)
         await self.caller.close()
 
     async def _connected(self) -> Salesforce | Failure:
@@ -117,11 +121,14 @@ class SalesforceClient:
                 self._adapter = LoopAdapter(
                     caller=self.caller, loop=loop, base_url=self._base_url, seconds=self._seconds + 5
                 )
-                made = await asyncio.to_thread(self._guarded, self._log_in)
+                made = await self._in_thread(self._log_in)
                 if isinstance(made, Failure):
                     return made
                 self._salesforce = made.value
             return self._salesforce
+
+    async def _in_thread(self, call: Callable[[], Any]) -> Answered | Failure:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._guarded, call)
 
     def _log_in(self) -> Salesforce:
         assert self._adapter is not None
