@@ -6,6 +6,7 @@ Numbers are read exactly (parse_float), never as floats. A failed read is a prob
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -19,13 +20,14 @@ from simple_salesforce.exceptions import SalesforceAuthenticationFailed, Salesfo
 from revline.connectors.salesforce.changes import CLIENT
 from revline.connectors.salesforce.login import Login
 from revline.connectors.salesforce.wire import CallFailedError, LoopAdapter, session_of
-from revline.connectors.sdk.http import HttpCaller
+from revline.connectors.sdk.http import HttpCaller, masked
 from revline.core.clock import Clock
 from revline.core.farside import NotSent, Uncertain
 from revline.core.problem import Problem, problem
 
 T = TypeVar("T")
 ANSWER_PAGES_MAX: Final = 200
+HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,200}\.salesforce\.com(?::443)?\Z", re.ASCII)
 LIMIT_PAUSE: Final = timedelta(minutes=1)
 BUSY: Final = frozenset(
     {"REQUEST_LIMIT_EXCEEDED", "UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "CONCURRENT_REQUESTS_LIMIT"}
@@ -101,13 +103,23 @@ class SalesforceClient:
         """(instance host, access token), for the streaming side."""
         async with self._slots:
             salesforce = await self._connected()
-        return salesforce if isinstance(salesforce, Failure) else (salesforce.sf_instance, salesforce.session_id)
+        if isinstance(salesforce, Failure):
+            return salesforce
+        # As for every other call: a host that is none of Salesforce's would be sent the token.
+        if not self._base_url and not HOST.match(salesforce.sf_instance):
+            return Failure(unanswered=Uncertain(evidence="the log-in named an address that is none of Salesforce's"))
+        return salesforce.sf_instance, salesforce.session_id
 
     async def renew(self, *, token: str) -> None:
         """Log in anew unless somebody did since this token was given."""
         async with self._one_login:
             if self._salesforce is not None and self._salesforce.session_id == token:
                 self._salesforce = None
+
+    def mask(self, text: str) -> str:
+        """The text without the log-in's secrets and without the access token."""
+        token = self._salesforce.session_id if self._salesforce is not None else ""
+        return masked(text=self.caller.mask(text), secrets=(token or "",))
 
     async def close(self) -> None:
         """Let go of the transport and of the threads, without waiting for what is under way."""
@@ -177,7 +189,7 @@ class SalesforceClient:
         return Failure(
             status=int(error.status),
             code=str(first.get("errorCode", "")),
-            message=self.caller.mask(str(first.get("message", "")))[:500],
+            message=self.mask(str(first.get("message", "")))[:500],
             fields=tuple(str(field) for field in fields)[:20],
         )
 
