@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -25,10 +26,18 @@ def shown_request(request: str) -> str:
     return pretty(request.encode()) if request else ""
 
 
+def shown_attempts(attempts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Attempts, the newest first, each with what was sent and answered as text."""
+    return [
+        {**one, "sent": shown_request(one["request"]), "answered": pretty(one["evidence"].encode())}
+        for one in reversed(attempts)
+    ]
+
+
 def masked(text: str) -> str:
     """The text without what looks like a secret, cut where it is long."""
     hidden = without_secrets(text)
     return hidden if len(hidden) <= SHOWN_MAX else hidden[:SHOWN_MAX] + "\n… cut here"
 
 
-__all__ = ["MASK", "SHOWN_MAX", "masked", "pretty", "shown_request"]
+__all__ = ["MASK", "SHOWN_MAX", "masked", "pretty", "shown_attempts", "shown_request"]

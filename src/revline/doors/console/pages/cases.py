@@ -14,7 +14,7 @@ from revline.delivery import queries as deliveries
 from revline.delivery.queries import Delivery
 from revline.delivery.values import SUBJECT_KIND as DOCUMENT
 from revline.doors.case_view import CaseView, case_view
-from revline.doors.console.shown import pretty, shown_request
+from revline.doors.console.shown import pretty, shown_attempts
 from revline.doors.console.values import (
     Answer,
     Code,
@@ -167,7 +167,7 @@ def case(visit: Visit) -> Answer:
     values: dict[str, Any] = {
         "view": view,
         "open": view.case.state == "open",
-        "attempts": _attempts(view),
+        "attempts": [] if view.document is None else shown_attempts(view.document.attempts),
         "facts": [
             {
                 "fact": fact,
@@ -201,16 +201,6 @@ def _view(visit: Visit) -> CaseView:
     if found is None:
         raise ProblemError(problem("console.not_found", "there is no such case"))
     return found
-
-
-def _attempts(view: CaseView) -> list[dict[str, Any]]:
-    """Attempts, the newest first, with what was sent and answered as text."""
-    if view.document is None:
-        return []
-    return [
-        {**one, "sent": shown_request(one["request"]), "answered": pretty(one["evidence"].encode())}
-        for one in reversed(view.document.attempts)
-    ]
 
 
 def retry_cause(visit: Visit) -> Answer:

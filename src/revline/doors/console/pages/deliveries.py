@@ -10,7 +10,7 @@ from revline.core.problem import Problem, ProblemError, problem
 from revline.delivery import acts, queries
 from revline.delivery.queries import Delivery, Shown
 from revline.doors.console.configured import connections_of
-from revline.doors.console.shown import pretty, shown_request
+from revline.doors.console.shown import pretty, shown_attempts
 from revline.doors.console.states import look
 from revline.doors.console.values import (
     Answer,
@@ -133,10 +133,7 @@ def delivery(visit: Visit) -> Answer:
         "journal": journal,
         "waiting": list(zip(shown.waits_for, waiting, strict=True)),
         "cases": opened,
-        "attempts": [
-            {**one, "sent": shown_request(one["request"]), "answered": pretty(one["evidence"].encode())}
-            for one in reversed(shown.attempts)
-        ],
+        "attempts": shown_attempts(shown.attempts),
         "content": pretty(canonical_bytes(shown.document.content)),
         "same": SameAs(
             command=f"revline deliveries show {document_id} --tenant {tenant_id}",
