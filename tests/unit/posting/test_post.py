@@ -77,8 +77,8 @@ def test_two_rules_whose_conditions_both_hold_are_a_problem_that_names_them_with
 def test_a_policy_none_without_a_rule_makes_no_entry() -> None:
     changes = {
         "30-book.yaml": (
-            "    - {event: payment.applied",
-            "    - {event: payment.received, maker: none}\n    - {event: payment.applied",
+            "    - {event: payment.applied, maker: native}",
+            "    - {event: payment.received, maker: none}",
         )
     }
     unbooked = post(
