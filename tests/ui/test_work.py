@@ -135,7 +135,13 @@ def test_a_mended_invoice_shows_what_it_would_change_in_the_books(log_in: Log, p
     area.fill(msgspec.json.format(msgspec.json.encode(changed), indent=2).decode())
     page.get_by_role("button", name="Check").click()
     shown = page.inner_text("main")
-    for told in ("What it would change in the books", "reversed", "booked", "accounts_receivable", "50-rules-invoices.yaml"):
+    for told in (
+        "What it would change in the books",
+        "reversed",
+        "booked",
+        "accounts_receivable",
+        "50-rules-invoices.yaml",
+    ):
         assert told in shown, shown[:2_000]
     picture("mend-preview")
 

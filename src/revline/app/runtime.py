@@ -128,7 +128,13 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         close=close,
     )
     return Runtime(
-        settings=settings, clock=time, database=database, directory=directory, intake=intake, readers=readers, services=services
+        settings=settings,
+        clock=time,
+        database=database,
+        directory=directory,
+        intake=intake,
+        readers=readers,
+        services=services,
     )
 
 

@@ -191,7 +191,9 @@ def _word(text: str) -> str:
 
 def _grants(text: str) -> str:
     if len(text) > 4_000 or not all(GRANT.fullmatch(one.strip()) for one in text.split(",") if text):
-        raise _RefusedError("is not a list of grants", "group=role@tenant, such as revline-finance=finance@* (* is every one)")
+        raise _RefusedError(
+            "is not a list of grants", "group=role@tenant, such as revline-finance=finance@* (* is every one)"
+        )
     return text
 
 

@@ -220,9 +220,7 @@ def test_a_source_that_stays_busy_is_a_case_that_closes_by_itself(
     assert (world.cases(), world.cursors()["product"].state) == ([], "finished")
 
 
-def test_a_page_that_takes_too_long_is_asked_for_in_smaller_ones(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_that_takes_too_long_is_asked_for_in_smaller_ones(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[int] = []
 
     class Slow(Touched):
