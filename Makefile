@@ -7,7 +7,7 @@ TESTS ?= tests
 WORKERS ?= 2
 CHAOS_SEEDS ?= 20
 
-.PHONY: help demo test chaos lint format lock docs site schemas migration clean
+.PHONY: help demo test test-ui chaos lint format lock docs site schemas migration clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/' | sort
@@ -22,8 +22,12 @@ $(READY): requirements/development.txt pyproject.toml
 demo: $(READY) ## a month from quote to cash: Salesforce and Stripe into NetSuite and a real Tryton, and back
 	$(BIN)/revline demo
 
-test: $(READY) ## every test that runs in minutes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+test: test-ui ## every test that runs in minutes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --ignore tests/ui $(TESTS)
+
+# A process of their own: the browser's library keeps an event loop running, beside which no other test could run one.
+test-ui: $(READY) ## the console in a browser (needs Debian's chromium)
+	$(BIN)/python -m pytest tests/ui
 
 chaos: $(READY) ## ten kills of the worker a seed (CHAOS_SEEDS=20), the month's books judged after each; prints a table
 	$(BIN)/python -m tests.chaos --seeds $(CHAOS_SEEDS)
