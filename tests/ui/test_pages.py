@@ -143,7 +143,7 @@ def test_lists_become_files(log_in: LogIn) -> None:
     with page.expect_download() as csv:
         page.get_by_role("link", name="CSV").click()
     lines = csv.value.path().read_text(encoding="utf-8-sig").splitlines()
-    assert lines[0] == "Position,Recorded,Kind,Actor,Reason,Rows,Hash"
+    assert lines[0] == '"Position","Recorded","Kind","Actor","Reason","Rows","Hash"'
     assert len(lines) - 1 == page.locator("#list tbody tr").count()
     page.get_by_role("button", name="Export").click()
     with page.expect_download() as workbook:

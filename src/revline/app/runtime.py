@@ -90,13 +90,8 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
     kinds = registry()
     secrets = SecretResolver(folder=settings.data_folder / SECRETS_FOLDER)
     directory = Directory(database=reading, registry=kinds, secrets=secrets, clock=time)
-    intake = Intake(
-        database=database,
-        clock=time,
-        random_bytes=os.urandom,
-        future_tolerance=timedelta(hours=settings.future_tolerance_hours),
-    )
-
+    tolerance = timedelta(hours=settings.future_tolerance_hours)
+    intake = Intake(database=database, clock=time, random_bytes=os.urandom, future_tolerance=tolerance)
     readers = Readers(directory=directory, secrets=secrets, clock=time)
 
     def close() -> None:
