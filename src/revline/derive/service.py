@@ -26,9 +26,10 @@ from revline.derive.record import awaited_of
 from revline.derive.roots import rule_of
 from revline.intake import queries as fact_log
 from revline.platform.logs import log
-from revline.platform.store.engine import Database, is_transient
+from revline.platform.store.engine import Database
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
+from revline.platform.work.batches import batches_of, run_batch
 from revline.platform.work.lanes import ClaimedLane, LaneChange, finished, parked
 from revline.subledger.posting import queries as posting
 
@@ -43,7 +44,6 @@ define(
 
 LANE_KIND: Final = "derive"
 ROOTS_PER_UNIT: Final = 50
-ATTEMPTS_MAX: Final = 5
 AWAITED_LIMIT: Final = timedelta(days=3)
 """How long a root waits for a record others refer to before people are told."""
 
@@ -87,31 +87,18 @@ class Derive:
             lanes_per_tenant=ROOTS_PER_UNIT,
             lease=self._lease,
         )
-        by_tenant: dict[str, list[ClaimedLane]] = {}
-        for lane in claim.lanes:
-            by_tenant.setdefault(lane.tenant_id, []).append(lane)
         events = 0
-        for tenant_id, lanes in sorted(by_tenant.items()):
-            for start in range(0, len(lanes), ROOTS_PER_UNIT):
-                events += self._batch(tenant_id, lanes[start : start + ROOTS_PER_UNIT], claim.now)
+        for tenant_id, lanes in batches_of(claim.lanes, size=ROOTS_PER_UNIT):
+            events += sum(
+                run_batch(
+                    lanes,
+                    unit=partial(self._unit, tenant_id, claim.now),
+                    give_up=partial(self._give_up, tenant_id, claim.now),
+                )
+            )
         return DeriveResult(roots=len(claim.lanes), events=events)
 
-    def _batch(self, tenant_id: str, lanes: Sequence[ClaimedLane], claimed_at: datetime) -> int:
-        """A failure of the database is no root's failure: the whole unit runs again, and in the end the leases run out."""
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            try:
-                return self._unit(tenant_id, lanes, claimed_at)
-            except Exception as failure:
-                if not is_transient(failure):
-                    if len(lanes) == 1:
-                        log().exception("derive.root_failed", tenant_id=tenant_id, root_id=lanes[0].lane_id)
-                        return self._give_up(tenant_id, lanes[0], claimed_at)
-                    break
-                if attempt == ATTEMPTS_MAX:
-                    raise
-        return sum(self._batch(tenant_id, [lane], claimed_at) for lane in lanes)
-
-    def _unit(self, tenant_id: str, lanes: Sequence[ClaimedLane], claimed_at: datetime) -> int:
+    def _unit(self, tenant_id: str, claimed_at: datetime, lanes: Sequence[ClaimedLane]) -> int:
         configuration = self._configurations.derive_configuration(tenant_id=tenant_id)
         with self._database.unit(
             tenants=[tenant_id],
@@ -155,8 +142,9 @@ class Derive:
             work_record.change(unit.connection, owner=self._owner, changes=changes, now=claimed_at)
         return sum(len(plan.bookings) for plan in plans.values())
 
-    def _give_up(self, tenant_id: str, lane: ClaimedLane, claimed_at: datetime) -> int:
+    def _give_up(self, tenant_id: str, claimed_at: datetime, lane: ClaimedLane) -> int:
         """Park a root with a case. It reads no fact's content, since that may be what failed."""
+        log().exception("derive.root_failed", tenant_id=tenant_id, root_id=lane.lane_id)
         cause = problem("internal.unexpected", "derive failed on this record; the operator's log has the trace")
         with self._database.unit(
             tenants=[tenant_id],

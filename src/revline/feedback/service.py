@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -34,14 +35,14 @@ from revline.feedback.values import (
 from revline.platform.cases.record import NewCase, open_cases, resolve_cases
 from revline.platform.config.queries import first_position
 from revline.platform.logs import log
-from revline.platform.store.engine import Database, is_transient
+from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
+from revline.platform.work.batches import batches_of, run_batch
 from revline.platform.work.lanes import ClaimedLane, finished, parked
 
 ROOTS_PER_UNIT: Final = 50
-ATTEMPTS_MAX: Final = 5
 SUBSCRIPTION: Final = "WebhookSubscription"
 
 
@@ -87,37 +88,19 @@ class Feedback:
             lanes_per_tenant=ROOTS_PER_UNIT,
             lease=self._lease,
         )
-        by_tenant: dict[str, list[ClaimedLane]] = {}
-        for lane in claim.lanes:
-            by_tenant.setdefault(lane.tenant_id, []).append(lane)
-        for tenant_id, lanes in sorted(by_tenant.items()):
-            for start in range(0, len(lanes), ROOTS_PER_UNIT):
-                part = lanes[start : start + ROOTS_PER_UNIT]
-                # Batches before it may have taken long, and nobody renews while a batch is worked on.
-                kept = work.renew(self._database, owner=self._owner, lanes=part, lease=self._lease)
-                self._batch(tenant_id, [lane for lane in part if lane.key in kept], claim.now)
+        for tenant_id, lanes in batches_of(claim.lanes, size=ROOTS_PER_UNIT):
+            # Batches before it may have taken long, and nobody renews while a batch is worked on.
+            kept = work.renew(self._database, owner=self._owner, lanes=lanes, lease=self._lease)
+            mine = [lane for lane in lanes if lane.key in kept]
+            if mine:
+                run_batch(
+                    mine,
+                    unit=partial(self._unit, tenant_id, claim.now),
+                    give_up=partial(self._give_up, tenant_id, claim.now),
+                )
         return len(claim.lanes)
 
-    def _batch(self, tenant_id: str, lanes: Sequence[ClaimedLane], claimed_at: datetime) -> None:
-        if not lanes:
-            return
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            try:
-                self._unit(tenant_id, lanes, claimed_at)
-            except Exception as failure:
-                if is_transient(failure):
-                    if attempt == ATTEMPTS_MAX:
-                        raise
-                    continue
-                if len(lanes) == 1:
-                    log().exception("feedback.root_failed", tenant_id=tenant_id, lane_id=lanes[0].lane_id)
-                    self._give_up(tenant_id, lanes[0], claimed_at)
-                    return
-                for lane in lanes:
-                    self._batch(tenant_id, [lane], claimed_at)
-            return
-
-    def _unit(self, tenant_id: str, lanes: Sequence[ClaimedLane], claimed_at: datetime) -> None:
+    def _unit(self, tenant_id: str, claimed_at: datetime, lanes: Sequence[ClaimedLane]) -> None:
         configuration = self._configurations.feedback_configuration(tenant_id=tenant_id)
         with self._database.unit(
             tenants=[tenant_id],
@@ -187,8 +170,9 @@ class Feedback:
             writer.messages(found, before, through=through)
         writer.finish()
 
-    def _give_up(self, tenant_id: str, lane: ClaimedLane, claimed_at: datetime) -> None:
+    def _give_up(self, tenant_id: str, claimed_at: datetime, lane: ClaimedLane) -> None:
         """Park a root with a case. It reads nothing of the root, since that may be what failed."""
+        log().exception("feedback.root_failed", tenant_id=tenant_id, lane_id=lane.lane_id)
         cause = problem("internal.unexpected", "feedback failed on this record; the operator's log has the trace")
         with self._database.unit(
             tenants=[tenant_id],
