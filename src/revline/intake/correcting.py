@@ -198,23 +198,23 @@ class Corrections:
                 connection, tenant_id=tenant_id, state=CorrectionState.PROPOSED, correction_id=correction_id
             )
             row = found[0] if correction_id and found else None
-            raw = row and queries.raw_body(connection, tenant_id=tenant_id, digest=row.body_digest)
-            original = None
+            copy, original = b"", None
             if row is not None:
+                copy = self.copy_of(connection, tenant_id=tenant_id, correction=row)
                 original = original_of(
                     connection, tenant_id=tenant_id, subject_kind=row.subject_kind, subject_id=row.subject_id
                 )
-        if row is None or original is None or not raw:
+        if row is None or original is None or not copy:
             return _decided_already(correction_id)
         if row.author == actor:
             return problem("correction.same_person", f"{actor} proposed it", field=correction_id)
         if not apply:
             return self._refuse(tenant_id, correction_id, actor=actor, reason=reason)
-        made = self._translated(tenant_id, original, raw[0], correction_id)
+        made = self._translated(tenant_id, original, copy, correction_id)
         if isinstance(made, Problem):
             return made
         channel, drafted = made
-        return self._apply(tenant_id, correction_id, original, channel, drafted, raw[0], actor=actor, reason=reason)
+        return self._apply(tenant_id, correction_id, original, channel, drafted, copy, actor=actor, reason=reason)
 
     def copy_of(self, connection: Connection, *, tenant_id: str, correction: Correction) -> bytes:
         """The bytes of a correction's copy; empty when they were erased."""
@@ -236,6 +236,8 @@ class Corrections:
         facts: tuple[TranslatedFact, ...]
         if original.fact is None:
             facts = tuple(one for one in made if isinstance(one, TranslatedFact))
+            if not facts:
+                return problem("correction.incomplete", "the copy holds no whole object")
             facts = tuple(
                 msgspec.structs.replace(
                     one,
@@ -313,12 +315,7 @@ class Corrections:
 
     def _read(self, tenant_id: str, correction_id: str) -> Correction:
         with self._database.read(tenants=[tenant_id]) as connection:
-            statement = _select().where(
-                correction.c.tenant_id == tenant_id,
-                correction_state.c.tenant_id == tenant_id,
-                correction.c.correction_id == correction_id,
-            )
-            return _correction(connection.execute(statement).mappings().one())
+            return corrections(connection, tenant_id=tenant_id, correction_id=correction_id)[0]
 
     def _unit(self, tenant_id: str, actor: str, reason: str) -> Any:
         return self._database.unit(

@@ -144,6 +144,14 @@ define(
     remedy="Change what is wrong in the copy, or try the case again as it is.",
 )
 define(
+    code="correction.incomplete",
+    title="The corrected copy holds no whole object",
+    status=422,
+    retryable=Retryable.NO,
+    mender=Mender.SENDER,
+    remedy="Complete the copy, or try the case again as it is: the source is then asked for the object.",
+)
+define(
     code="correction.unknown",
     title="No such correction or record",
     status=404,

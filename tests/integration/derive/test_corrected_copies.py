@@ -163,6 +163,27 @@ def test_a_refused_correction_changes_nothing(harness: Harness) -> None:
     assert receivable(harness) == "100"
 
 
+def test_a_mended_copy_that_holds_its_object_only_in_part_is_refused(harness: Harness) -> None:
+    event = msgspec.json.decode(webhook("invoice.finalized", invoice(), created=at(4)))
+    event["data"]["object"]["total"] = "many"
+    harness.accept(TENANT, "stripe-us", [msgspec.json.encode(event)])
+    found = rows(harness, "SELECT untranslated_id FROM untranslated WHERE tenant_id = :tenant")
+    event["data"]["object"]["total"] = 10_000
+    event["data"]["object"]["lines"]["has_more"] = True
+    refused = desk(harness).propose(
+        tenant_id=TENANT,
+        subject_kind="input",
+        subject_id=found[0][0],
+        body=msgspec.json.encode(event),
+        actor="person:ann",
+        reason="the total is a number",
+    )
+    assert isinstance(refused, Problem)
+    assert refused.code == "correction.incomplete"
+    with harness.database.read(tenants=[TENANT]) as connection:
+        assert corrections(connection, tenant_id=TENANT) == ()
+
+
 def test_a_kept_input_is_mended_and_its_case_closes(harness: Harness) -> None:
     event = msgspec.json.decode(webhook("invoice.finalized", invoice(), created=at(4)))
     event["data"]["object"]["total"] = "many"

@@ -82,8 +82,8 @@ class CaseCount(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
 
 
-def causes(connection: Connection, *, tenant_id: str, limit: int = 100) -> tuple[CauseSummary, ...]:
-    """Causes with open cases, those with the most cases first, at most `limit`."""
+def causes(connection: Connection, *, tenant_id: str, cause_id: str = "", limit: int = 100) -> tuple[CauseSummary, ...]:
+    """Causes with open cases, or the one named, those with the most cases first, at most `limit`."""
     table = exception_case
     statement = (
         select(
@@ -98,6 +98,8 @@ def causes(connection: Connection, *, tenant_id: str, limit: int = 100) -> tuple
         .group_by(table.c.cause_id, table.c.currency)
         .order_by(table.c.cause_id, table.c.currency)
     )
+    if cause_id:
+        statement = statement.where(table.c.cause_id == cause_id)
     grouped: dict[str, list[tuple[str, int, Decimal, datetime, str]]] = {}
     for row in connection.execute(statement):
         grouped.setdefault(row.cause_id, []).append((row.currency, row.cases, row.amount, row.oldest, row.example))

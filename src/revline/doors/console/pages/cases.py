@@ -139,8 +139,7 @@ def cause(visit: Visit) -> Answer:
 
 
 def _summary(connection: Connection, tenant_id: str, identity: str) -> CauseSummary | None:
-    found = queries.causes(connection, tenant_id=tenant_id, limit=CAUSES_MAX)
-    return next((one for one in found if one.cause_id == identity), None)
+    return next(iter(queries.causes(connection, tenant_id=tenant_id, cause_id=identity)), None)
 
 
 def _case_row(visit: Visit, one: Case, document: Delivery | None) -> Row:

@@ -229,17 +229,10 @@ def _original(visit: Visit) -> Original:
 
 def _correction(visit: Visit) -> Correction:
     with visit.read() as connection:
-        found = next(
-            (
-                one
-                for one in corrections(connection, tenant_id=visit.tenant_id)
-                if one.correction_id == visit.parameters["correction"]
-            ),
-            None,
-        )
-    if found is None:
+        found = corrections(connection, tenant_id=visit.tenant_id, correction_id=visit.parameters["correction"])
+    if not found:
         raise ProblemError(problem("console.not_found", "there is no such correction"))
-    return found
+    return found[0]
 
 
 def _text(body: bytes) -> str:
