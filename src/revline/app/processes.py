@@ -23,7 +23,6 @@ from revline.core.hashing import plain
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 from revline.delivery import queries as deliveries
 from revline.delivery.values import Timing
-from revline.doors.api.acts import act_handlers
 from revline.doors.api.ports import ApiLimits, ApiPorts, Key, Listing
 from revline.doors.cli.output import say, say_problem
 from revline.intake import queries as fact_log
@@ -155,6 +154,9 @@ def run_server(settings: Settings) -> int:
 
 def api_ports(runtime: Runtime) -> ApiPorts:
     """What the API calls, wired."""
+    # The server's libraries take longer to import than a worker takes to start; only the server needs them.
+    from revline.doors.api.acts import act_handlers  # noqa: PLC0415
+
     settings, services = runtime.settings, runtime.services
     return ApiPorts(
         intake=services.intake,

@@ -161,8 +161,3 @@ def _of_fact(fact: Fact) -> Correctable:
     translated = fact.translated
     title = f"{translated.event_type} {translated.source.outside_id}"
     return Correctable(subject_kind="fact", subject_id=fact.fact_id, title=title)
-
-
-def as_plain(view: CaseView) -> dict[str, Any]:
-    """The view as plain values, for JSON."""
-    return msgspec.structs.asdict(view)

@@ -46,7 +46,6 @@ TYPE_CODES: Final = {
 """REST record type -> the type that queries of transactions show."""
 
 _DOCUMENTED: Final = "documented by Oracle, not tried on a live account"
-_SEEN: Final = "seen in public integrations, not in Oracle's documentation"
 _MEMORY: Final = "from memory, not found in Oracle's documentation; try it in a sandbox"
 
 DUPLICATE: Final = "netsuite.duplicate"

@@ -9,7 +9,6 @@ import re
 from typing import Final
 
 SHORT: Final = 15
-LONG: Final = 18
 _SHAPE: Final = re.compile(r"[A-Za-z0-9]{15}(?:[A-Z0-5]{3})?\Z", re.ASCII)
 _DIGITS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 NOBODY: Final = "000000000000000AAA"

@@ -21,7 +21,6 @@ LINE_FIELDS: Final = {
     "end": "End_Date__c",
     "description": "Name",
 }
-CUSTOM_NAME: Final = "Contract_Line__c"
 
 
 class ContractLines(msgspec.Struct, frozen=True, kw_only=True):

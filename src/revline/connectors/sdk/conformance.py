@@ -107,15 +107,6 @@ def untried(*, troubles: frozenset[Trouble], case: Case) -> str:
     return f"the system can't bring about {', '.join(lacking)}" if lacking else ""
 
 
-def cases_for(*, manifest: Manifest, troubles: frozenset[Trouble]) -> tuple[Case, ...]:
-    """The cases that apply to a system of these capabilities, with an adapter that can bring these troubles."""
-    return tuple(
-        case
-        for case in CASES
-        if not unclaimed(manifest=manifest, case=case) and not untried(troubles=troubles, case=case)
-    )
-
-
 async def judge(*, adapter: Adapter, case: Case, limit: timedelta = CASE_LIMIT) -> tuple[Verdict, str]:
     """What a case says of a system, with the reason. A case that does not end within `limit` is red, as is one that raises."""
     try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -171,6 +171,3 @@ def cell(one: Cell, now: datetime) -> Markup:
             return state(one.word) + (Markup('<span class="hint">{}</span>').format(one.hint) if one.hint else "")
         case Count():
             return _linked(one.href, Markup('<span class="amount">{}</span>').format(number(one.number)))
-
-
-Render = Callable[[str, Mapping[str, Any]], str]
