@@ -12,8 +12,9 @@ import msgspec
 from revline.connectors.simulated.records import Mode
 from revline.connectors.simulated.wire import Kind
 from revline.platform.store.engine import Database
+from revline.sim.judging import Verdict, booked_balances, expected_balances, judge
 from revline.sim.stripe_profile import StripeMonth
-from tests.chaos.judging import EndState, Verdict, booked_balances, end_state, expected_balances, intents, judge
+from tests.chaos.judging import EndState, end_state, intents
 from tests.chaos.running import TENANT, Killed, Moment, Rehearsal, plan_of
 
 ENTITY: Final = "birch-us"

@@ -21,10 +21,11 @@ from sqlalchemy import text
 
 from revline.intake.values import Form
 from revline.platform.store.engine import Database
+from revline.sim.judging import Balances, expected_balances
 from revline.sim.stripe_month import generate
 from revline.sim.stripe_profile import StripeMonth, StripeProfile
 from revline.sim.tryton import TrytonServer
-from tests.chaos.judging import Balances, end_state, expected_balances
+from tests.chaos.judging import end_state
 from tests.chaos.running import JANUARY, POLL_SECONDS, WAIT_LIMIT_SECONDS, WorkerProcess, set_connection
 from tests.chaos.tapping import Tap
 from tests.harness import ADDRESSES, SECRETS, Harness, Outcome

@@ -18,11 +18,11 @@ import pytest
 from revline.connectors.tryton.client import TrytonClient
 from revline.core.clock import Period
 from revline.platform.store.engine import Database
+from revline.sim.oracle import books as oracle
 from revline.sim.stripe_month import generate
 from revline.sim.stripe_profile import StripeMonth, StripeProfile
 from revline.sim.tryton import TrytonServer
 from tests.harness import ADDRESSES, Harness
-from tests.oracle import books as oracle
 from tests.posted import open_cases, states, take_in, work_until_idle
 from tests.real.running_tryton import DOLLARS, EUROS, TrytonSystem, running_tryton
 

@@ -10,11 +10,11 @@ from decimal import Decimal
 from revline.core.clock import Period
 from revline.derive.service import Derive
 from revline.platform.store.engine import Database
+from revline.sim.oracle import books as oracle
 from revline.sim.stripe_month import generate
 from revline.sim.stripe_profile import StripeProfile
 from tests.harness import Harness
 from tests.integration.derive.world import TENANT, facts_without_disposition, open_cases, rows
-from tests.oracle import books as oracle
 
 PROFILE = StripeProfile(account="many", customer_prefix="Many", invoices=30, customers=4)
 WORKERS = 3

@@ -16,10 +16,10 @@ from revline.connectors.simulated.launcher import SimulatedErp
 from revline.core.clock import Period
 from revline.delivery import queries as deliveries
 from revline.platform.store.engine import Database
+from revline.sim.oracle import books as oracle
 from revline.sim.stripe_month import generate
 from revline.sim.stripe_profile import StripeMonth, StripeProfile
 from tests.harness import Harness
-from tests.oracle import books as oracle
 from tests.posted import COMPANY, birch_harness, open_cases, start_erp, states, take_in, work_until_idle
 
 Balances = dict[tuple[str, str, str], tuple[Decimal, Decimal]]

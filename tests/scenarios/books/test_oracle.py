@@ -13,10 +13,10 @@ import pytest
 from revline.core.clock import Period
 from revline.intake.values import Form
 from revline.platform.store.engine import Database
+from revline.sim.oracle import books as oracle
 from revline.sim.stripe_month import generate
 from revline.sim.stripe_profile import StripeMonth, StripeProfile
 from tests.harness import Harness, Outcome
-from tests.oracle import books as oracle
 
 JANUARY = Period(start=date(2026, 1, 1), end=date(2026, 2, 1))
 SOME = Decimal("0.06")

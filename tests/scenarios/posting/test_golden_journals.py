@@ -1,17 +1,17 @@
-"""Every standard journal of tests/golden/journal_examples.json, from what a source says to the entry the starter's rules book."""
+"""Every standard journal of sim/oracle/journal_examples.json, from what a source says to the entry the starter's rules book."""
 
 from __future__ import annotations
 
 import json
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from revline.sim.oracle.books import GOLDEN as EXAMPLES_FILE
 from tests.scenarios.posting.golden_world import Told, Totals, booked_totals
 
-GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "journal_examples.json").read_text())
+GOLDEN = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
 EXAMPLES: dict[str, Any] = {each["id"]: each for each in GOLDEN["events"]}
 
 

@@ -1,16 +1,16 @@
-"""The starter's rules book every event of this house as the standard entries say (tests/golden/journal_examples.json)."""
+"""The starter's rules book every event of this house as the standard entries say (sim/oracle/journal_examples.json)."""
 
 from __future__ import annotations
 
 import json
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from revline.core.events import EventKind
+from revline.sim.oracle.books import GOLDEN as EXAMPLES_FILE
 from revline.subledger.posting.post import post
 from tests.unit.posting.builders import (
     as_golden,
@@ -24,7 +24,7 @@ from tests.unit.posting.builders import (
     uncollectible,
 )
 
-GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "journal_examples.json").read_text())
+GOLDEN = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
 EXAMPLES: dict[str, Any] = {each["id"]: each for each in GOLDEN["events"]}
 
 
