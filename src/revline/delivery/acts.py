@@ -1,5 +1,5 @@
 """What people do with documents: send the same again, or decide that nothing is to be done. Each is a unit of work with actor
-and reason; reprocessing is derive's, by `record.new_revision` or a reversal.
+and reason; reprocessing is derive's, by `revisions.new_revision` or a reversal.
 """
 
 from __future__ import annotations

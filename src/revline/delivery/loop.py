@@ -16,12 +16,13 @@ from typing import Any, Final
 from revline.core.documents import DocumentState
 from revline.core.farside import ErpRecord, NotSent, Outcome, Placed, Polling, Posted, Rejected, Uncertain
 from revline.core.problem import Problem
+from revline.delivery.deciding import DATABASE_AWAY
 from revline.delivery.housekeeping import archive_finished, refresh_periods
 from revline.delivery.marking import Call, Ready
-from revline.delivery.outcome import context_of
 from revline.delivery.plan import SlotLoad
 from revline.delivery.ports import Blocking
-from revline.delivery.service import DATABASE_AWAY, Desk, Turn, lease_ended
+from revline.delivery.service import Desk, Turn, lease_ended
+from revline.delivery.settlements import context_of
 from revline.delivery.values import Answered, FarSide, Looked, Result
 from revline.delivery.waiting import sweep
 from revline.platform.logs import log

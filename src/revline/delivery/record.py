@@ -1,18 +1,18 @@
-"""Writes of documents that take an open unit, so that derive books an event and its documents in one transaction."""
+"""Writes of new documents that take an open unit, so that derive books an event and its documents in one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, select, text
 
-from revline.core.documents import FINISHED_STATES, Document, DocumentState, Rank
+from revline.core.documents import Document, DocumentState, Rank
 from revline.core.facts import Name
 from revline.core.hashing import canonical_bytes, digest
 from revline.core.ids import lane_id
-from revline.core.problem import Problem, problem
+from revline.core.problem import Problem
 from revline.delivery.loading import DocumentKey, standing_of
 from revline.delivery.tables import (
     document as document_table,
@@ -22,17 +22,13 @@ from revline.delivery.tables import (
     document_revision,
     document_state,
     document_transition,
-    erp_record,
 )
 from revline.delivery.values import LANE_KIND, SUBJECT_KIND, Standing
 from revline.platform.lineage.record import add_names
 from revline.platform.store.unit import Unit
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
-from revline.platform.work.lanes import PRIORITY_NORMAL, LaneKey, NewItem
-
-REVISABLE: Final = frozenset({DocumentState.READY, DocumentState.HELD, DocumentState.REJECTED, DocumentState.PREPARED})
-"""States in which a document certainly has no far-side effect, so that it may say something else."""
+from revline.platform.work.lanes import PRIORITY_NORMAL, NewItem
 
 _LOCK_STATES: Final = text(
     """
@@ -94,121 +90,6 @@ def write_documents(
         _write(unit, tenant_id, one, sequences[one.document_id], configuration_version, epoch)
         written[tenant_id, one.document_id] = (one.rank, lane_of(tenant_id=tenant_id, document=one), -1)
     return tuple(one.document_id for one in new)
-
-
-def new_revision(unit: Unit, *, tenant_id: str, document: Document, configuration_version: int) -> int | Problem:
-    """Let a document that has no far-side effect yet say something else; gives the revision. Identity, lane and place stay.
-
-    Problem `document.unknown`; `document.in_flight` while an earlier revision is sending, uncertain or begun;
-    `document.finished` when it is posted or waived: those are corrected by a reversal and a new document. The same content as
-    now gives the present revision and changes nothing.
-    """
-    key = DocumentKey(tenant_id, document.document_id)
-    found = lock_with_lane(unit.connection, key=key)
-    if found is None:
-        return problem("document.unknown", f"there is no document {document.document_id}")
-    if found.state not in REVISABLE:
-        code = "document.in_flight" if found.state not in FINISHED_STATES else "document.finished"
-        return problem(code, f"the document is {found.state}")
-    if _has_record(unit.connection, key):
-        return problem("document.in_flight", "a draft of the document is in the far system already")
-    content = canonical_bytes(document)
-    latest = unit.connection.execute(
-        select(document_revision.c.content).where(
-            document_revision.c.tenant_id == tenant_id,
-            document_revision.c.document_id == document.document_id,
-            document_revision.c.revision == found.revision,
-        )
-    ).scalar_one()
-    if latest.encode() == content:
-        return found.revision
-    _write_revision(unit, tenant_id, document, found.revision + 1, configuration_version)
-    _write_predecessors(unit, tenant_id, document)
-    unit.change(
-        document_state,
-        key=("document_id",),
-        tenant_id=tenant_id,
-        document_id=document.document_id,
-        state=DocumentState.READY,
-        revision=found.revision + 1,
-        step="",
-        currency=document.currency,
-        amount=document.amount,
-        accounting_date=document.accounting_date,
-        failures=0,
-        problem_code="",
-        problem_field="",
-        problem_detail="",
-        changed_at=unit.recorded_at,
-    )
-    record_transition(unit, standing=found, to_state=DocumentState.READY, revision=found.revision + 1)
-    now = work_queries.moment(unit.connection)
-    work_record.unpark(unit.connection, lanes=[LaneKey(tenant_id, found.lane_id)], now=now)
-    return found.revision + 1
-
-
-def renew_documents(
-    unit: Unit, *, tenant_id: str, documents: Sequence[Document], others: Sequence[Document], configuration_version: int
-) -> Mapping[str, Problem]:
-    """Let those of `documents` that are there and read otherwise read so now (`new_revision`); gives why not, by document id.
-
-    others: documents the same unit writes afterwards, so that the lanes of all of them are locked in one order.
-    """
-    state, revision = document_state, document_revision
-    ids = sorted(one.document_id for one in documents)
-    statement = (
-        select(revision.c.document_id, revision.c.content_digest)
-        .join(
-            state,
-            (state.c.tenant_id == revision.c.tenant_id)
-            & (state.c.document_id == revision.c.document_id)
-            & (state.c.revision == revision.c.revision),
-        )
-        .where(revision.c.tenant_id == tenant_id, state.c.tenant_id == tenant_id, revision.c.document_id.in_(ids))
-    )
-    present = {
-        row.document_id: bytes(row.content_digest) for row in (unit.connection.execute(statement) if ids else ())
-    }
-    changed = [one for one in documents if present.get(one.document_id, digest(one)) != digest(one)]
-    if not changed:
-        return {}
-    lanes = {lane_of(tenant_id=tenant_id, document=one) for one in (*changed, *others)}
-    work_record.lock_lanes(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=lanes)
-    answers = {
-        one.document_id: new_revision(
-            unit, tenant_id=tenant_id, document=one, configuration_version=configuration_version
-        )
-        for one in changed
-    }
-    return {name: answer for name, answer in answers.items() if isinstance(answer, Problem)}
-
-
-def supersede_unsent(unit: Unit, *, tenant_id: str, document_ids: Collection[str]) -> frozenset[str]:
-    """Take back documents that certainly have no far-side effect, because what they say was reversed; gives which.
-
-    The others need a document that undoes them. Their lanes are locked first, in order.
-    """
-    taken: set[str] = set()
-    for document_id in sorted(document_ids):
-        found = lock_with_lane(unit.connection, key=DocumentKey(tenant_id, document_id))
-        if found is None or found.state not in REVISABLE:
-            continue
-        unit.change(
-            document_state,
-            key=("document_id",),
-            tenant_id=tenant_id,
-            document_id=document_id,
-            state=DocumentState.SUPERSEDED,
-            problem_code="",
-            problem_field="",
-            problem_detail="",
-            changed_at=unit.recorded_at,
-        )
-        record_transition(unit, standing=found, to_state=DocumentState.SUPERSEDED)
-        now = work_queries.moment(unit.connection)
-        work_record.unpark(unit.connection, lanes=[LaneKey(tenant_id, found.lane_id)], now=now)
-        taken.add(document_id)
-    return frozenset(taken)
 
 
 def record_transition(
@@ -284,8 +165,8 @@ def _write(unit: Unit, tenant_id: str, one: Document, sequence: int, configurati
         reverses=one.reverses,
         **shared,
     )
-    _write_revision(unit, tenant_id, one, 1, configuration_version)
-    _write_predecessors(unit, tenant_id, one)
+    write_revision(unit, tenant_id, one, 1, configuration_version)
+    write_predecessors(unit, tenant_id, one)
     unit.project(
         document_state,
         key=("document_id",),
@@ -312,7 +193,7 @@ def _write(unit: Unit, tenant_id: str, one: Document, sequence: int, configurati
     add_names(unit, tenant_id=tenant_id, names=names, record_kind=SUBJECT_KIND, record_id=one.document_id)
 
 
-def _write_predecessors(unit: Unit, tenant_id: str, one: Document) -> None:
+def write_predecessors(unit: Unit, tenant_id: str, one: Document) -> None:
     for before in one.predecessors:
         unit.project(
             document_predecessor,
@@ -323,7 +204,7 @@ def _write_predecessors(unit: Unit, tenant_id: str, one: Document) -> None:
         )
 
 
-def _write_revision(unit: Unit, tenant_id: str, one: Document, revision: int, configuration_version: int) -> None:
+def write_revision(unit: Unit, tenant_id: str, one: Document, revision: int, configuration_version: int) -> None:
     unit.record(
         document_revision,
         tenant_id=tenant_id,
@@ -336,13 +217,6 @@ def _write_revision(unit: Unit, tenant_id: str, one: Document, revision: int, co
         content_digest=digest(one),
         content=canonical_bytes(one).decode(),
     )
-
-
-def _has_record(connection: Connection, key: DocumentKey) -> bool:
-    statement = select(erp_record.c.erp_id).where(
-        erp_record.c.tenant_id == key.tenant_id, erp_record.c.document_id == key.document_id
-    )
-    return connection.execute(statement.limit(1)).first() is not None
 
 
 def _not_there(unit: Unit, tenant_id: str, documents: Sequence[Document]) -> list[Document]:

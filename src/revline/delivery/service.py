@@ -6,61 +6,29 @@ leases run out, and the next owner finds marked documents as they stand in the d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, cast
 
 import msgspec
-import psycopg
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from revline.core.clock import Clock
-from revline.core.farside import EntityMapping, ErpConnector
 from revline.core.problem import Problem, problem
-from revline.delivery import loading, marking, settling, waiting
-from revline.delivery.decide import decide, refused_state
+from revline.delivery import marking, settling, waiting
+from revline.delivery.commits import DOCUMENTS_PER_COMMIT, TENANTS_PER_COMMIT, call_parts, settlement_parts
+from revline.delivery.deciding import DATABASE_AWAY, Decider
 from revline.delivery.marking import Call, Ready
-from revline.delivery.outcome import Settlement, context_of, failed_here, settle, unsettled
+from revline.delivery.outcome import settle, unsettled
 from revline.delivery.pauses import Uniform
 from revline.delivery.plan import Plan, SlotLoad, plan_calls
 from revline.delivery.ports import Directory, Journals, Told, nobody
-from revline.delivery.values import (
-    LANE_KIND,
-    Decided,
-    Done,
-    FarSide,
-    Head,
-    Hold,
-    Later,
-    Loaded,
-    LookUp,
-    Refuse,
-    Result,
-    Send,
-    Timing,
-    WaitFor,
-)
-from revline.delivery.waiting import Waiting
+from revline.delivery.settlements import Settlement
+from revline.delivery.values import LANE_KIND, Result, Timing
 from revline.platform.logs import log
 from revline.platform.store.engine import Database
 from revline.platform.work import capacity
 from revline.platform.work import queries as work_queries
 from revline.platform.work import service as work_service
 from revline.platform.work.lanes import ClaimedLane, LaneKey, PoolRoom, retried
-
-TENANTS_PER_COMMIT: Final = 50
-DOCUMENTS_PER_COMMIT: Final = 500
-NOWHERE: Final = FarSide(
-    connector=cast(ErpConnector, None),
-    mapping=EntityMapping(company="", accounts={}),
-    functional_currency="",
-    pool_id="",
-    configuration_version=0,
-)
-"""Stands in where no far side could be resolved; such a head is only ever refused."""
-DATABASE_AWAY: Final = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError)
-"""A unit's buffered writes raise psycopg's own errors, statements SQLAlchemy's. The same turn runs again; answers are kept."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +57,7 @@ class Desk:
         timing: Timing | None = None,
         told: Told = nobody,
     ) -> None:
-        self.database, self.directory, self.journals, self.told = database, directory, journals, told
+        self.database, self.told = database, told
         self.clock, self.owner, self.epoch = clock, owner, epoch
         self.timing = timing or Timing()
         self.uniform = uniform
@@ -97,6 +65,15 @@ class Desk:
         """Lanes held, and until when by this process's own clock, counted from before the claim was sent."""
         self._ready: list[tuple[datetime, Ready]] = []
         self._plans = Plan()
+        self._decider = Decider(
+            database=database,
+            directory=directory,
+            journals=journals,
+            plans=self._plans,
+            epoch=epoch,
+            timing=self.timing,
+            uniform=uniform,
+        )
         self._due_pools: tuple[tuple[str, ...], datetime | None] = ((), None)
         self._slot_number = 0
 
@@ -130,7 +107,7 @@ class Desk:
     def settle(self, results: Sequence[Result], *, now: datetime) -> tuple[int, int]:
         """Write results, many in a commit, and wake what waited; gives how many were written and posted."""
         found = [self._settlement(one, now) for one in results]
-        return len(found), sum(self._write(part, now=now) for part in _parts(found))
+        return len(found), sum(self._write(part, now=now) for part in settlement_parts(found))
 
     def release(self) -> None:
         """Give back every lane that is not in a call. For a worker that ends."""
@@ -230,76 +207,24 @@ class Desk:
     def _decide(self, lanes: Sequence[ClaimedLane], *, now: datetime) -> int:
         if not lanes:
             return 0
-        tenants = sorted({lane.tenant_id for lane in lanes})
-        with self.database.read(tenants=tenants) as connection:
-            loaded = loading.load(connection, lanes=lanes, journals=self.journals)
-        for lane in loaded.strays:
-            log().error("delivery.head_without_document", tenant_id=lane.tenant_id, lane_id=lane.lane_id)
-        self._give_back(loaded.strays, due_at=now + self.timing.retry_cap)
-        decided: list[Settlement] = []
-        waits: list[Waiting] = []
-        for head in loaded.heads:
-            try:
-                self._decide_one(head, loaded.closed, decided, waits, now)
-            except DATABASE_AWAY:
-                raise
-            except Exception as error:  # noqa: BLE001 - a document our own code fails on parks its own lane only
-                lane = head.lane
-                log().error("delivery.undecidable", tenant_id=lane.tenant_id, lane_id=lane.lane_id, exc_info=error)
-                decided.append(self._refusal(Head(loaded=head, far=NOWHERE), failed_here(), now))
+        found = self._decider.decide(lanes, now=now)
+        self._give_back(found.strays, due_at=now + self.timing.retry_cap)
+        at = self.clock.now()
+        self._ready += [(at, entry) for entry in found.ready]
         self._make_pools(now)
-        posted = sum(self._write(part, now=now) for part in _parts(decided))
-        if waits:
+        posted = sum(self._write(part, now=now) for part in settlement_parts(found.settlements))
+        if found.waits:
             waiting.park(
                 self.database,
                 owner=self.owner,
-                waiting=waits,
+                waiting=found.waits,
                 timing=self.timing,
                 now=now,
                 recorded_at=self.clock.now(),
             )
-            for one in waits:
+            for one in found.waits:
                 self.owned_until.pop(one.head.loaded.lane.key, None)
         return posted
-
-    def _decide_one(
-        self,
-        loaded: Loaded,
-        closed: Sequence[loading.ClosedPeriod],
-        decided: list[Settlement],
-        waits: list[Waiting],
-        now: datetime,
-    ) -> None:
-        standing = loaded.standing
-        far = self.directory.far_side(
-            tenant_id=standing.tenant_id, connection=standing.connection, entity=standing.entity
-        )
-        if isinstance(far, Problem):
-            decided.append(self._refusal(Head(loaded=loaded, far=NOWHERE), far, now))
-            return
-        self._plans.learn(far)
-        head = Head(loaded=_with_period(loaded, closed, far), far=far)
-        policy = self.directory.held(tenant_id=standing.tenant_id, document=loaded.document)
-        decision = decide(head=head, now=now, epoch=self.epoch, policy=policy)
-        match decision:
-            case Send():
-                prepared = far.connector.prepare(document=loaded.document, step=decision.step, context=context_of(head))
-                if isinstance(prepared, Problem):
-                    decided.append(self._refusal(head, prepared, now))
-                else:
-                    ready = Ready(head=head, decision=decision, prepared=prepared)
-                    self._ready.append((self.clock.now(), ready))
-            case LookUp():
-                self._ready.append((self.clock.now(), Ready(head=head, decision=decision)))
-            case WaitFor():
-                waits.append(Waiting(head=head, decision=decision))
-            case Later() | Hold() | Refuse() | Done():
-                result = Decided(head=head, decision=decision)
-                decided.append(settle(result=result, now=now, timing=self.timing, uniform=self.uniform))
-
-    def _refusal(self, head: Head, why: Problem, now: datetime) -> Settlement:
-        refuse = Refuse(problem=why, state=refused_state(head.loaded.standing.state))
-        return settle(result=Decided(head=head, decision=refuse), now=now, timing=self.timing, uniform=self.uniform)
 
     def _make_pools(self, now: datetime) -> None:
         limits = self._plans.new_limits()
@@ -316,7 +241,7 @@ class Desk:
         )
         made: list[Call] = []
         left = list(planned.left)
-        for part in _call_parts(planned.calls):
+        for part in call_parts(planned.calls):
             marked = marking.mark(
                 self.database,
                 owner=self.owner,
@@ -348,50 +273,6 @@ class Desk:
     def _new_slot(self) -> str:
         self._slot_number += 1
         return f"{self.owner}/{self._slot_number}"
-
-
-def _with_period(loaded: Loaded, closed: Sequence[loading.ClosedPeriod], far: FarSide) -> Loaded:
-    day = loaded.document.accounting_date
-    if day is None:
-        return loaded
-    for period in closed:
-        if (
-            period.tenant_id == loaded.standing.tenant_id
-            and period.connection == loaded.standing.connection
-            and period.company == far.mapping.company
-            and period.start_day <= day < period.end_day
-        ):
-            return msgspec.structs.replace(loaded, closed=period.name)
-    return loaded
-
-
-def _parts(settlements: Sequence[Settlement]) -> Iterator[Sequence[Settlement]]:
-    """In commits of a bounded number of documents and tenants."""
-    part: list[Settlement] = []
-    tenants: set[str] = set()
-    for one in sorted(settlements, key=lambda one: one.head.loaded.lane.key):
-        tenant = one.head.loaded.lane.tenant_id
-        if part and (len(part) >= DOCUMENTS_PER_COMMIT or len(tenants | {tenant}) > TENANTS_PER_COMMIT):
-            yield part
-            part, tenants = [], set()
-        part.append(one)
-        tenants.add(tenant)
-    if part:
-        yield part
-
-
-def _call_parts(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
-    part: list[Call] = []
-    tenants: set[str] = set()
-    for call in calls:
-        named = {ready.head.loaded.lane.tenant_id for ready in call.members}
-        if part and len(tenants | named) > TENANTS_PER_COMMIT:
-            yield part
-            part, tenants = [], set()
-        part.append(call)
-        tenants |= named
-    if part:
-        yield part
 
 
 def lease_ended() -> Problem:

@@ -20,9 +20,9 @@ from revline.core.farside import ErpRecord
 from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem
 from revline.delivery.loading import DocumentKey
-from revline.delivery.outcome import Settlement
 from revline.delivery.ports import Told, nobody
 from revline.delivery.record import lock_states, record_transition
+from revline.delivery.settlements import Settlement
 from revline.delivery.tables import document_state, erp_entry, erp_record
 from revline.delivery.values import SUBJECT_KIND, Standing
 from revline.platform.cases.record import NewCase, open_cases, resolve_cases

@@ -14,6 +14,7 @@ from revline.core.facts import Name
 from revline.core.ids import SourceObject
 from revline.core.problem import Problem
 from revline.delivery import record as delivery
+from revline.delivery import revisions
 from revline.derive.expectation import Need, RootFacts
 from revline.derive.planning import Booking, Disposition, RootPlan, RootProblem
 from revline.derive.ports import DeriveConfiguration
@@ -114,7 +115,7 @@ class Writer:
             for one in part
             if one.reverses not in superseded
         ]
-        not_carried = delivery.renew_documents(
+        not_carried = revisions.renew_documents(
             self._unit,
             tenant_id=self._tenant_id,
             documents=[one for plan in plans.values() for one in (*plan.masters, *plan.renewed)],
@@ -176,7 +177,7 @@ class Writer:
             for document in booking.documents
             if document.reverses
         }
-        return delivery.supersede_unsent(self._unit, tenant_id=self._tenant_id, document_ids=undone)
+        return revisions.supersede_unsent(self._unit, tenant_id=self._tenant_id, document_ids=undone)
 
     def write_refusals(
         self,

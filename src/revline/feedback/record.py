@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 from revline.core.documents import Document, DocumentKind, FeedbackContent
 from revline.core.facts import Name
 from revline.delivery import record as delivery
+from revline.delivery import revisions
 from revline.derive.record import MASTER_NAME, ROOT_SUBJECT
 from revline.feedback.documents import identity_of, message_document, write_back_document
 from revline.feedback.ports import FeedbackConfiguration
@@ -110,7 +111,7 @@ class Writer:
         ordinal = 0 if before is None else before.ordinal
         document = write_back_document(one=one, ordinal=ordinal)
         if before is not None:
-            revised = delivery.new_revision(
+            revised = revisions.new_revision(
                 self._unit,
                 tenant_id=self._tenant_id,
                 document=document,

@@ -11,7 +11,7 @@ import pytest
 from revline.core.documents import DocumentState, Rank
 from revline.core.farside import ErpPeriod, Idempotency, NotSent, PeriodState, Rejected, Uncertain
 from revline.core.problem import problem
-from revline.delivery import acts, housekeeping, queries, record
+from revline.delivery import acts, housekeeping, queries, record, revisions
 from revline.delivery.housekeeping import store_periods
 from revline.platform.cases import queries as cases
 from revline.platform.cases.service import Retried, retry
@@ -310,7 +310,7 @@ def test_a_new_revision_is_sent_when_nothing_of_the_old_one_can_be_there(world: 
     with world.database.unit(
         tenants=["alpha"], kind="derive", actor="person:ann", reason="reprocess", recorded_at=world.clock.now()
     ) as unit:
-        revision = record.new_revision(
+        revision = revisions.new_revision(
             unit, tenant_id="alpha", document=journal("sale", amount="11.00"), configuration_version=2
         )
     assert revision == 2

@@ -1,0 +1,87 @@
+"""What becomes of a document by what a look-up found under its reference. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from revline.core.documents import DocumentState
+from revline.core.farside import ErpRecord, Placed, Posted
+from revline.core.problem import Problem, problem
+from revline.delivery.decide import step_of_draft
+from revline.delivery.pauses import Pauses
+from revline.delivery.settlements import (
+    Settlement,
+    capability,
+    context_of,
+    person,
+    placed,
+    posted,
+    told_when_it_lasts,
+)
+from revline.delivery.values import Looked
+
+RECORDS_POSTED: Final = frozenset({"posted", "paid"})
+
+
+def looked(result: Looked, pauses: Pauses) -> Settlement:
+    """The settlement of a look-up: not there, there as wanted, there with other content, there twice, or nobody can say."""
+    found = _of_lookup(result, pauses)
+    reached = not isinstance(result.found, Problem)
+    latest = result.head.loaded.standing.attempts
+    return msgspec.structs.replace(found, attempt=latest, looked=True, reached=reached)
+
+
+def _of_lookup(result: Looked, pauses: Pauses) -> Settlement:
+    head, standing = result.head, result.head.loaded.standing
+    unresolved = DocumentState.UNCERTAIN if standing.state is DocumentState.SENDING else standing.state
+    wait = Settlement(
+        head=head,
+        state=unresolved,
+        step=standing.step,
+        uncertain_since=standing.uncertain_since,
+        handle=standing.handle,
+        due_at=pauses.retry_at(head),
+        failed=True,
+    )
+    if isinstance(result.found, Problem):
+        return told_when_it_lasts(msgspec.structs.replace(wait, problem=result.found), pauses)
+    reference = head.loaded.document.external_reference
+    if not result.found:
+        if standing.state is DocumentState.ACCEPTED:
+            return told_when_it_lasts(msgspec.structs.replace(wait, problem=_job_running()), pauses)
+        evidence = f"looked up {reference} at {pauses.now.isoformat()}: not there"
+        return Settlement(head=head, state=DocumentState.READY, step="", evidence=evidence)
+    if len(result.found) > 1:
+        names = ", ".join(f"{record.record_kind} {record.erp_id}" for record in result.found[:10])
+        return person(head, problem("erp.reference_not_unique", f"{reference} is {names}"), evidence=names)
+    record = result.found[0]
+    evidence = f"looked up {reference} at {pauses.now.isoformat()}: {record.record_kind} {record.erp_id} {record.state}"
+    fields = head.far.connector.difference(document=head.loaded.document, record=record, context=context_of(head)) or (
+        ("state",) if record.state == "cancelled" else ()
+    )
+    if fields:
+        detail = f"{record.record_kind} {record.number or record.erp_id} differs in {', '.join(fields)}"
+        return person(head, problem("erp.record_differs", detail, field=",".join(fields)), evidence=evidence)
+    return _accepted_as_found(result, record, evidence, wait, pauses)
+
+
+def _job_running() -> Problem:
+    return problem("erp.job_running", "the job has not ended, and look-up does not show the document")
+
+
+def _accepted_as_found(
+    result: Looked, record: ErpRecord, evidence: str, wait: Settlement, pauses: Pauses
+) -> Settlement:
+    head = result.head
+    if isinstance(result.read, Problem):
+        return told_when_it_lasts(msgspec.structs.replace(wait, problem=result.read, evidence=evidence), pauses)
+    if isinstance(result.read, Posted):
+        found = posted(head, result.read)
+    elif isinstance(result.read, Placed) or record.state not in RECORDS_POSTED:
+        step = step_of_draft(capability=capability(head), tried=head.loaded.standing.step)
+        found = placed(head, result.read.record if result.read else record, step)
+    else:
+        found = posted(head, Posted(record=record, entries=None))
+    return msgspec.structs.replace(found, evidence=evidence)
