@@ -134,6 +134,26 @@ def test_a_lagging_search_shows_a_record_once_it_has_settled() -> None:
     assert len(asyncio.run(run.held(document))) == 1
 
 
+def test_a_key_makes_one_record_however_often_it_is_sent() -> None:
+    system = SimulatedSystem(mode=Mode.KEY)
+    document = journals(system, 1)
+    first, again = submit(system, document)[0], submit(system, document)[0]
+    assert first == again
+    assert isinstance(first, Posted)
+    assert made(system) == 1
+
+
+def test_a_key_used_for_other_content_is_refused_with_what_it_made() -> None:
+    system = SimulatedSystem(mode=Mode.KEY)
+    document = journals(system, 1)[0]
+    submit(system, [document])
+    content = msgspec.structs.replace(document.content, memo="another memo")
+    refused = submit(system, [msgspec.structs.replace(document, content=content)])[0]
+    assert isinstance(refused, Rejected)
+    assert (refused.problem.code, refused.problem.field) == ("erp.record_differs", "memo")
+    assert made(system) == 1
+
+
 def test_without_a_unique_reference_sending_twice_makes_two_records_and_search_shows_both() -> None:
     system = SimulatedSystem(mode=Mode.LOOKUP)
     document = journals(system, 1)
@@ -279,7 +299,6 @@ def test_a_call_takes_no_more_documents_or_bytes_than_the_erp_does() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"idempotency": "key"},
         {"idempotency": "luck"},
         {"twoStep": "invoices"},
         {"batchMax": "0"},

@@ -60,6 +60,7 @@ FAULTS: Final = {
 }
 ON_THE_WAY: Final = frozenset({Trouble.FALSE_SUCCESS, Trouble.SECRET_ECHOED, Trouble.REORDERED})
 VARIANTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "key": {"idempotency": "key", "lookupLagSeconds": str(LAG_SECONDS)},
     "unique": {"idempotency": "unique_reference", "lookupLagSeconds": str(LAG_SECONDS)},
     "lookup": {"idempotency": "lookup"},
     "neither": {"idempotency": "neither"},

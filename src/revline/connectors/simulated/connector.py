@@ -31,6 +31,7 @@ from revline.core.farside import (
     ErpPeriod,
     ErpRecord,
     Health,
+    Idempotency,
     Manifest,
     NotSent,
     Outcome,
@@ -83,7 +84,8 @@ class SimulatedConnector:
             return problem(
                 "erp.kind_unsupported", f"no step {step} of {document.kind.value}", field=document.kind.value
             )
-        return prepare_step(document=document, step=step, context=context)
+        keyed = capability.idempotency is Idempotency.KEY
+        return prepare_step(document=document, step=step, context=context, keyed=keyed)
 
     def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
         return record_difference(document=document, record=record, context=context)

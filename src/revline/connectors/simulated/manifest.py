@@ -58,13 +58,11 @@ GOTCHAS: Final = (
 def manifest_of(*, settings: Mapping[str, str]) -> Manifest:
     """The manifest of one connection.
 
-    Settings, all optional: idempotency (unique_reference, lookup or neither), twoStep (document kinds with a comma between,
+    Settings, all optional: idempotency (key, unique_reference, lookup or neither), twoStep (document kinds with a comma between,
     made as drafts), batchMax, slots, callTimeoutSeconds, effectBoundSeconds, lookupLagSeconds,
     bucketPerSecond. ValueError for one that can't be.
     """
     idempotency = Idempotency(settings.get("idempotency", Idempotency.UNIQUE_REFERENCE.value))
-    if idempotency is Idempotency.KEY:
-        raise ValueError("the simulated ERP takes no idempotency keys")
     two_step = {DocumentKind(name.strip()) for name in settings.get("twoStep", "").split(",") if name.strip()}
     batch_max = int(settings.get("batchMax", DEFAULT_BATCH_MAX))
     slots = int(settings.get("slots", 8))

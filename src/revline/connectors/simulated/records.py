@@ -46,9 +46,11 @@ DELETED: Final = "deleted"
 
 
 class Mode(StrEnum):
-    """unique: an external reference names one record of a kind. lookup: it can be searched, but is not unique. neither: it
-    is a memo that can't be searched."""
+    """key: a document sent again under its idempotency key is answered with the record it made. unique: an external reference
+    names one record of a kind. lookup: it can be searched, but is not unique (so too with keys). neither: it is a memo that can't
+    be searched."""
 
+    KEY = "key"
     UNIQUE = "unique"
     LOOKUP = "lookup"
     NEITHER = "neither"
@@ -83,6 +85,7 @@ class Ledger:
         self.required_fields: dict[Kind, tuple[str, ...]] = {}
         self.records: dict[Kind, dict[str, Stored]] = {kind: {} for kind in Kind}
         self._by_reference: dict[tuple[Kind, str], list[str]] = defaultdict(list)
+        self._by_key: dict[tuple[Kind, str], str] = {}
         self._version = 0
 
     def set_up(self, *, body: SetupBody) -> None:
@@ -109,6 +112,19 @@ class Ledger:
         if stored is None or stored.record.state == DELETED:
             message = f"there is no {kind.value} record {record_id[:40]!r}"
             raise Refused(ErrorBody(code="not_found", message=message, field=record_id[:40]), missing=True)
+        return stored
+
+    def replayed(self, *, kind: Kind, body: Any) -> Stored | None:
+        """The record this very body made under its idempotency key; Refused key_reused for another body. None: it is new."""
+        record_id = self._by_key.get((kind, body.idempotency_key)) if self.mode is Mode.KEY else None
+        if record_id is None:
+            return None
+        stored = self.records[kind][record_id]
+        deleted = stored.record.state == DELETED
+        if deleted or stored.body != body:
+            message = f"{kind.value} {record_id} was made under the key {body.idempotency_key[:80]}"
+            error = ErrorBody(code="key_reused", message=message, field="idempotency_key")
+            raise Refused(error, existing=None if deleted else stored)
         return stored
 
     def create(self, *, kind: Kind, body: Any, at: datetime) -> Stored:
@@ -141,6 +157,8 @@ class Ledger:
             stored = self._posted(stored=stored, at=at)
         if reference:
             self._by_reference[(kind, reference)].append(number)
+        if self.mode is Mode.KEY and body.idempotency_key:
+            self._by_key[(kind, body.idempotency_key)] = number
         return self._keep(stored=stored, at=at)
 
     def post(self, *, kind: Kind, record_id: str, at: datetime) -> Stored:

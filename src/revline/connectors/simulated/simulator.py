@@ -210,7 +210,11 @@ class Simulator:
         return self._one(arrival=arrival, kind=kind, act=act)
 
     def _create(self, arrival: Arrival, kind: Kind, document: bytes) -> Stored:
-        stored = self.ledger.create(kind=kind, body=wire.decode(document, BODY_TYPES[kind]), at=self.clock.now())
+        body = wire.decode(document, BODY_TYPES[kind])
+        replayed = self.ledger.replayed(kind=kind, body=body)
+        if replayed is not None:
+            return replayed
+        stored = self.ledger.create(kind=kind, body=body, at=self.clock.now())
         self.commit(arrival=arrival, action="create", data=document, stored=stored)
         return stored
 

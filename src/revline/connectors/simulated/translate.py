@@ -34,10 +34,17 @@ from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem, ProblemError, problem
 
 
-def prepare_step(*, document: Document, step: str, context: PrepareContext) -> PreparedStep | Problem:
-    """The exact body of one step. Problems: mapping.missing, erp.record_missing, erp.kind_unsupported."""
+def prepare_step(
+    *, document: Document, step: str, context: PrepareContext, keyed: bool = False
+) -> PreparedStep | Problem:
+    """The exact body of one step. keyed: what makes a record names the intent as its idempotency key, whatever its content.
+
+    Problems: mapping.missing, erp.record_missing, erp.kind_unsupported.
+    """
+    key = document.external_reference if keyed and step == CREATE else ""
     try:
         body = _post_body(document, context) if step == POST else _create_body(document, context)
+        body = msgspec.structs.replace(body, idempotency_key=key) if key else body
     except ProblemError as error:
         return error.problem
     return PreparedStep(
@@ -47,6 +54,7 @@ def prepare_step(*, document: Document, step: str, context: PrepareContext) -> P
         operation=f"{COLLECTIONS[document.kind].value}.{step}",
         external_reference=document.external_reference,
         body=canonical_bytes(body),
+        idempotency_key=key,
     )
 
 

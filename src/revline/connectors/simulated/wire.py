@@ -43,6 +43,7 @@ class CustomerBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A customer, shared by all companies."""
 
     external_reference: str = ""
+    idempotency_key: str = ""
     name: str
     email: str = ""
     currency: str = ""
@@ -82,6 +83,7 @@ class InvoiceBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     takes the company's own rate. invoice: on a credit memo, the invoice it is set against, or ""."""
 
     external_reference: str = ""
+    idempotency_key: str = ""
     company: str
     number: str = ""
     customer: str
@@ -101,6 +103,7 @@ class InvoiceVoidBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Undo an invoice in full, on a day of its own."""
 
     external_reference: str = ""
+    idempotency_key: str = ""
     company: str
     invoice: str
     date: Day
@@ -111,6 +114,7 @@ class MoneyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A payment, refund or deposit: `amount`, positive, leaves from_account (credit) for to_account (debit)."""
 
     external_reference: str = ""
+    idempotency_key: str = ""
     company: str
     customer: str = ""
     currency: str
@@ -127,6 +131,7 @@ class ApplicationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """A payment (or a journal that credits the customer's receivable) set against an invoice. No ledger entry."""
 
     external_reference: str = ""
+    idempotency_key: str = ""
     company: str
     invoice: str
     payment: str
@@ -155,6 +160,7 @@ class JournalBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A journal entry; balances in the functional currency and, but for conversion lines, in each currency."""
 
     external_reference: str = ""
+    idempotency_key: str = ""
     company: str
     date: Day
     memo: str = ""
