@@ -1,6 +1,7 @@
 """Runs one benchmark by name: `python -m benchmarks NAME --json [--scale small|full]`.
 
-NAME is a module of this package with dashes for underscores; it has `run(scale: str) -> Measured`. Nothing is asserted here.
+NAME is a module of this package with dashes for underscores; it has `run(scale: str) -> Measured`. One with options of its own
+has `add_options(parser)` too, and is run with what was given. Nothing is asserted here.
 The last line of standard output is one JSON object with --json; what a person reads goes to standard error.
 """
 
@@ -14,7 +15,7 @@ import sys
 import benchmarks
 from benchmarks.common import Measured, load_now, to_json_line
 
-HARNESS = {"__main__", "common"}
+HARNESS = {"__main__", "common", "fleet"}
 
 
 def names() -> list[str]:
@@ -29,10 +30,16 @@ def main() -> int:
     parser.add_argument("name", choices=names())
     parser.add_argument("--scale", choices=("small", "full"), default="small")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    chosen = next((name for name in sys.argv[1:] if name in names()), "")
+    module = importlib.import_module(f"benchmarks.{chosen.replace('-', '_')}") if chosen else None
+    if hasattr(module, "add_options"):
+        module.add_options(parser)
     arguments = parser.parse_args()
-    module = importlib.import_module(f"benchmarks.{arguments.name.replace('-', '_')}")
+    assert module is not None
     load = load_now()
-    measured: Measured = module.run(arguments.scale)
+    measured: Measured = (
+        module.run(arguments.scale, arguments) if hasattr(module, "add_options") else module.run(arguments.scale)
+    )
     for name, value in {**measured.ratios, **measured.figures}.items():
         print(f"{name:<60} {value:>14,.3f}", file=sys.stderr)
     if arguments.json:

@@ -1,0 +1,43 @@
+"""Delivery at full strength: what issue by issue must be shown of it, in parts that also run alone (`--part NAME`).
+
+`noop`: documents through every state and row with a far side that does nothing, beside jobs in Procrastinate and DBOS.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from benchmarks.common import Measured
+from benchmarks.delivery import noop
+
+PARTS = {"noop": noop.run}
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Options of this benchmark beside those that all have."""
+    parser.add_argument("--part", choices=sorted(PARTS), help="run one part (default: all)")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of a part instead of its usual number")
+    group = parser.add_argument_group("part noop")
+    group.add_argument("--ours-only", action="store_true", help="no peers")
+    group.add_argument("--profile", action="store_true", help="one process: statements a document and their time")
+    group.add_argument("--cprofile", default="", metavar="FILE", help="one process, one thread: write a cProfile dump")
+    group.add_argument("--turn-milliseconds", type=int, default=20, help="pause between turns of a profiled run")
+    for name, what in (
+        ("tenants", "tenants"),
+        ("documents-a-tenant", "documents of each, one a lane"),
+        ("pools", "capacity pools the tenants share"),
+        ("slots", "calls at once of a pool"),
+        ("batch", "documents in one call"),
+        ("workers", "worker processes"),
+    ):
+        group.add_argument(f"--{name}", type=int, default=0, help=what)
+
+
+def run(scale: str, options: Namespace) -> Measured:
+    """All parts, or the one asked for."""
+    parts = [options.part] if options.part else list(PARTS)
+    found = [PARTS[name](scale, options) for name in parts]
+    return Measured(
+        ratios={key: value for one in found for key, value in one.ratios.items()},
+        figures={key: value for one in found for key, value in one.figures.items()},
+    )
