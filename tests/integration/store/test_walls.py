@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 from sqlalchemy import ARRAY, JSON, MetaData, Table
 
-from revline.platform.store.columns import array_literal
+from revline.platform.store.arrays import array_literal
 from revline.platform.store.engine import Database
 from revline.platform.store.roles import SUPERUSER, PrivilegeError, assert_least_privilege
 from revline.platform.store.walls import (

@@ -41,6 +41,7 @@ class Buffer:
         self._projected: dict[tuple[Table, tuple[str, ...]], dict[tuple[Any, ...], Row]] = {}
         self._changed: dict[tuple[Table, tuple[str, ...]], dict[tuple[Any, ...], Row]] = {}
         self._count = 0
+        self._late: list[Row] = []
         self._expected: list[tuple[Table, int, psycopg.Cursor[Any]]] = []
 
     def record(self, table: Table, values: Row) -> int:
@@ -77,25 +78,40 @@ class Buffer:
         """Recorded rows of a tenant."""
         return len(self._recorded.get(tenant, ()))
 
-    def recorded_rows(self, tenant: str, position: int) -> Iterator[tuple[Table, Row]]:
-        """A tenant's recorded rows by ordinal, as they will stand in the database."""
-        for table, row in self._recorded.get(tenant, ()):
-            yield table, _placed(table, row, position)
+    def place(self, positions: Mapping[str, int]) -> None:
+        """Fills in the positions, once they are known; before rows are read."""
+        for tenant, rows in self._recorded.items():
+            position = positions[tenant]
+            for _, row in rows:
+                row["position"] = position
+        for groups in (self._projected, self._changed):
+            for (table, _), kept in groups.items():
+                if shape_of(table).has_position:
+                    for row in kept.values():
+                        row["position"] = positions[row["tenant_id"]]
+        for row in self._late:
+            for name, value in row.items():
+                if value is THIS_POSITION:
+                    row[name] = positions[row["tenant_id"]]
 
-    def groups(self, positions: Mapping[str, int]) -> Iterator[tuple[str, Table, tuple[str, ...], list[Row]]]:
+    def recorded_rows(self, tenant: str) -> Sequence[tuple[Table, Row]]:
+        """A tenant's recorded rows by ordinal, as they will stand in the database."""
+        return self._recorded.get(tenant, ())
+
+    def groups(self) -> Iterator[tuple[str, Table, tuple[str, ...], list[Row]]]:
         """(manner, table, key, rows of equal columns), in the order to write them: tables by their references, then name."""
         inserted: dict[Table, dict[tuple[str, ...], list[Row]]] = {}
         for tenant in sorted(self._recorded):
-            for table, row in self.recorded_rows(tenant, positions[tenant]):
-                inserted.setdefault(table, {}).setdefault(tuple(sorted(row)), []).append(row)
+            for table, row in self._recorded[tenant]:
+                inserted.setdefault(table, {}).setdefault(names_of(row), []).append(row)
         no_key: tuple[str, ...] = ()
         pending = [("insert", table, no_key, rows) for table, shapes in inserted.items() for rows in shapes.values()]
         for manner, kept in (("upsert", self._projected), ("update", self._changed)):
             for (table, key), by_key in kept.items():
                 shapes: dict[tuple[str, ...], list[Row]] = {}
-                for identity in sorted(by_key, key=repr):
-                    row = _placed(table, by_key[identity], positions[by_key[identity]["tenant_id"]])
-                    shapes.setdefault(tuple(sorted(row)), []).append(row)
+                for identity in _in_order(by_key):
+                    row = by_key[identity]
+                    shapes.setdefault(names_of(row), []).append(row)
                 pending += [(manner, table, key, rows) for rows in shapes.values()]
         order = {table: number for number, table in enumerate(_tables_in_order(one[1] for one in pending))}
         manners = {"insert": 0, "upsert": 1, "update": 2}
@@ -131,8 +147,13 @@ class Buffer:
         if missing:
             raise UnitError(f"the key of {table.name} lacks {', '.join(missing)}")
         rows = kept.setdefault((table, names), {})
-        identity = tuple(row[name] for name in names)
-        rows[identity] = {**rows.get(identity, {}), **row}
+        identity = tuple([row[name] for name in names])
+        earlier = rows.get(identity)
+        if earlier is None:
+            rows[identity] = row
+        else:
+            earlier.update(row)
+            self._note_late(earlier)
 
     def _checked(self, table: Table, values: Row, *, recorded: bool) -> Row:
         if self._count >= MAXIMUM_ROWS_PER_UNIT:
@@ -142,34 +163,66 @@ class Buffer:
         if tenant not in self._tenants:
             raise UnitError(f"the unit does not name the tenant {tenant!r}")
         shape = shape_of(table)
+        checks = shape.exact_checks if recorded else shape.checks
+        texts = shape.texts
+        late = False
+        row: Row = {}
         try:
-            return {
-                name: value if value is THIS_POSITION else shape.checked(name, value, exact=recorded)
-                for name, value in values.items()
-            }
-        except (TypeError, ValueError, KeyError) as fault:
+            for name, value in values.items():
+                if type(value) is str and name in texts and "\x00" not in value:
+                    row[name] = value
+                elif value is THIS_POSITION:
+                    row[name], late = value, True
+                else:
+                    row[name] = checks[name](value)
+        except KeyError as fault:
+            raise UnitError(f"{table.name}: no column {fault.args[0]}") from fault
+        except (TypeError, ValueError) as fault:
             raise UnitError(f"{table.name}: {fault}") from fault
+        if late:
+            self._late.append(row)
+        return row
+
+    def _note_late(self, row: Row) -> None:
+        if any(value is THIS_POSITION for value in row.values()):
+            self._late.append(row)
 
 
-def write(driver: psycopg.Connection[Any], buffer: Buffer, positions: Mapping[str, int]) -> None:
+_sorted_names: dict[tuple[str, ...], tuple[str, ...]] = {}
+SORTED_NAMES_MAX: Final = 4_096
+
+
+def names_of(row: Row) -> tuple[str, ...]:
+    """A row's columns, sorted. Rows of one kind name them in one order, so the sorting is remembered."""
+    given = tuple(row)
+    found = _sorted_names.get(given)
+    if found is None:
+        if len(_sorted_names) >= SORTED_NAMES_MAX:
+            _sorted_names.clear()
+        found = _sorted_names[given] = tuple(sorted(given))
+    return found
+
+
+def _in_order(by_key: Mapping[tuple[Any, ...], Row]) -> list[tuple[Any, ...]]:
+    """Keys in one order for everyone, so that two units lock rows alike. Keys of one table are alike, and seldom not texts."""
+    try:
+        return sorted(by_key)
+    except TypeError:
+        return sorted(by_key, key=repr)
+
+
+def write(driver: psycopg.Connection[Any], buffer: Buffer) -> None:
     """Sends every buffered row, within a pipeline; results are checked when it is synchronised."""
-    for manner, table, key, rows in buffer.groups(positions):
+    for manner, table, key, rows in buffer.groups():
         shape = shape_of(table)
-        names = tuple(sorted(rows[0]))
+        names = names_of(rows[0])
         statement = _statement(manner, shape, key, names)
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
-            part = rows[start : start + ROWS_PER_STATEMENT]
-            arrays = [[shape.adapted(name, row[name]) for row in part] for name in names]
+            part = rows[start : start + ROWS_PER_STATEMENT] if len(rows) > ROWS_PER_STATEMENT else rows
+            arrays = [shape.adapted(name, [row[name] for row in part]) for name in names]
             cursor = driver.execute(statement, arrays)
             if manner == "update":
                 buffer.expect(table, len(part), cursor)
-
-
-def _placed(table: Table, row: Row, position: int) -> Row:
-    placed = {name: position if value is THIS_POSITION else value for name, value in row.items()}
-    if "position" in table.c:
-        placed["position"] = position
-    return placed
 
 
 def _tables_in_order(tables: Iterable[Table]) -> list[Table]:

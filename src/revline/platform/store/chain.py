@@ -7,7 +7,7 @@ was altered, removed, added or swapped, so nothing here may depend on how a valu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -60,12 +60,24 @@ def canonical_row_bytes(table_name: str, values: Mapping[str, Any]) -> bytes:
     for times without a zone and numbers that aren't finite.
     """
     parts = [_name_bytes(b"r", table_name)]
-    for name in sorted(values):
+    for name, framed in _columns_of(tuple(values)):
         value = values[name]
-        if value is not None and name not in UNHASHED_COLUMNS:
-            parts.append(_name_bytes(b"c", name))
-            parts.append(_sized(b"s", value.encode()) if type(value) is str else _encoded(value))
+        if value is None:
+            continue
+        parts.append(framed)
+        if type(value) is str:
+            encoded = value.encode()
+            size = len(encoded)
+            parts.append(_sized(b"s", encoded) if size > LARGE_BYTES else b"s" + size.to_bytes(8, "big") + encoded)
+        else:
+            parts.append(_encoded(value))
     return b"".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _columns_of(names: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
+    """Hashed columns by name, each with its framed name. Rows of one kind name them in one order."""
+    return tuple((name, _name_bytes(b"c", name)) for name in sorted(names) if name not in UNHASHED_COLUMNS)
 
 
 def unit_hash(
@@ -116,29 +128,42 @@ def _sized(tag: bytes, payload: bytes) -> bytes:
 
 
 def _encoded(value: Any) -> bytes:
-    match value:
-        case None:
-            return _framed(b"z", b"")
-        case bool():
-            return _framed(b"t", b"1" if value else b"0")
-        case int() | Decimal():
-            return _framed(b"n", number_text(value).encode())
-        case str():
-            return _sized(b"s", value.encode())
-        case bytes() | bytearray() | memoryview():
-            return _sized(b"b", bytes(value))
-        case datetime():
-            if value.tzinfo is None:
-                raise ValueError("a time without a zone has no place in the chain")
-            return _framed(b"d", value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode())
-        case date():
-            return _framed(b"y", value.isoformat().encode())
-        case UUID():
-            return _framed(b"u", value.bytes)
-        case Mapping():
-            return _sized(b"m", b"".join(_pairs(value)))
-        case list() | tuple():
-            return _sized(b"l", b"".join(_encoded(item) for item in value))
+    encoder = _ENCODERS.get(type(value))
+    if encoder is None:
+        encoder = _encoder_of(value)
+    return encoder(value)
+
+
+def _moment(value: datetime) -> bytes:
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone has no place in the chain")
+    return _framed(b"d", value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode())
+
+
+_KINDS: Final[tuple[tuple[type, Callable[[Any], bytes]], ...]] = (
+    (type(None), lambda _: _framed(b"z", b"")),
+    (bool, lambda value: _framed(b"t", b"1" if value else b"0")),
+    (int, lambda value: _framed(b"n", number_text(value).encode())),
+    (Decimal, lambda value: _framed(b"n", number_text(value).encode())),
+    (str, lambda value: _sized(b"s", value.encode())),
+    (bytes, lambda value: _sized(b"b", value)),
+    (bytearray, lambda value: _sized(b"b", bytes(value))),
+    (memoryview, lambda value: _sized(b"b", bytes(value))),
+    (datetime, _moment),
+    (date, lambda value: _framed(b"y", value.isoformat().encode())),
+    (UUID, lambda value: _framed(b"u", value.bytes)),
+    (Mapping, lambda value: _sized(b"m", b"".join(_pairs(value)))),
+    (list, lambda value: _sized(b"l", b"".join(_encoded(item) for item in value))),
+    (tuple, lambda value: _sized(b"l", b"".join(_encoded(item) for item in value))),
+)
+"""Subclasses before what they are subclasses of."""
+_ENCODERS: Final[dict[type, Callable[[Any], bytes]]] = dict(_KINDS)
+
+
+def _encoder_of(value: object) -> Callable[[Any], bytes]:
+    for kind, encoder in _KINDS:
+        if isinstance(value, kind):
+            return encoder
     raise TypeError(f"{type(value).__name__} has no canonical bytes; floats never do")
 
 

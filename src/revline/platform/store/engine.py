@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Final
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from revline.platform.store.arrays import ListDumper
 from revline.platform.store.unit import Unit, no_other_transaction, run_unit
 from revline.platform.store.walls import TENANTS_SETTING, tenants_setting
 
@@ -59,6 +60,8 @@ class Database:
                 ),
             },
         )
+
+        event.listen(self._engine, "connect", _adapt)
 
     @property
     def engine(self) -> Engine:
@@ -117,6 +120,10 @@ class Database:
     def dispose(self) -> None:
         """Closes the pool's connections; transactions under way keep theirs until they end."""
         self._engine.dispose()
+
+
+def _adapt(driver: psycopg.Connection[object], _record: object) -> None:
+    driver.adapters.register_dumper(list, ListDumper)
 
 
 def is_transient(failure: BaseException) -> bool:

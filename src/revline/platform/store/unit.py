@@ -134,10 +134,11 @@ class Unit:
         if tenants:
             heads = self._lock_counters(tenants)
             positions = {tenant: heads[tenant][0] + 1 for tenant in tenants}
+            self._buffer.place(positions)
             hashes = {tenant: self._hash(tenant, heads[tenant][1], positions[tenant]) for tenant in tenants}
             counts = {tenant: self._buffer.row_count(tenant) for tenant in tenants}
             with driver.pipeline():
-                write(driver, self._buffer, positions)
+                write(driver, self._buffer)
                 numbers = [positions[tenant] for tenant in tenants]
                 heads_now = [hashes[tenant] for tenant in tenants]
                 driver.execute(_STEP_COUNTERS, (tenants, numbers, heads_now))
@@ -170,9 +171,7 @@ class Unit:
         return found
 
     def _hash(self, tenant: str, previous: bytes, position: int) -> bytes:
-        rows = [
-            canonical_row_bytes(table.name, values) for table, values in self._buffer.recorded_rows(tenant, position)
-        ]
+        rows = [canonical_row_bytes(table.name, values) for table, values in self._buffer.recorded_rows(tenant)]
         return unit_hash(
             previous_hash=previous,
             tenant_id=tenant,
