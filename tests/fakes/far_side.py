@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
+from revline.core.differences import FieldDifference
 from revline.core.documents import Document, DocumentKind, JournalContent
 from revline.core.farside import (
     ChangedPage,
@@ -132,8 +133,13 @@ class FakeConnector:
             body=body,
         )
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
-        return self.differs.get(record.external_reference, ())
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
+        return tuple(
+            FieldDifference(field=name, ours="as meant", theirs="as found")
+            for name in self.differs.get(record.external_reference, ())
+        )
 
     async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
         self.far.calls += 1

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from revline.core.differences import FieldDifference
 from revline.core.documents import Document, DocumentKind
 from revline.core.money import Amount
 from revline.core.problem import Mender, Problem, Retryable, define
@@ -31,13 +32,18 @@ class Idempotency(StrEnum):
 
 
 class KindCapability(msgspec.Struct, frozen=True, kw_only=True):
-    """How one document kind is made. steps: far-side steps in order; the last one posts. batch_max: documents in one call."""
+    """How one document kind is made. steps: far-side steps in order; the last one posts. batch_max: documents in one call.
+
+    searchable: look-up finds its record by our reference. Where it can't (a note on another record, a message that was told),
+    sending again confirms what is there, once nothing sent before can still take effect.
+    """
 
     kind: DocumentKind
     steps: tuple[str, ...]
     idempotency: Idempotency
     batch_max: int = 1
     reads_entries: bool = True
+    searchable: bool = True
 
 
 class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     effect_bound: how long after a request was given up it may still take effect. lookup_lag: how long a committed record may
     stay invisible to look-up. slots: calls at once per capacity pool; bucket_per_second and bucket_burst: its token bucket.
-    warnings_allowed: far-side warnings that may be acknowledged.
+    warnings_allowed: far-side warnings that may be acknowledged. listed: record kinds that `list_changed` pages through.
     """
 
     connector: str
@@ -77,6 +83,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[ErrorRule, ...] = ()
     warnings_allowed: tuple[str, ...] = ()
     gotchas: tuple[Gotcha, ...] = ()
+    listed: tuple[str, ...] = ()
 
     def capability(self, kind: DocumentKind) -> KindCapability | None:
         """How `kind` is made here, or None when this system can't take it."""
@@ -222,10 +229,15 @@ class ErpPeriod(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of records changed since a cursor. next_cursor is "" on the last page."""
+    """One page of records changed since a cursor. next_cursor is "" on the last page.
+
+    resume: the cursor from which a later listing misses nothing, with the overlap this far side needs; "" when there is none
+    (an empty page keeps the one before).
+    """
 
     records: tuple[ErpRecord, ...]
     next_cursor: str = ""
+    resume: str = ""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,8 +262,10 @@ class ErpConnector(Protocol):
         """The exact request of one step, pure. A missing mapping is `mapping.missing` with the key as its field."""
         ...
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
-        """Names of the fields in which a found record differs from the intent; empty when it is the intent. Pure."""
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
+        """The fields in which a found record differs from the intent, both values; empty when it is the intent. Pure."""
         ...
 
     async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
@@ -282,6 +296,15 @@ class ErpConnector(Protocol):
 
     async def close(self) -> None:
         """Let go of the transport."""
+        ...
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """A connector whose listing can begin at a moment."""
+
+    def cursor_at(self, *, moment: datetime) -> str:
+        """A cursor from which `list_changed` shows whatever changed at or after this moment."""
         ...
 
 
@@ -364,7 +387,7 @@ define(
     status=409,
     retryable=Retryable.NO,
     mender=Mender.FINANCE,
-    remedy="Compare the fields named; correct the record in the ERP or waive the case with a reason.",
+    remedy="Compare both values of each field named; correct the record in the ERP and retry, or waive the case with a reason.",
 )
 define(
     code="erp.kind_unsupported",

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from revline.core.differences import FieldDifference, differences_text
 from revline.core.documents import DocumentState
 from revline.core.farside import ErpRecord, Placed, Posted
 from revline.core.problem import Problem, problem
@@ -20,9 +21,10 @@ from revline.delivery.settlements import (
     posted,
     told_when_it_lasts,
 )
-from revline.delivery.values import Looked
+from revline.delivery.values import Head, Looked
 
 RECORDS_POSTED: Final = frozenset({"posted", "paid"})
+CANCELLED: Final = "cancelled"
 
 
 def looked(result: Looked, pauses: Pauses) -> Settlement:
@@ -58,13 +60,18 @@ def _of_lookup(result: Looked, pauses: Pauses) -> Settlement:
         return person(head, problem("erp.reference_not_unique", f"{reference} is {names}"), evidence=names)
     record = result.found[0]
     evidence = f"looked up {reference} at {pauses.now.isoformat()}: {record.record_kind} {record.erp_id} {record.state}"
-    fields = head.far.connector.difference(document=head.loaded.document, record=record, context=context_of(head)) or (
-        ("state",) if record.state == "cancelled" else ()
-    )
-    if fields:
-        detail = f"{record.record_kind} {record.number or record.erp_id} differs in {', '.join(fields)}"
-        return person(head, problem("erp.record_differs", detail, field=",".join(fields)), evidence=evidence)
+    differing = _differences(head, record)
+    if differing:
+        detail = f"{record.record_kind} {record.number or record.erp_id}: {differences_text(differing)}"
+        field = ",".join(one.field for one in differing)
+        return person(head, problem("erp.record_differs", detail, field=field), evidence=evidence)
     return _accepted_as_found(result, record, evidence, wait, pauses)
+
+
+def _differences(head: Head, record: ErpRecord) -> tuple[FieldDifference, ...]:
+    found = head.far.connector.difference(document=head.loaded.document, record=record, context=context_of(head))
+    cancelled = FieldDifference(field="state", ours="posted", theirs=record.state)
+    return found or ((cancelled,) if record.state == CANCELLED else ())
 
 
 def _job_running() -> Problem:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import msgspec
 
+from revline.core.differences import FieldDifference
 from revline.core.documents import Document, DocumentKind
 from revline.core.farside import ChangedPage, ErpPeriod, ErpRecord, Health, Manifest, PrepareContext
 from revline.core.problem import Problem
@@ -18,14 +19,18 @@ Found = Mapping[str, tuple[ErpRecord, ...]]
 class NeverDiffers(Wrapped):
     """Finds every record equal to every intent."""
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
         return ()
 
 
 class SidesIgnored(Wrapped):
     """Compares amounts and not the side they are on."""
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
         names = self.inner.difference(document=document, record=record, context=context)
         return () if record.amount == document.amount else names
 
@@ -33,9 +38,11 @@ class SidesIgnored(Wrapped):
 class NotesIgnored(Wrapped):
     """Compares lines only."""
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
         names = self.inner.difference(document=document, record=record, context=context)
-        return tuple(name for name in names if name != "memo")
+        return tuple(one for one in names if one.field != "memo")
 
 
 class NeverMissing(Wrapped):

@@ -9,6 +9,7 @@ import msgspec
 
 from revline.connectors.sdk.conformance_run import Case
 from revline.connectors.simulated.conformance import VARIANTS, SimulatedSystem
+from revline.core.differences import FieldDifference
 from revline.core.documents import Document, DocumentKind
 from revline.core.farside import (
     ChangedPage,
@@ -42,7 +43,9 @@ class Wrapped:
     def prepare(self, *, document: Document, step: str, context: PrepareContext) -> PreparedStep | Problem:
         return self.inner.prepare(document=document, step=step, context=context)
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
         return self.inner.difference(document=document, record=record, context=context)
 
     async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
@@ -96,7 +99,9 @@ def prepares(
             other, around = change(document, context)
             return self.inner.prepare(document=other, step=step, context=around)
 
-        def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+        def difference(
+            self, *, document: Document, record: ErpRecord, context: PrepareContext
+        ) -> tuple[FieldDifference, ...]:
             if not compares:
                 return super().difference(document=document, record=record, context=context)
             other, around = change(document, context)

@@ -185,7 +185,8 @@ def test_a_record_edited_in_the_erp_differs_in_the_fields_that_were_edited() -> 
     edit(ledger=system.simulator.ledger, body=change, at=system.clock.now())
     run = Run(system)
     held = asyncio.run(run.held(document))[0]
-    assert system.connector.difference(document=document, record=held, context=run.context) == ("memo",)
+    (difference,) = system.connector.difference(document=document, record=held, context=run.context)
+    assert (difference.field, difference.theirs) == ("memo", "changed by hand")
     page = asyncio.run(
         system.connector.list_changed(record_kind="journals", company="US01", cursor=posted.record.version, limit=10)
     )

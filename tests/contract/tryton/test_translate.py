@@ -135,23 +135,27 @@ def test_what_is_missing_is_named() -> None:
     assert refused(payment).code == "erp.kind_unsupported"
 
 
+def names_of(*, document: Document, record: ErpRecord) -> tuple[str, ...]:
+    return tuple(one.field for one in difference_of(document=document, record=record, context=CONTEXT))
+
+
 def test_a_record_made_as_meant_does_not_differ_and_each_other_field_is_named() -> None:
-    assert difference_of(document=BILL, record=record_of(BILL), context=CONTEXT) == ()
+    assert names_of(document=BILL, record=record_of(BILL)) == ()
     moved = record_of(BILL, accounting_date=date(2026, 4, 1))
-    assert difference_of(document=BILL, record=moved, context=CONTEXT) == ("date",)
+    assert names_of(document=BILL, record=moved) == ("date",)
     dearer = make.invoice(world=WORLD, buyer=BUYER, nets=(Decimal("101.00"),))
-    assert "lines" in difference_of(document=dearer, record=record_of(BILL), context=CONTEXT)
+    assert "lines" in names_of(document=dearer, record=record_of(BILL))
     stranger = record_of(BILL, party=99)
-    assert difference_of(document=BILL, record=stranger, context=CONTEXT) == ("customer",)
+    assert names_of(document=BILL, record=stranger) == ("customer",)
 
 
 def test_a_late_invoice_date_is_no_difference() -> None:
-    assert difference_of(document=BILL, record=record_of(BILL, invoice_date=date(2026, 9, 1)), context=CONTEXT) == ()
+    assert names_of(document=BILL, record=record_of(BILL, invoice_date=date(2026, 9, 1))) == ()
 
 
 def test_a_party_may_be_enriched_in_the_erp() -> None:
     renamed = msgspec.structs.replace(PARTY, content=(("address", "23"), ("name", "Another name")))
-    assert difference_of(document=BUYER, record=renamed, context=CONTEXT) == ()
+    assert names_of(document=BUYER, record=renamed) == ()
 
 
 def test_text_from_outside_can_not_break_a_field() -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from revline.core.differences import FieldDifference
 from revline.core.documents import ApplicationContent, Document, DocumentKind, DocumentState, Rank
 from revline.core.farside import ErpRecord, PrepareContext, PreparedStep, Uncertain
 from revline.core.ids import external_reference
@@ -62,7 +63,9 @@ class Choking(FakeConnector):
             raise ZeroDivisionError
         return super().prepare(document=document, step=step, context=context)
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
         if document.document_id == self.poison:
             raise ZeroDivisionError
         return super().difference(document=document, record=record, context=context)

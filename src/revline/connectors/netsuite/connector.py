@@ -31,6 +31,7 @@ from revline.connectors.netsuite.reading import Reader
 from revline.connectors.netsuite.translate import prepare_step
 from revline.connectors.sdk.http import HttpCaller
 from revline.core.clock import Clock
+from revline.core.differences import FieldDifference, differences_of
 from revline.core.documents import Document, DocumentKind
 from revline.core.farside import (
     ChangedPage,
@@ -79,21 +80,24 @@ class NetSuiteConnector:
             return problem("erp.kind_unsupported", detail, field=document.kind.value)
         return prepare_step(document=document, step=step, context=context, options=self._options)
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
         step = prepare_step(document=document, step=_step_of(document.kind), context=context, options=self._options)
         if isinstance(step, Problem):
-            return (step.field or step.code,)
-        envelope = envelope_of(step)
-        names = set()
+            return (FieldDifference(field=step.field or step.code, ours=step.detail),)
+        envelope, found = envelope_of(step), dict(record.content)
         if "applied" in envelope:
-            names |= _application_difference(envelope, record)
+            expected = _applied_as_meant(envelope)
+            differing = differences_of(expected=expected, found=found, names=expected)
         else:
-            if record.record_kind != envelope["record"]:
-                names.add("record_kind")
-            names |= set(differing_fields(expected=expected_content(envelope=envelope), found=dict(record.content)))
-        if record.external_reference not in {"", document.external_reference}:
-            names.add("external_reference")
-        return tuple(sorted(names))
+            differing = differing_fields(expected=expected_content(envelope=envelope), found=found)
+            kind = {"record_kind": envelope["record"]}
+            differing += differences_of(expected=kind, found={"record_kind": record.record_kind})
+        if record.external_reference:
+            names = {"external_reference": document.external_reference}
+            differing += differences_of(expected=names, found={"external_reference": record.external_reference})
+        return tuple(sorted(differing, key=lambda one: one.field))
 
     async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
         """Several creates go as asynchronous batches of the manifest's batch_max; voids and applications one by one."""
@@ -223,12 +227,10 @@ class NetSuiteConnector:
         await self._client.close()
 
 
-def _application_difference(envelope: Mapping[str, Any], record: ErpRecord) -> set[str]:
-    applied, found = envelope["applied"], dict(record.content)
-    meant = {name: applied[name] for name in ("payment", "invoice")} | {
-        "amount": amount_text(amount_in(applied["amount"]))
-    }
-    return {name for name, value in meant.items() if found.get(name) != value}
+def _applied_as_meant(envelope: Mapping[str, Any]) -> dict[str, str]:
+    applied = envelope["applied"]
+    meant = {name: str(applied[name]) for name in ("payment", "invoice")}
+    return meant | {"amount": amount_text(amount_in(applied["amount"]))}
 
 
 def _step_of(kind: DocumentKind) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from revline.connectors.netsuite.journals import second_currency
 from revline.connectors.netsuite.manifest import TYPE_CODES
 from revline.connectors.netsuite.marks import CURRENCY, DIMENSIONS, amount_in
+from revline.core.differences import FieldDifference, differences_of
 from revline.core.farside import ErpEntry, ErpRecord, PreparedStep
 from revline.core.money import amount_text, at_least_in_scale
 
@@ -99,10 +100,10 @@ def _sums(parts: Iterable[tuple[str, Decimal]], *, code: str) -> dict[str, str]:
     return {key: amount_text(at_least_in_scale(amount=amount, code=code)) for key, amount in sums.items() if amount}
 
 
-def differing_fields(*, expected: Mapping[str, str], found: Mapping[str, str]) -> tuple[str, ...]:
-    """Names of the fields that are not the same, sorted. What NetSuite fills in where we send nothing doesn't count."""
+def differing_fields(*, expected: Mapping[str, str], found: Mapping[str, str]) -> tuple[FieldDifference, ...]:
+    """The fields that are not the same, by name. What NetSuite fills in where we send nothing doesn't count."""
     named = expected.keys() | {name for name in found if name.startswith(("item.", "account."))}
-    return tuple(sorted(name for name in named if expected.get(name) != found.get(name)))
+    return differences_of(expected=expected, found=found, names=named)
 
 
 def transaction_record(*, head: Row, lines: Sequence[Row], currencies: Mapping[str, str], void: bool) -> ErpRecord:

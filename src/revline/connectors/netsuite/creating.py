@@ -16,6 +16,7 @@ from revline.connectors.netsuite.marks import amount_in, currencies_in, encoded,
 from revline.connectors.netsuite.outcomes import Made, Taken, Verdict, verdict
 from revline.connectors.netsuite.reading import Held, Reader
 from revline.connectors.sdk.http import HttpAnswer
+from revline.core.differences import differences_text
 from revline.core.farside import ErpRecord, NotSent, Outcome, Posted, PreparedStep, Rejected, Throttled, Uncertain
 from revline.core.problem import Problem, ProblemError, problem
 
@@ -136,15 +137,13 @@ class Creator:
             return Uncertain(evidence=f"the reference {step.external_reference} is taken{why}: {evidence}"[:2_000])
         held = found[0]
         content = dict(held.record.content)
-        names = differing_fields(expected=expected_content(envelope=envelope_of(step)), found=content)
-        if not names:
+        differing = differing_fields(expected=expected_content(envelope=envelope_of(step)), found=content)
+        if not differing:
             return Posted(record=held.record, entries=held.entries)
-        shown = "; ".join(f"{name}: {content.get(name, '')}" for name in names)
-        detail = f"{held.record.record_kind} {held.record.erp_id} under {step.external_reference} differs in {len(names)} fields"
-        return Rejected(
-            problem=problem("erp.record_differs", detail, field=",".join(names)[:200]),
-            evidence=self._client.mask(shown),
-        )
+        named = f"{held.record.record_kind} {held.record.erp_id} under {step.external_reference}"
+        said = self._client.mask(differences_text(differing))
+        field = ",".join(one.field for one in differing)[:200]
+        return Rejected(problem=problem("erp.record_differs", f"{named}: {said}", field=field), evidence=said)
 
 
 def not_asked(why: Problem) -> Throttled | NotSent:

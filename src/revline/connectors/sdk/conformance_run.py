@@ -223,8 +223,9 @@ class Run:
         return step
 
     def differences(self, document: Document, record: ErpRecord) -> tuple[str, ...]:
-        """The fields in which a record differs from an intent."""
-        return self.adapter.connector.difference(document=document, record=record, context=self.context)
+        """Names of the fields in which a record differs from an intent."""
+        found = self.adapter.connector.difference(document=document, record=record, context=self.context)
+        return tuple(one.field for one in found)
 
     async def first_step(self, document: Document) -> Outcome:
         """What sending the first step comes to."""

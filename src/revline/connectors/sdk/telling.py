@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
+from revline.core.differences import FieldDifference
 from revline.core.documents import Document, DocumentKind, FeedbackContent
 from revline.core.farside import ChangedPage, ErpPeriod, ErpRecord, Manifest, Outcome, PrepareContext, PreparedStep
 from revline.core.problem import Problem, problem
@@ -52,13 +53,19 @@ class ToldFarSide(ABC):
 class TellingFields(ToldFarSide):
     """A far side whose objects are told fields: every field is text, an empty text is a field that is not there."""
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
-        """Names of the fields that hold something else than they were told."""
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
+        """The fields that hold something else than they were told."""
         del context
         content, held = document.content, dict(record.content)
         if not isinstance(content, FeedbackContent):
-            return ("kind",)
-        return tuple(name for name, value in content.fields if held.get(name, "") != value)
+            return (FieldDifference(field="kind", ours=str(document.kind)),)
+        return tuple(
+            FieldDifference(field=name, ours=value, theirs=held.get(name, ""))
+            for name, value in content.fields
+            if held.get(name, "") != value
+        )
 
     def _content(self, *, document: Document, step: str, wanted: str) -> FeedbackContent | Problem:
         """The fields to be told, or why this document's step tells none. wanted: the only step there is."""

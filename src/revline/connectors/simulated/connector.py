@@ -15,7 +15,6 @@ from revline.connectors.simulated import wire
 from revline.connectors.simulated.client import SimulatedErpClient, error_of, problem_of_error
 from revline.connectors.simulated.manifest import COLLECTIONS, CREATE, manifest_of
 from revline.connectors.simulated.translate import (
-    differing_fields,
     erp_entries,
     erp_record,
     expected_fields,
@@ -25,6 +24,7 @@ from revline.connectors.simulated.translate import (
 )
 from revline.connectors.simulated.wire import ItemAnswer, Kind
 from revline.core.clock import Clock
+from revline.core.differences import FieldDifference, differences_of, differences_text
 from revline.core.documents import Document, DocumentKind
 from revline.core.farside import (
     ChangedPage,
@@ -87,7 +87,9 @@ class SimulatedConnector:
         keyed = capability.idempotency is Idempotency.KEY
         return prepare_step(document=document, step=step, context=context, keyed=keyed)
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
         return record_difference(document=document, record=record, context=context)
 
     async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
@@ -207,15 +209,13 @@ class SimulatedConnector:
     def _of_existing(self, step: PreparedStep, item: ItemAnswer) -> Outcome:
         """The record that has the reference already: ours when it is what we meant."""
         found = item.record.fields if item.record else {}
-        names = differing_fields(expected=expected_fields(step=step), found=found) if step.step == CREATE else ()
-        if not names:
+        differing = differences_of(expected=expected_fields(step=step), found=found) if step.step == CREATE else ()
+        if not differing:
             return _standing(item)
-        detail = f"record {item.record.id if item.record else ''} under {step.external_reference} differs in {len(names)} fields"
-        evidence = "; ".join(f"{name}: {found.get(name, '')}" for name in names)
-        return Rejected(
-            problem=problem("erp.record_differs", detail, field=",".join(names)[:200]),
-            evidence=self._client.caller.mask(evidence),
-        )
+        named = f"record {item.record.id if item.record else ''} under {step.external_reference}"
+        said = self._client.caller.mask(differences_text(differing))
+        field = ",".join(one.field for one in differing)[:200]
+        return Rejected(problem=problem("erp.record_differs", f"{named}: {said}", field=field), evidence=said)
 
     def _refused(self, answer: HttpAnswer) -> Outcome:
         """What a call came to that was refused as a whole."""

@@ -17,6 +17,7 @@ from revline.connectors.simulated.manifest import COLLECTIONS, CREATE, POST
 from revline.connectors.simulated.shown import shown_fields
 from revline.connectors.simulated.wire import BODY_TYPES, EntryBody, Kind, RecordBody
 from revline.core.canonical import Address
+from revline.core.differences import FieldDifference, differences_of
 from revline.core.documents import (
     ApplicationContent,
     CreditMemoContent,
@@ -63,22 +64,19 @@ def expected_fields(*, step: PreparedStep) -> Mapping[str, str]:
     return shown_fields(wire.decode(step.body, BODY_TYPES[COLLECTIONS[step.kind]]))
 
 
-def differing_fields(*, expected: Mapping[str, str], found: Mapping[str, str]) -> tuple[str, ...]:
-    """Names of the fields that are not the same, sorted."""
-    return tuple(sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)))
-
-
-def record_difference(*, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
-    """Names of the fields in which a record differs from the intent; the field of the problem when the intent can't be prepared."""
+def record_difference(*, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[FieldDifference, ...]:
+    """The fields in which a record differs from the intent; the field of the problem when the intent can't be prepared."""
     step = prepare_step(document=document, step=CREATE, context=context)
     if isinstance(step, Problem):
-        return (step.field or step.code,)
-    names = set(differing_fields(expected=expected_fields(step=step), found=dict(record.content)))
-    if record.record_kind != COLLECTIONS[document.kind].value:
-        names.add("record_kind")
-    if record.external_reference and record.external_reference != document.external_reference:
-        names.add("external_reference")
-    return tuple(sorted(names))
+        return (FieldDifference(field=step.field or step.code, ours=step.detail),)
+    ours = {**expected_fields(step=step), "record_kind": COLLECTIONS[document.kind].value}
+    theirs = {**dict(record.content), "record_kind": record.record_kind}
+    if record.external_reference:
+        ours["external_reference"], theirs["external_reference"] = (
+            document.external_reference,
+            record.external_reference,
+        )
+    return differences_of(expected=ours, found=theirs)
 
 
 def erp_record(*, record: RecordBody) -> ErpRecord:

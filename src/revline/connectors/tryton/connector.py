@@ -20,6 +20,7 @@ from revline.connectors.tryton.records import party_record
 from revline.connectors.tryton.settling import Settler
 from revline.connectors.tryton.translate import difference_of, prepare_step
 from revline.core.clock import Clock
+from revline.core.differences import FieldDifference
 from revline.core.documents import Document, DocumentKind
 from revline.core.farside import (
     ChangedPage,
@@ -63,7 +64,9 @@ class TrytonConnector:
             return problem("erp.kind_unsupported", detail, field=document.kind.value)
         return prepare_step(document=document, step=step, context=context)
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
         return difference_of(document=document, record=record, context=context)
 
     async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from revline.connectors.tryton.manifest import APPLY, CREATE, INVOICE, MODELS, MOVE, PARTY, POST, SETTLEMENT, VOID
 from revline.connectors.tryton.records import Values, joined, line_text, plain
 from revline.connectors.tryton.wire import decode_object, encode_value
+from revline.core.differences import FieldDifference, differences_of
 from revline.core.documents import (
     ApplicationContent,
     CreditMemoContent,
@@ -302,20 +303,17 @@ def _text(text: str) -> str | None:
 # -- what is compared
 
 
-def difference_of(*, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
-    """Names of the fields in which a found record is not the intent. A party may be enriched in Tryton: its code is enough."""
+def difference_of(*, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[FieldDifference, ...]:
+    """The fields in which a found record is not the intent. A party may be enriched in Tryton: its code is enough."""
     step = prepare_step(document=document, step=CREATE, context=context)
     if isinstance(step, Problem):
-        return (step.field or step.code,)
+        return (FieldDifference(field=step.field or step.code, ours=step.detail),)
     body = body_of(step=step)
-    names: set[str] = set()
-    if record.record_kind != body["model"] and not (body["step"] == VOID and record.record_kind == INVOICE):
-        names.add("record_kind")
-    if record.external_reference != document.external_reference:
-        names.add("external_reference")
-    expected, found = shown(body=body), dict(record.content)
-    names |= {name for name, value in expected.items() if found.get(name) != value}
-    return tuple(sorted(names))
+    expected = {**shown(body=body), "external_reference": document.external_reference}
+    found = {**dict(record.content), "external_reference": record.external_reference}
+    if not (body["step"] == VOID and record.record_kind == INVOICE):
+        expected["record_kind"], found["record_kind"] = body["model"], record.record_kind
+    return differences_of(expected=expected, found=found, names=expected)
 
 
 def shown(*, body: Values) -> dict[str, str]:

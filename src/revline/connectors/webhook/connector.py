@@ -16,6 +16,7 @@ from revline.connectors.webhook.guarding import GuardedTransport, Resolve, is_pu
 from revline.connectors.webhook.manifest import SEND, manifest_of
 from revline.connectors.webhook.signing import headers_of, key_of
 from revline.core.clock import Clock
+from revline.core.differences import FieldDifference
 from revline.core.documents import Document, FeedbackContent
 from revline.core.farside import (
     ErpRecord,
@@ -96,7 +97,9 @@ class WebhookConnector(ToldFarSide):
             idempotency_key=message_id(document.external_reference),
         )
 
-    def difference(self, *, document: Document, record: ErpRecord, context: PrepareContext) -> tuple[str, ...]:
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
         del document, record, context
         return ()
 
