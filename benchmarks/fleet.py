@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,9 +45,10 @@ class Reins:
 
 @dataclass(frozen=True, kw_only=True)
 class Raced:
-    """One race. done: units of work; seconds are of the clock, of the workers' processors and of PostgreSQL's.
+    """One race from the first work done to the last, so that nobody's start counts.
 
-    told: what each worker put into `reins.told`.
+    done: units of work after the first seen; seconds are of the clock, of the workers' processors and of PostgreSQL's. told: what
+    each worker put into `reins.told`.
     """
 
     done: int
@@ -92,38 +93,44 @@ def race(
         process.start()
     try:
         reins.ready.wait(timeout=READY_SECONDS)
-        ids = [process.pid for process in running if process.pid is not None]
-        begun, workers, postgres = time.perf_counter(), processor_seconds(ids), server_seconds(server)
-        done = _until_done(reins, running, goal, limit_seconds, begun, watch)
-        ended = time.perf_counter()
-        workers, postgres = processor_seconds(ids) - workers, server_seconds(server) - postgres
+        counted = _until_done(server, reins, running, goal=goal, limit=limit_seconds, watch=watch)
     finally:
         reins.stop.set()
         told = _ended(reins, running)
-    return Raced(
-        done=done, wall_seconds=ended - begun, worker_seconds=workers, server_seconds=postgres, told=tuple(told)
-    )
+    return replace(counted, told=tuple(told))
 
 
 def _until_done(
+    server: EmbeddedServer,
     reins: Reins,
     running: Sequence[Any],
+    *,
     goal: int,
     limit: float,
-    begun: float,
     watch: Callable[[float, int], None] | None,
-) -> int:
+) -> Raced:
+    ids = [process.pid for process in running if process.pid is not None]
+
+    def reading(done: int) -> tuple[int, float, float, float]:
+        return done, time.perf_counter(), processor_seconds(ids), server_seconds(server)
+
+    begun = time.perf_counter()
+    first = reading(0)
     done, moved = 0, begun
     while (now := time.perf_counter()) - begun < limit:
         seen = reins.done.value
         if seen != done:
+            if done == 0:
+                first = reading(seen)
             done, moved = seen, now
         if watch is not None:
             watch(now - begun, done)
         if done >= goal or now - moved > STALL_SECONDS or not any(process.is_alive() for process in running):
             break
         time.sleep(POLL_SECONDS)
-    return done
+    differences = [after - before for before, after in zip(first, reading(done), strict=True)]
+    counted, wall, workers, postgres = differences
+    return Raced(done=int(counted), wall_seconds=wall, worker_seconds=workers, server_seconds=postgres)
 
 
 def _ended(reins: Reins, running: Sequence[Any]) -> list[Any]:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from benchmarks.common import Measured, durable_server, progress
-from benchmarks.delivery import procrastinate_peer
+from benchmarks.delivery import dbos_peer, procrastinate_peer
 from benchmarks.delivery.settings import Setting, best_of, costs
 from benchmarks.delivery.worker import deliver
 from benchmarks.delivery.world import Filled, Size, copy_of, make_source
@@ -35,7 +35,7 @@ SETTINGS: Final = (
     Setting.of(workers=3, slots=16, batch=100),
 )
 BEST: Final = SETTINGS[1]
-PEERS: Final = {"procrastinate": procrastinate_peer}
+PEERS: Final = {"procrastinate": procrastinate_peer, "dbos": dbos_peer}
 
 
 def run(scale: str, options: Namespace) -> Measured:
@@ -129,9 +129,14 @@ def _figures(measured: Mapping[str, Raced], filled: Filled) -> dict[str, float]:
         figures[f"noop_{name}_{unit}_a_second"] = raced.rate
         figures[f"noop_{name}_worker_cpu_milliseconds"] = raced.worker_milliseconds
         figures[f"noop_{name}_postgres_cpu_milliseconds"] = raced.server_milliseconds
+        figures[f"noop_{name}_cpu_over_revline"] = _processor(raced) / _processor(measured["revline"])
     figures["noop_written_documents_a_second"] = filled.documents_a_second
     figures["noop_written_postgres_cpu_milliseconds"] = filled.server_milliseconds
     return figures
+
+
+def _processor(raced: Raced) -> float:
+    return raced.worker_milliseconds + raced.server_milliseconds
 
 
 def _profiled(server: EmbeddedServer, size: Size, filled: Filled, options: Namespace) -> Measured:
