@@ -50,6 +50,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     problem_code: str
     problem_field: str
     problem_detail: str
+    set_aside_at: datetime | None
     changed_at: datetime
 
 

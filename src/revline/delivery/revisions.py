@@ -28,7 +28,7 @@ def new_revision(unit: Unit, *, tenant_id: str, document: Document, configuratio
 
     Problem `document.unknown`; `document.in_flight` while an earlier revision is sending, uncertain or begun;
     `document.finished` when it is posted or waived: those are corrected by a reversal and a new document. The same content as
-    now gives the present revision and changes nothing.
+    now gives the present revision and changes nothing. One that was set aside is back on its lane.
     """
     key = DocumentKey(tenant_id, document.document_id)
     found = lock_with_lane(unit.connection, key=key)
@@ -39,15 +39,7 @@ def new_revision(unit: Unit, *, tenant_id: str, document: Document, configuratio
         return problem(code, f"the document is {found.state}")
     if _has_record(unit.connection, key):
         return problem("document.in_flight", "a draft of the document is in the far system already")
-    content = canonical_bytes(document)
-    latest = unit.connection.execute(
-        select(document_revision.c.content).where(
-            document_revision.c.tenant_id == tenant_id,
-            document_revision.c.document_id == document.document_id,
-            document_revision.c.revision == found.revision,
-        )
-    ).scalar_one()
-    if latest.encode() == content:
+    if _content(unit.connection, key, found.revision).encode() == canonical_bytes(document):
         return found.revision
     write_revision(unit, tenant_id, document, found.revision + 1, configuration_version)
     write_predecessors(unit, tenant_id, document)
@@ -66,11 +58,14 @@ def new_revision(unit: Unit, *, tenant_id: str, document: Document, configuratio
         problem_code="",
         problem_field="",
         problem_detail="",
+        set_aside_at=None,
         changed_at=unit.recorded_at,
     )
     record_transition(unit, standing=found, to_state=DocumentState.READY, revision=found.revision + 1)
     now = work_queries.moment(unit.connection)
-    work_record.unpark(unit.connection, lanes=[LaneKey(tenant_id, found.lane_id)], now=now)
+    lane = LaneKey(tenant_id, found.lane_id)
+    # One that a person had set aside is on its lane again, at its own place.
+    work_record.come_back(unit.connection, key=lane, sequence=found.sequence, now=now)
     return found.revision + 1
 
 
@@ -129,6 +124,7 @@ def supersede_unsent(unit: Unit, *, tenant_id: str, document_ids: Collection[str
             problem_code="",
             problem_field="",
             problem_detail="",
+            set_aside_at=None,
             changed_at=unit.recorded_at,
         )
         record_transition(unit, standing=found, to_state=DocumentState.SUPERSEDED)
@@ -136,6 +132,15 @@ def supersede_unsent(unit: Unit, *, tenant_id: str, document_ids: Collection[str
         work_record.unpark(unit.connection, lanes=[LaneKey(tenant_id, found.lane_id)], now=now)
         taken.add(document_id)
     return frozenset(taken)
+
+
+def _content(connection: Connection, key: DocumentKey, revision: int) -> str:
+    statement = select(document_revision.c.content).where(
+        document_revision.c.tenant_id == key.tenant_id,
+        document_revision.c.document_id == key.document_id,
+        document_revision.c.revision == revision,
+    )
+    return str(connection.execute(statement).scalar_one())
 
 
 def _has_record(connection: Connection, key: DocumentKey) -> bool:

@@ -97,9 +97,11 @@ document_state: Final[Table] = tenant_table(
     Column("problem_code", Text, nullable=False),
     Column("problem_field", Text, nullable=False),
     Column("problem_detail", Text, nullable=False),
+    Column("set_aside_at", DateTime(timezone=True)),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("position", BigInteger, nullable=False),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
+    CheckConstraint("set_aside_at IS NULL OR state = 'rejected'", name="set_aside"),
     Index("ix_document_state_state", "tenant_id", "connection", "state", "document_id"),
     Index(
         "ix_document_state_finished",
@@ -110,7 +112,8 @@ document_state: Final[Table] = tenant_table(
     archivable=True,
 )
 """Where a document stands. `step` is the next far-side step ("" for the first); `uncertain_since`: when the last request was
-given up without an answer; `epoch`: of the cell when it was last known not to be in the far system unseen."""
+given up without an answer; `epoch`: of the cell when it was last known not to be in the far system unseen. `set_aside_at`: when
+a person skipped it, so that it is on no lane although it is not finished; null for all others."""
 
 document_transition: Final[Table] = tenant_table(
     "document_transition",

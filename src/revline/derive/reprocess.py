@@ -6,8 +6,8 @@ back; what is posted is undone by a document of its own; what is on its way is w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -18,6 +18,7 @@ from revline.core.clock import Clock
 from revline.core.documents import DocumentState
 from revline.core.events import EventKind
 from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.delivery import permitted
 from revline.delivery import queries as deliveries
 from revline.derive.planning import RootPlan, RootProblem
 from revline.derive.tables import reprocess_request
@@ -59,6 +60,14 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     later: frozenset[str]
 
 
+class Reprocessing(msgspec.Struct, frozen=True, kw_only=True):
+    """A document whose root is derived again at its next turn. state: where the document stands meanwhile."""
+
+    document_id: str
+    root_id: str
+    state: str
+
+
 def ask(
     database: Database, *, tenant_id: str, root_id: str, clock: Clock, actor: str, reason: str, lane_kind: str
 ) -> Problem | None:
@@ -68,18 +77,68 @@ def ask(
     ) as unit:
         if root_id not in root_sources(unit.connection, tenant_id=tenant_id, root_ids=[root_id]):
             return problem("reprocess.unknown", f"there is no root {root_id[:60]!r}")
-        work_record.request(unit, tenant_id=tenant_id, kind=lane_kind, lane_ids=[root_id])
+        _ask(unit, tenant_id=tenant_id, root_ids=[root_id], lane_kind=lane_kind)
+    return None
+
+
+def ask_document(
+    database: Database,
+    *,
+    tenant_id: str,
+    document_id: str,
+    actor: str,
+    reason: str,
+    recorded_at: datetime,
+    lane_kind: str,
+) -> Reprocessing | Problem:
+    """Ask for a document to be derived again under the present configuration.
+
+    One that is not sent yet gets a new revision under the same reference (and is back on its lane when it was set aside); a posted
+    one is reversed and booked again; what is not made differently stays. It is its root's lane that does it, with all of the root.
+    Problems `document.unknown`, `document.in_flight`, `document.finished`, and `reprocess.unknown` for a document of no event.
+    """
+    with database.unit(
+        tenants=[tenant_id], kind="reprocess", actor=actor, reason=reason, recorded_at=recorded_at
+    ) as unit:
+        return ask_documents(unit, tenant_id=tenant_id, document_ids=[document_id], lane_kind=lane_kind)[document_id]
+
+
+def ask_documents(
+    unit: Unit, *, tenant_id: str, document_ids: Sequence[str], lane_kind: str
+) -> Mapping[str, Reprocessing | Problem]:
+    """As `ask_document`, for many in an open unit; gives what came of each."""
+    connection = unit.connection
+    there = deliveries.deliveries_by_id(connection, tenant_id=tenant_id, document_ids=document_ids)
+    answers: dict[str, Reprocessing | Problem] = {}
+    for document_id in document_ids:
+        one = there.get(document_id)
+        if one is None:
+            answers[document_id] = problem("document.unknown", f"there is no document {document_id[:60]}")
+            continue
+        state, aside = DocumentState(one.state), one.set_aside_at is not None
+        refused = permitted.refusal(act=permitted.Act.REPROCESS, state=state, set_aside=aside)
+        root_id = "" if refused else root_of(connection, tenant_id=tenant_id, reference=document_id)
+        if refused is None and not root_id:
+            refused = problem("reprocess.unknown", f"the {one.kind} makes no accounting event true", field=one.kind)
+        answers[document_id] = refused or Reprocessing(document_id=document_id, root_id=root_id, state=one.state)
+    roots = {answer.root_id for answer in answers.values() if isinstance(answer, Reprocessing)}
+    _ask(unit, tenant_id=tenant_id, root_ids=sorted(roots), lane_kind=lane_kind)
+    return answers
+
+
+def _ask(unit: Unit, *, tenant_id: str, root_ids: Sequence[str], lane_kind: str) -> None:
+    work_record.request(unit, tenant_id=tenant_id, kind=lane_kind, lane_ids=root_ids)
+    for root_id in root_ids:
         unit.project(
             reprocess_request,
             key=("root_id",),
             tenant_id=tenant_id,
             root_id=root_id,
             state=ASKED,
-            actor=actor,
-            reason=reason,
+            actor=unit.actor,
+            reason=unit.reason,
             detail="",
         )
-    return None
 
 
 def root_of(connection: Connection, *, tenant_id: str, reference: str) -> str:

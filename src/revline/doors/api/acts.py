@@ -15,11 +15,12 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from revline.core.hashing import plain
 from revline.core.problem import Problem, ProblemError, problem
-from revline.delivery import acts
+from revline.delivery.permitted import Act
 from revline.doors.api.description import ProblemOperation
 from revline.doors.api.guards import PERMISSION, principal_of
 from revline.doors.api.ports import Threads
 from revline.doors.case_view import case_view
+from revline.doors.document_acts import TAKES, Wanted, act_on_document
 from revline.doors.services import Services
 from revline.doors.tracing import trace_of
 from revline.intake.correcting import Correction
@@ -41,6 +42,19 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Why somebody does it; kept in the audit chain."""
 
     reason: ReasonText
+
+
+class Resend(Reason, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """known_absent: the caller has searched the far system itself and says that the record is not there. Only then is a document
+    whose effect is unknown sent without a look-up; if it is there after all, it will be there twice."""
+
+    known_absent: bool = False
+
+
+class Replay(Reason, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """at_end: behind all that is on its lane, instead of at its own place."""
+
+    at_end: bool = False
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,28 +129,17 @@ class Acts:
         )
         return done if isinstance(done, Problem) else {"waived": done}
 
-    def resend(self, who: Principal, document_id: str, reason: str) -> Any:
-        """Send a document's present revision again."""
-        return acts.resend(
-            self._services.database,
-            tenant_id=who.tenant_id,
+    def document(self, who: Principal, act: Act, document_id: str, data: Reason | Resend | Replay) -> Any:
+        """An act on one document."""
+        wanted = Wanted(
+            act=act,
             document_id=document_id,
             actor=who.actor,
-            reason=reason,
-            recorded_at=self._services.clock.now(),
+            reason=data.reason,
+            known_absent=isinstance(data, Resend) and data.known_absent,
+            at_end=isinstance(data, Replay) and data.at_end,
         )
-
-    def waive_document(self, who: Principal, document_id: str, reason: str) -> Any:
-        """Decide that a document needs no effect, or has it already."""
-        refused = acts.waive(
-            self._services.database,
-            tenant_id=who.tenant_id,
-            document_id=document_id,
-            actor=who.actor,
-            reason=reason,
-            recorded_at=self._services.clock.now(),
-        )
-        return refused or {"document_id": document_id, "state": "waived"}
+        return act_on_document(self._services, tenant_id=who.tenant_id, wanted=wanted)
 
     def trace(self, who: Principal, value: str) -> Any:
         """The whole way of whatever an id names."""
@@ -168,7 +171,7 @@ class Acts:
 def act_handlers(services: Services, threads: Threads) -> Sequence[Any]:
     """The routes of everything above."""
     desk = Acts(services=services, threads=threads)
-    return (*_reading(desk), *_acting(desk))
+    return (*_reading(desk), *_acting(desk), *_on_documents(desk))
 
 
 def _reading(desk: Acts) -> Sequence[Any]:
@@ -196,7 +199,7 @@ def _acting(desk: Acts) -> Sequence[Any]:
     def may(permission: Permission) -> dict[str, Any]:
         return {**OPERATION, "opt": {PERMISSION: permission}, "status_code": 200}
 
-    resolve, operate, give_up = may(Permission.RESOLVE), may(Permission.OPERATE), may(Permission.WAIVE)
+    resolve, give_up = may(Permission.RESOLVE), may(Permission.WAIVE)
 
     @post("/cases/{case_id:str}/retry", operation_id="retryCase", summary="Try a case again", **resolve)
     async def retry_case(
@@ -220,18 +223,6 @@ def _acting(desk: Acts) -> Sequence[Any]:
     ) -> Response[Any]:
         return await desk.run(partial(desk.waive, principal_of(request), case_id, data.reason))
 
-    @post("/deliveries/{document_id:str}/resend", operation_id="resendDocument", summary="Send it again", **operate)
-    async def resend(
-        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Reason]
-    ) -> Response[Any]:
-        return await desk.run(partial(desk.resend, principal_of(request), document_id, data.reason))
-
-    @post("/deliveries/{document_id:str}/waive", operation_id="waiveDocument", summary="It needs no effect", **give_up)
-    async def waive(
-        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Reason]
-    ) -> Response[Any]:
-        return await desk.run(partial(desk.waive_document, principal_of(request), document_id, data.reason))
-
     @post("/corrections", operation_id="proposeCorrection", summary="Take a corrected copy", **resolve)
     async def propose(request: Request[Any, Any, Any], data: JSONBody[Proposal]) -> Response[Any]:
         written = msgspec.json.decode(await request.body(), type=Written)
@@ -245,4 +236,48 @@ def _acting(desk: Acts) -> Sequence[Any]:
     ) -> Response[Any]:
         return await desk.run(partial(desk.decide, principal_of(request), correction_id, data))
 
-    return (retry_case, retry_cause, waive_case, resend, waive, propose, decide)
+    return (retry_case, retry_cause, waive_case, propose, decide)
+
+
+def _on_documents(desk: Acts) -> Sequence[Any]:
+    def route(act: Act, summary: str) -> dict[str, Any]:
+        return {
+            **OPERATION,
+            "path": f"/deliveries/{{document_id:str}}/{act}",
+            "operation_id": f"{act}Document",
+            "summary": summary,
+            "status_code": 200,
+            "opt": {PERMISSION: TAKES[act]},
+        }
+
+    @post(**route(Act.RESEND, "Send the same revision again"))
+    async def resend(
+        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Resend]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.document, principal_of(request), Act.RESEND, document_id, data))
+
+    @post(**route(Act.REPROCESS, "Derive it again under the present configuration"))
+    async def reprocess(
+        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Reason]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.document, principal_of(request), Act.REPROCESS, document_id, data))
+
+    @post(**route(Act.SKIP, "Set it aside, so that its lane goes on"))
+    async def skip(
+        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Reason]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.document, principal_of(request), Act.SKIP, document_id, data))
+
+    @post(**route(Act.REPLAY, "Put it back on its lane"))
+    async def replay(
+        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Replay]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.document, principal_of(request), Act.REPLAY, document_id, data))
+
+    @post(**route(Act.WAIVE, "It needs no effect"))
+    async def waive(
+        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Reason]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.document, principal_of(request), Act.WAIVE, document_id, data))
+
+    return (resend, reprocess, skip, replay, waive)

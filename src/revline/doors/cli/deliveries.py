@@ -8,8 +8,8 @@ import typer
 
 from revline.core.documents import DocumentState
 from revline.core.problem import Problem, problem
-from revline.delivery import acts
 from revline.delivery import queries as deliveries
+from revline.delivery.permitted import Act
 from revline.derive import reprocess
 from revline.derive.service import LANE_KIND
 from revline.doors.cli.context import (
@@ -22,6 +22,9 @@ from revline.doors.cli.context import (
     services_of,
 )
 from revline.doors.cli.output import emit_json, emit_rows, fail, say
+from revline.doors.document_acts import Wanted, act_on_document
+
+DocumentArgument = Annotated[str, typer.Argument(help="The id of a document.")]
 
 app = typer.Typer(no_args_is_help=True, help="Documents on their way, and what far systems said.")
 
@@ -100,47 +103,67 @@ def reprocess_one(
 @app.command()
 def resend(
     context: typer.Context,
-    document_id: Annotated[str, typer.Argument()],
+    document_id: DocumentArgument,
     tenant: TenantOption = "",
     reason: ReasonOption = "sent again by hand",
+    known_absent: Annotated[
+        bool,
+        typer.Option(
+            "--known-absent",
+            help="You searched the far system yourself and it is not there: send without a look-up. Wrong, it is there twice.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Send the same revision again; a document that may have arrived is looked up first."""
-    with services_of(context, as_json=as_json) as services:
-        chosen = one_tenant(services, tenant, as_json=as_json)
-        answer = acts.resend(
-            services.database,
-            tenant_id=chosen,
-            document_id=document_id,
-            actor=actor(),
-            reason=reason,
-            recorded_at=services.clock.now(),
-        )
-    if isinstance(answer, Problem):
-        fail(answer, as_json=as_json)
-    emit_json(answer) if as_json else say(f"document {document_id} is on its way again")
+    wanted = Wanted(act=Act.RESEND, document_id=document_id, actor=actor(), reason=reason, known_absent=known_absent)
+    _act(context, tenant, wanted, "is on its way again", as_json=as_json)
+
+
+@app.command()
+def skip(
+    context: typer.Context,
+    document_id: DocumentArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why order past it is given up; kept in the audit chain.")],
+    tenant: TenantOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Set a document aside: its lane goes on without it, its case stays open, what needs its record goes on waiting."""
+    wanted = Wanted(act=Act.SKIP, document_id=document_id, actor=actor(), reason=reason)
+    _act(context, tenant, wanted, "is set aside", as_json=as_json)
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    document_id: DocumentArgument,
+    tenant: TenantOption = "",
+    reason: ReasonOption = "put back by hand",
+    at_end: Annotated[bool, typer.Option("--at-end", help="Behind all that is on its lane.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a document that was set aside, or waived by mistake, back on its lane: at its own place, or at the end."""
+    wanted = Wanted(act=Act.REPLAY, document_id=document_id, actor=actor(), reason=reason, at_end=at_end)
+    _act(context, tenant, wanted, "is back on its lane", as_json=as_json)
 
 
 @app.command()
 def waive(
     context: typer.Context,
-    document_id: Annotated[str, typer.Argument()],
+    document_id: DocumentArgument,
     reason: Annotated[str, typer.Option("--reason", help="Why nothing is to be sent; kept in the audit chain.")],
     tenant: TenantOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Decide that a document needs no effect, or has it already."""
+    wanted = Wanted(act=Act.WAIVE, document_id=document_id, actor=actor(), reason=reason)
+    _act(context, tenant, wanted, "is waived", as_json=as_json)
+
+
+def _act(context: typer.Context, tenant: str, wanted: Wanted, said: str, *, as_json: bool) -> None:
     with services_of(context, as_json=as_json) as services:
         chosen = one_tenant(services, tenant, as_json=as_json)
-        refused = acts.waive(
-            services.database,
-            tenant_id=chosen,
-            document_id=document_id,
-            actor=actor(),
-            reason=reason,
-            recorded_at=services.clock.now(),
-        )
-    if refused is not None:
-        fail(refused, as_json=as_json)
-    waived = {"document_id": document_id, "state": DocumentState.WAIVED}
-    emit_json(waived) if as_json else say(f"document {document_id} is waived")
+        answer = act_on_document(services, tenant_id=chosen, wanted=wanted)
+    if isinstance(answer, Problem):
+        fail(answer, as_json=as_json)
+    emit_json(answer) if as_json else say(f"document {wanted.document_id} {said}")

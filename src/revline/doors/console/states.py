@@ -26,6 +26,9 @@ STATES: Final[Mapping[str, Look]] = {
     "uncertain": Look("circle-help", "warn", "Uncertain", "no answer came; it is looked up before it is sent again"),
     "held": Look("pause", "warn", "Held", "not sent until a period opens or somebody decides"),
     "rejected": Look("circle-x", "bad", "Rejected", "the far system refused it; a case says why"),
+    "set_aside": Look(
+        "chevron-right", "warn", "Set aside", "a person took it off its lane, which goes on; its case stays open"
+    ),
     "waived": Look("circle-slash", "muted", "Waived", "somebody decided that nothing is to be done"),
     "superseded": Look("history", "muted", "Superseded", "a later one took its place before it was sent"),
     "reversed": Look("undo-2", "muted", "Reversed", "undone by another document"),

@@ -95,6 +95,22 @@ def waive_cases(unit: Unit, *, tenant_id: str, subject_kind: str, subject_ids: C
     return _close(unit, tenant_id, subject_kind, subject_ids, state=CaseState.WAIVED, reason=reason, keep=frozenset())
 
 
+def withdraw_waivers(
+    unit: Unit, *, tenant_id: str, subject_kind: str, subject_ids: Collection[str], reason: str
+) -> int:
+    """The waived cases of these records are resolved instead, because they go on after all: the same problem opens them again."""
+    return _close(
+        unit,
+        tenant_id,
+        subject_kind,
+        subject_ids,
+        state=CaseState.RESOLVED,
+        reason=reason,
+        keep=frozenset(),
+        present=CaseState.WAIVED,
+    )
+
+
 def _write_open(unit: Unit, one: NewCase, identity: str, of: str, row: Mapping[str, Any] | None) -> None:
     """row: the case as it is, None for a new one. One that is open already is not opened again, it says something else."""
     opened_at, openings = unit.recorded_at, (row["openings"] if row else 0) + 1
@@ -146,6 +162,7 @@ def _close(
     state: CaseState,
     reason: str,
     keep: frozenset[str],
+    present: CaseState = CaseState.OPEN,
 ) -> int:
     if not subject_ids:
         return 0
@@ -155,7 +172,7 @@ def _close(
             exception_case.c.tenant_id == tenant_id,
             exception_case.c.subject_kind == subject_kind,
             exception_case.c.subject_id.in_(sorted(subject_ids)),
-            exception_case.c.state == CaseState.OPEN,
+            exception_case.c.state == present,
         )
         .order_by(exception_case.c.case_id)
         .with_for_update()

@@ -148,6 +148,26 @@ _FINISH_ITEMS: Final = text(
     """
 )
 
+_LEAVE: Final = text(
+    """
+    WITH gone AS (
+        UPDATE lane_item SET archived = true
+        WHERE tenant_id = :tenant AND lane_id = :lane AND sequence = :sequence AND NOT archived RETURNING 1
+    )
+    UPDATE lane SET pending = pending - (SELECT count(*) FROM gone) WHERE tenant_id = :tenant AND lane_id = :lane
+    """
+)
+
+_COME_BACK: Final = text(
+    """
+    WITH back AS (
+        UPDATE lane_item SET archived = false
+        WHERE tenant_id = :tenant AND lane_id = :lane AND sequence = :sequence AND archived RETURNING 1
+    )
+    UPDATE lane SET pending = pending + (SELECT count(*) FROM back) WHERE tenant_id = :tenant AND lane_id = :lane
+    """
+)
+
 _DUE_NOW: Final = """
     WITH found AS MATERIALIZED (
         SELECT lane.tenant_id, lane.lane_id FROM lane JOIN {given} USING (tenant_id, lane_id)
@@ -301,6 +321,19 @@ def finish_items(connection: Connection, *, items: Sequence[tuple[LaneKey, int]]
         "sequences": [sequence for _, sequence in items],
     }
     connection.execute(_FINISH_ITEMS, parameters)
+
+
+def leave_lane(connection: Connection, *, key: LaneKey, sequence: int, now: datetime) -> None:
+    """Take an unfinished item off its lane, which goes on with the next one at once. The caller has locked the lane."""
+    connection.execute(_LEAVE, {"tenant": key.tenant_id, "lane": key.lane_id, "sequence": sequence})
+    unpark(connection, lanes=[key], now=now)
+
+
+def come_back(connection: Connection, *, key: LaneKey, sequence: int, now: datetime) -> None:
+    """Put an item that left its lane, or was finished by mistake, back at its own sequence: before whatever is not finished
+    behind it. Nothing changes when it is there. The caller has locked the lane."""
+    connection.execute(_COME_BACK, {"tenant": key.tenant_id, "lane": key.lane_id, "sequence": sequence})
+    unpark(connection, lanes=[key], now=now)
 
 
 def wake(connection: Connection, *, lanes: Iterable[LaneKey], now: datetime) -> frozenset[LaneKey]:

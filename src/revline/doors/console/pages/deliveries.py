@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from revline.core.documents import FINISHED_STATES, DocumentState
+from revline.core.documents import DocumentState
 from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem, ProblemError, problem
-from revline.delivery import acts, queries
+from revline.delivery import queries
+from revline.delivery.permitted import Act, refusal
 from revline.delivery.queries import Delivery, Shown
 from revline.doors.console.configured import connections_of
 from revline.doors.console.shown import pretty, shown_attempts
@@ -31,7 +33,7 @@ from revline.doors.console.values import (
     View,
     Visit,
 )
-from revline.platform.access.roles import Permission
+from revline.doors.document_acts import TAKES, Wanted, act_on_document
 from revline.platform.cases import queries as cases
 from revline.subledger.posting import queries as posting
 
@@ -92,7 +94,10 @@ def _row(visit: Visit, one: Delivery, waits: tuple[str, ...], number: str) -> Ro
     return Row(
         cells=(
             Text(text=one.kind.replace("_", " ").capitalize(), hint=one.entity),
-            State(word="waiting" if waits else one.state, hint=f"step {one.step}" if one.step else ""),
+            State(
+                word=_word(one, waits),
+                hint=f"step {one.step}" if one.step else "",
+            ),
             _standing(visit, one, waits),
             Text(text=one.connection),
             Text(text=number),
@@ -105,6 +110,10 @@ def _row(visit: Visit, one: Delivery, waits: tuple[str, ...], number: str) -> Ro
         href=visit.url("delivery", document=one.document_id),
         key=one.document_id,
     )
+
+
+def _word(one: Delivery, waits: tuple[str, ...]) -> str:
+    return "waiting" if waits else "set_aside" if one.set_aside_at else one.state
 
 
 def _standing(visit: Visit, one: Delivery, waits: tuple[str, ...]) -> Text:
@@ -129,7 +138,7 @@ def delivery(visit: Visit) -> Answer:
     values: dict[str, Any] = {
         "shown": shown,
         "one": shown.delivery,
-        "finished": shown.delivery.state in FINISHED_STATES,
+        "open_to": _open_to(shown.delivery),
         "journal": journal,
         "waiting": list(zip(shown.waits_for, waiting, strict=True)),
         "cases": opened,
@@ -149,6 +158,11 @@ def delivery(visit: Visit) -> Answer:
     )
 
 
+def _open_to(one: Delivery) -> frozenset[str]:
+    state, aside = DocumentState(one.state), one.set_aside_at is not None
+    return frozenset(act.value for act in Act if refusal(act=act, state=state, set_aside=aside) is None)
+
+
 def _shown(visit: Visit) -> Shown:
     with visit.read() as connection:
         found = queries.show(connection, tenant_id=visit.tenant_id, document_id=visit.parameters["document"])
@@ -157,38 +171,32 @@ def _shown(visit: Visit) -> Shown:
     return found
 
 
-def resend(visit: Visit) -> Answer:
-    """Send the present revision again; an uncertain one is looked up first."""
-    document_id = visit.parameters["document"]
-    done = acts.resend(
-        visit.services.database,
-        tenant_id=visit.tenant_id,
-        document_id=document_id,
-        actor=visit.actor,
-        reason=visit.reason(),
-        recorded_at=visit.now,
-        known_absent=visit.field("known_absent") == "yes",
-    )
-    if isinstance(done, Problem):
-        return done
-    return Redirect(to=visit.url("delivery", document=document_id), said=f"It goes again; it is {done.state} now.")
+def _act(act: Act, said: str) -> Callable[[Visit], Answer]:
+    def answer(visit: Visit) -> Answer:
+        document_id = visit.parameters["document"]
+        wanted = Wanted(
+            act=act,
+            document_id=document_id,
+            actor=visit.actor,
+            reason=visit.reason(),
+            known_absent=visit.field("known_absent") == "yes",
+            at_end=visit.field("at_end") == "yes",
+        )
+        done = act_on_document(visit.services, tenant_id=visit.tenant_id, wanted=wanted)
+        if isinstance(done, Problem):
+            return done
+        return Redirect(to=visit.url("delivery", document=document_id), said=said.format(**done))
+
+    return answer
 
 
-def waive(visit: Visit) -> Answer:
-    """Decide that the document needs no effect, or has it already."""
-    document_id = visit.parameters["document"]
-    refused = acts.waive(
-        visit.services.database,
-        tenant_id=visit.tenant_id,
-        document_id=document_id,
-        actor=visit.actor,
-        reason=visit.reason(),
-        recorded_at=visit.now,
-    )
-    return refused or Redirect(
-        to=visit.url("delivery", document=document_id), said="Waived; what waited for it goes on."
-    )
-
+ACTS: Final = (
+    (Act.RESEND, "Send again", "It goes again; it is {state} now."),
+    (Act.REPROCESS, "Derive again", "Its root is derived again at its next turn."),
+    (Act.SKIP, "Set aside", "Set aside; its lane goes on, its case stays open."),
+    (Act.REPLAY, "Put back", "Back on its lane; it is {state} now."),
+    (Act.WAIVE, "Waive", "Waived; what waited for it goes on."),
+)
 
 PAGES: Final = (
     Page(
@@ -201,20 +209,15 @@ PAGES: Final = (
         key="d",
     ),
     Page(path="/deliveries/{document:str}", name="delivery", title="Document", answer=delivery),
-    Page(
-        path="/deliveries/{document:str}/resend",
-        name="resend_delivery",
-        title="Send again",
-        answer=resend,
-        permission=Permission.OPERATE,
-        method="POST",
-    ),
-    Page(
-        path="/deliveries/{document:str}/waive",
-        name="waive_delivery",
-        title="Waive",
-        answer=waive,
-        permission=Permission.WAIVE,
-        method="POST",
+    *(
+        Page(
+            path=f"/deliveries/{{document:str}}/{act}",
+            name=f"{act}_delivery",
+            title=title,
+            answer=_act(act, said),
+            permission=TAKES[act],
+            method="POST",
+        )
+        for act, title, said in ACTS
     ),
 )

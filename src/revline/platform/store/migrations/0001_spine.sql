@@ -496,10 +496,12 @@ CREATE TABLE document_state (
     problem_code TEXT NOT NULL,
     problem_field TEXT NOT NULL,
     problem_detail TEXT NOT NULL,
+    set_aside_at TIMESTAMP WITH TIME ZONE,
     changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
     position BIGINT NOT NULL,
     CONSTRAINT pk_document_state PRIMARY KEY (tenant_id, document_id, archived),
-    CONSTRAINT ck_document_state_state CHECK (state IN ('prepared', 'ready', 'sending', 'placed', 'posted', 'accepted', 'uncertain', 'held', 'rejected', 'waived', 'superseded', 'reversed'))
+    CONSTRAINT ck_document_state_state CHECK (state IN ('prepared', 'ready', 'sending', 'placed', 'posted', 'accepted', 'uncertain', 'held', 'rejected', 'waived', 'superseded', 'reversed')),
+    CONSTRAINT ck_document_state_set_aside CHECK (set_aside_at IS NULL OR state = 'rejected')
 )
  PARTITION BY LIST (archived);
 
