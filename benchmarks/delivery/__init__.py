@@ -1,6 +1,7 @@
 """Delivery at full strength: what issue by issue must be shown of it, in parts that also run alone (`--part NAME`).
 
 `noop`: documents through every state and row with a far side that does nothing, beside jobs in Procrastinate and DBOS.
+`lanes`: claiming and settling with a million due and a million parked lanes, beside ten thousand.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from benchmarks.common import Measured
-from benchmarks.delivery import noop
+from benchmarks.delivery import lanes, noop
 
-PARTS = {"noop": noop.run}
+PARTS = {"noop": noop.run, "lanes": lanes.run}
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -22,6 +23,7 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument("--profile", action="store_true", help="one process: statements a document and their time")
     group.add_argument("--cprofile", default="", metavar="FILE", help="one process, one thread: write a cProfile dump")
     group.add_argument("--turn-milliseconds", type=int, default=20, help="pause between turns of a profiled run")
+    parser.add_argument("--explain", action="store_true", help="part lanes: how PostgreSQL carries out a claim")
     for name, what in (
         ("tenants", "tenants"),
         ("documents-a-tenant", "documents of each, one a lane"),
