@@ -23,6 +23,9 @@ POOL_WAIT_SECONDS: Final = 30
 STATEMENT_LIMIT_SECONDS: Final = 120
 LOCK_LIMIT_SECONDS: Final = 30
 IDLE_LIMIT_SECONDS: Final = 120
+RANDOM_PAGE_COST: Final = 1.1
+"""What is read by key is in memory or on a disk without arms. PostgreSQL's own 4 makes it read whole tables of some thousand rows
+where a few hundred keys are asked for."""
 TRANSIENT: Final = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
@@ -54,7 +57,8 @@ class Database:
             connect_args={
                 "application_name": "revline",
                 "options": (
-                    f"-c timezone=UTC -c jit=off -c statement_timeout={STATEMENT_LIMIT_SECONDS}s"
+                    f"-c timezone=UTC -c jit=off -c random_page_cost={RANDOM_PAGE_COST}"
+                    f" -c statement_timeout={STATEMENT_LIMIT_SECONDS}s"
                     f" -c lock_timeout={LOCK_LIMIT_SECONDS}s"
                     f" -c idle_in_transaction_session_timeout={IDLE_LIMIT_SECONDS}s"
                 ),

@@ -98,12 +98,14 @@ _WAKE_RING: Final = text(
     """
 )
 
+# The owner is a column of what is given, not a constant: of a constant the planner believes that hardly any lane has it, reads the
+# whole table for it and compares each lane it finds with everything given.
 _HOLD: Final = text(
     """
     SELECT lane.tenant_id, lane.lane_id
-    FROM lane JOIN unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[]), CAST(:fences AS bigint[]))
-                   AS given(tenant_id, lane_id, fence) USING (tenant_id, lane_id)
-    WHERE lane.owner = :owner AND lane.fence = given.fence
+    FROM lane JOIN unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[]), CAST(:fences AS bigint[]),
+                          CAST(:owners AS text[]))
+                   AS given(tenant_id, lane_id, fence, owner) USING (tenant_id, lane_id, fence, owner)
     ORDER BY lane.tenant_id, lane.lane_id
     FOR UPDATE OF lane
     """
@@ -127,11 +129,11 @@ _CHANGE: Final = text(
     FROM unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[]), CAST(:fences AS bigint[]), CAST(:done AS bigint[]),
                 CAST(:read AS bigint[]), CAST(:again AS boolean[]), CAST(:seen AS bigint[]), CAST(:release AS boolean[]),
                 CAST(:due AS timestamptz[]), CAST(:succeeded AS boolean[]), CAST(:failed AS boolean[]),
-                CAST(:parked AS text[]), CAST(:waiting AS boolean[]), CAST(:calls AS text[]))
+                CAST(:parked AS text[]), CAST(:waiting AS boolean[]), CAST(:calls AS text[]), CAST(:owners AS text[]))
          AS given(tenant_id, lane_id, fence, done, read_through, again, seen, release, due_at, succeeded, failed,
-                  parked_code, waiting, call_id)
+                  parked_code, waiting, call_id, owner)
     WHERE lane.tenant_id = given.tenant_id AND lane.lane_id = given.lane_id
-      AND lane.owner = :owner AND lane.fence = given.fence
+      AND lane.owner = given.owner AND lane.fence = given.fence
     RETURNING lane.tenant_id, lane.lane_id, lane.kind, lane.pool_id,
               lane.owner = '' AND lane.due_at <= :now AND lane.parked_code = ''
               AND (lane.pending > 0 OR lane.requested > lane.read_through) AS due
@@ -276,7 +278,7 @@ def hold(connection: Connection, *, owner: str, lanes: Iterable[ClaimedLane]) ->
         "tenants": [lane.tenant_id for lane in ordered],
         "lanes": [lane.lane_id for lane in ordered],
         "fences": [lane.fence for lane in ordered],
-        "owner": owner,
+        "owners": [owner] * len(ordered),
     }
     return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in connection.execute(_HOLD, parameters))
 
@@ -301,7 +303,7 @@ def change(connection: Connection, *, owner: str, changes: Sequence[LaneChange],
         "parked": [change.parked_code for change in ordered],
         "waiting": [change.waiting for change in ordered],
         "calls": [change.call_id for change in ordered],
-        "owner": owner,
+        "owners": [owner] * len(ordered),
         "now": now,
     }
     rows = connection.execute(_CHANGE, parameters).all()

@@ -65,10 +65,10 @@ _CLAIM: Final = text(
 _RENEW: Final = text(
     """
     UPDATE lane SET lease_until = :lease_until, due_at = :lease_until
-    FROM unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[]), CAST(:fences AS bigint[]))
-         AS given(tenant_id, lane_id, fence)
+    FROM unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[]), CAST(:fences AS bigint[]), CAST(:owners AS text[]))
+         AS given(tenant_id, lane_id, fence, owner)
     WHERE lane.tenant_id = given.tenant_id AND lane.lane_id = given.lane_id
-      AND lane.owner = :owner AND lane.fence = given.fence
+      AND lane.owner = given.owner AND lane.fence = given.fence
     RETURNING lane.tenant_id, lane.lane_id
     """
 )
@@ -128,7 +128,7 @@ def renew(
             "tenants": [lane.tenant_id for lane in ordered],
             "lanes": [lane.lane_id for lane in ordered],
             "fences": [lane.fence for lane in ordered],
-            "owner": owner,
+            "owners": [owner] * len(ordered),
             "lease_until": (now or queries.moment(connection)) + lease,
         }
         return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in connection.execute(_RENEW, parameters))
