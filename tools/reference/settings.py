@@ -32,6 +32,7 @@ MEANINGS: Final = {
     "future_tolerance_hours": "How far ahead of our clock a source's time may be.",
     "drain_seconds": "How long a server that was told to stop waits for requests under way.",
     "lease_seconds": "How long a worker's claims hold without a renewal, so how long the work of a dead one stands still.",
+    "overdue_hours": "How long others may wait for a document before people are told of that document.",
     "public_url": "Where people reach the console. With https:// its cookies are secure; a provider sends people back here.",
     "oidc_issuer": "The OpenID Connect provider people may log in with; empty: passwords only.",
     "oidc_client_id": "The id the provider knows this Revline by; its redirect address is `<public url>/login/return`.",

@@ -106,7 +106,7 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
         owner=owner,
         epoch=EPOCH,
         version=__version__,
-        timing=Timing(lease=timedelta(seconds=settings.lease_seconds)),
+        timing=Timing(lease=timedelta(seconds=settings.lease_seconds), overdue=timedelta(hours=settings.overdue_hours)),
         readers=runtime.readers,
     )
     asyncio.run(worker.run(until=partial(_idle, runtime.database) if until_idle else None))

@@ -54,7 +54,6 @@ _LOCK_LANES: Final = text(
     ORDER BY lane.tenant_id, lane.lane_id FOR UPDATE OF lane
     """
 )
-_FORGET_WAITS: Final = text("DELETE FROM wait WHERE tenant_id = :tenant AND document_id = :document")
 
 
 class Resent(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,7 +262,7 @@ def _skip(unit: Unit, found: Standing, aside: Aside) -> Done | Problem:
         **({} if found.problem_code else {"problem_code": why.code, "problem_detail": why.detail}),
     )
     record_transition(unit, standing=found, to_state=DocumentState.REJECTED, step=found.step, why=why)
-    unit.connection.execute(_FORGET_WAITS, {"tenant": found.tenant_id, "document": found.document_id})
+    waiting.forget(unit.connection, key=DocumentKey(found.tenant_id, found.document_id))
     now = work_queries.moment(unit.connection)
     key = LaneKey(found.tenant_id, found.lane_id)
     work_record.leave_lane(unit.connection, key=key, sequence=found.sequence, now=now)
@@ -290,6 +289,7 @@ def _replay(unit: Unit, found: Standing, aside: Aside, *, at_end: bool) -> Done 
 
 def _waive(unit: Unit, found: Standing, aside: Aside) -> Done | Problem:
     _change(unit, found, DocumentState.WAIVED)
+    waiting.forget(unit.connection, key=DocumentKey(found.tenant_id, found.document_id))
     waive_cases(
         unit,
         tenant_id=found.tenant_id,

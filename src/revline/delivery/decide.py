@@ -8,6 +8,7 @@ from typing import Final
 from revline.core.documents import FINISHED_STATES, DocumentKind, DocumentState
 from revline.core.farside import Idempotency, KindCapability, Manifest
 from revline.core.problem import Problem, problem
+from revline.delivery.needs import waits_for
 from revline.delivery.values import (
     Decision,
     Done,
@@ -18,7 +19,6 @@ from revline.delivery.values import (
     Refuse,
     Send,
     Standing,
-    WaitFor,
 )
 
 UNRESOLVED: Final = frozenset({DocumentState.SENDING, DocumentState.UNCERTAIN})
@@ -50,7 +50,9 @@ def decide(*, head: Head, now: datetime, epoch: int, policy: Problem | None) -> 
         return _resolve(standing, capability, manifest, now=now, epoch=epoch)
     if standing.state is DocumentState.ACCEPTED:
         return LookUp()
-    waiting = _unfinished(head)
+    waiting = waits_for(
+        document=head.loaded.document, predecessors=head.loaded.predecessors, records=head.loaded.records
+    )
     if waiting is not None:
         return waiting
     if standing.kind is DocumentKind.APPLICATION and head.loaded.document.reverses:
@@ -103,14 +105,6 @@ def _resolve(
         if now < ready_at:
             return Later(due_at=ready_at)
     return LookUp()
-
-
-def _unfinished(head: Head) -> WaitFor | None:
-    states = head.loaded.predecessors
-    waiting = tuple(sorted(name for name, state in states.items() if state not in FINISHED_STATES))
-    if not waiting:
-        return None
-    return WaitFor(predecessors=waiting, missing=any(states[name] is None for name in waiting))
 
 
 def _held(head: Head, policy: Problem | None) -> Hold | None:

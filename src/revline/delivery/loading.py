@@ -10,17 +10,16 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from revline.core.documents import (
-    CreditMemoContent,
     Document,
     DocumentKind,
     DocumentState,
-    InvoiceContent,
     JournalContent,
     Rank,
     decode_document,
 )
 from revline.core.farside import ErpRecord
 from revline.core.journal import JournalLine
+from revline.delivery.needs import referenced
 from revline.delivery.ports import Journals
 from revline.delivery.values import Loaded, Standing
 from revline.platform.work import queries as work_queries
@@ -129,17 +128,6 @@ def load(connection: Connection, *, lanes: Sequence[ClaimedLane], journals: Jour
         closed=closed_periods(connection, tenants=sorted({lane.tenant_id for lane in lanes})),
         strays=tuple(lane for lane in lanes if lane.key not in found),
     )
-
-
-def referenced(document: Document) -> tuple[str, ...]:
-    """Documents whose far-side records this one's content names."""
-    content = document.content
-    names = [getattr(content, field, "") for field in ("customer_document", "invoice_document", "payment_document")]
-    if isinstance(content, JournalContent):
-        names += [name for _, name in content.customer_documents]
-    if isinstance(content, InvoiceContent | CreditMemoContent):
-        names += [line.item_document for line in content.lines]
-    return tuple(name for name in {*names, document.reverses} if name)
 
 
 def standing_of(row: Mapping[str, Any]) -> Standing:

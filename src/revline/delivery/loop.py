@@ -23,6 +23,7 @@ from revline.delivery.plan import SlotLoad
 from revline.delivery.ports import Blocking
 from revline.delivery.service import Desk, Turn, lease_ended
 from revline.delivery.settlements import context_of
+from revline.delivery.telling import Teller
 from revline.delivery.values import Answered, FarSide, Looked, Result
 from revline.delivery.waiting import sweep
 from revline.platform.logs import log
@@ -48,6 +49,7 @@ class DeliveryLoop:
         self._far_sides: dict[tuple[str, str, str], FarSide] = {}
         self._timers: dict[str, datetime] = {}
         self._periods: asyncio.Task[None] | None = None
+        self._teller = Teller(database=desk.database, actor=desk.owner, timing=desk.timing)
 
     def stop(self) -> None:
         """End after the calls under way: nothing more is claimed, calls that wait on a slot aren't made."""
@@ -170,6 +172,7 @@ class DeliveryLoop:
         await self._timer("archive", timing.archive, lambda: archive_finished(
             desk.database, before=desk.clock.now() - timing.archive_after
         ))  # fmt: skip
+        await self._timer("tell", timing.tell, lambda: self._teller.tell(recorded_at=desk.clock.now()))
         if (self._periods is None or self._periods.done()) and self._is_due("periods", timing.periods):
             self._periods = asyncio.create_task(self._read_periods())
 

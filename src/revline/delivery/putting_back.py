@@ -54,6 +54,12 @@ _UNDOES_IT: Final = text(
     WHERE item.tenant_id = :tenant AND item.lane_id = :lane AND document.reverses = :document LIMIT 1
     """
 )
+_NAMED: Final = text(
+    """
+    SELECT record.erp_id FROM erp_record AS record
+    WHERE record.tenant_id = :tenant AND record.document_id = :document AND record.state <> 'draft' LIMIT 1
+    """
+)
 _LIVE_AGAIN: Final = text(
     "UPDATE document_state SET archived = false WHERE tenant_id = :tenant AND document_id = :document AND archived"
 )
@@ -91,6 +97,9 @@ def why_not_back(connection: Connection, *, found: Standing, at_end: bool) -> Pr
     undone = connection.execute(_UNDOES_IT, document).scalar()
     if undone is not None:
         return problem("document.undone", f"document {undone} undoes it")
+    named = connection.execute(_NAMED, {"tenant": found.tenant_id, "document": found.document_id}).scalar()
+    if named is not None and found.state is DocumentState.WAIVED:
+        return problem("document.finished", f"the far system has it as record {named}")
     if at_end:
         needing = [
             row.document_id for row in connection.execute(_NEEDS_IT, document) if row.state not in FINISHED_STATES

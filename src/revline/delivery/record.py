@@ -11,9 +11,9 @@ from sqlalchemy import Connection, select, text
 from revline.core.documents import Document, DocumentState, Rank
 from revline.core.facts import Name
 from revline.core.hashing import canonical_bytes, digest
-from revline.core.ids import lane_id
 from revline.core.problem import Problem
 from revline.delivery.loading import DocumentKey, standing_of
+from revline.delivery.order import EARLIER, Place, check_order, lane_of
 from revline.delivery.tables import (
     document as document_table,
 )
@@ -40,16 +40,8 @@ _LOCK_STATES: Final = text(
 )
 
 PoolOf = Callable[[Document], str]
-Place = tuple[Rank, str, int]
-"""Rank, lane and place in it: -1 for whatever was there before."""
-
 _written: WeakKeyDictionary[Unit, dict[tuple[str, str], Place]] = WeakKeyDictionary()
 """What a unit wrote in an earlier call: its rows are buffered until it ends, so no query can see them."""
-
-
-def lane_of(*, tenant_id: str, document: Document) -> str:
-    """The id of the lane a document goes on: its connection and its lane key."""
-    return lane_id(tenant=tenant_id, kind=LANE_KIND, key=f"{document.connection}:{document.lane_key}")
 
 
 def write_documents(
@@ -88,7 +80,7 @@ def write_documents(
     sequences = work_record.enqueue(unit, tenant_id=tenant_id, kind=LANE_KIND, items=items, priority=priority, now=now)
     for one in new:
         _write(unit, tenant_id, one, sequences[one.document_id], configuration_version, epoch)
-        written[tenant_id, one.document_id] = (one.rank, lane_of(tenant_id=tenant_id, document=one), -1)
+        written[tenant_id, one.document_id] = Place(one.rank, lane_of(tenant_id=tenant_id, document=one), EARLIER)
     return tuple(one.document_id for one in new)
 
 
@@ -237,14 +229,19 @@ def _check_order(
     rows = connection.execute(
         select(*columns).where(table.c.tenant_id == tenant_id, table.c.document_id.in_(sorted(named)))
     )
-    places: dict[str, Place] = {row.document_id: (Rank(row.rank), row.lane_id, -1) for row in rows}
+    places: dict[str, Place] = {row.document_id: Place(Rank(row.rank), row.lane_id, EARLIER) for row in rows}
     places |= {name: place for (tenant, name), place in written.items() if tenant == tenant_id}
     for number, one in enumerate(new):
-        places[one.document_id] = (one.rank, lane_of(tenant_id=tenant_id, document=one), number)
+        places[one.document_id] = Place(one.rank, lane_of(tenant_id=tenant_id, document=one), number)
     for one in new:
         for before in one.predecessors:
             if before in places:
-                check_rank(places[before], places[one.document_id], before, one.document_id)
+                check_order(
+                    before=places[before],
+                    after=places[one.document_id],
+                    before_id=before,
+                    after_id=one.document_id,
+                )
     joined = document_predecessor.join(
         table,
         (table.c.tenant_id == document_predecessor.c.tenant_id)
@@ -259,16 +256,7 @@ def _check_order(
         )
     )
     for row in waiting:
-        after = (Rank(row.rank), row.lane_id, -1)
-        check_rank(places[row.predecessor_id], after, row.predecessor_id, row.document_id)
-
-
-def check_rank(before: Place, after: Place, before_id: str, after_id: str) -> None:
-    """Raises ValueError unless `before` has a lower rank, or the same lane and an earlier place in it. Pure."""
-    same_lane = before[1] == after[1] and before[2] < after[2]
-    if before[0] < after[0] or same_lane:
-        return
-    raise ValueError(
-        f"document {after_id} (rank {after[0].name}) can't wait for {before_id} (rank {before[0].name}):"
-        " only a lower rank or an earlier one of its own lane"
-    )
+        after = Place(Rank(row.rank), row.lane_id, EARLIER)
+        check_order(
+            before=places[row.predecessor_id], after=after, before_id=row.predecessor_id, after_id=row.document_id
+        )

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
-from revline.core.documents import FINISHED_STATES, Document, DocumentState
+from revline.core.documents import FINISHED_STATES, Document, DocumentState, Rank
 from revline.core.hashing import canonical_bytes, digest
 from revline.core.problem import Problem, problem
+from revline.delivery import waiting
 from revline.delivery.loading import DocumentKey
-from revline.delivery.record import lane_of, lock_with_lane, record_transition, write_predecessors, write_revision
-from revline.delivery.tables import document_revision, document_state, erp_record
-from revline.delivery.values import LANE_KIND
+from revline.delivery.order import Place, check_order, lane_of
+from revline.delivery.record import lock_with_lane, record_transition, write_predecessors, write_revision
+from revline.delivery.tables import document_predecessor, document_revision, document_state, erp_record
+from revline.delivery.values import LANE_KIND, SUBJECT_KIND, Standing
+from revline.platform.cases.record import resolve_cases
 from revline.platform.store.unit import Unit
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
@@ -42,7 +45,7 @@ def new_revision(unit: Unit, *, tenant_id: str, document: Document, configuratio
     if _content(unit.connection, key, found.revision).encode() == canonical_bytes(document):
         return found.revision
     write_revision(unit, tenant_id, document, found.revision + 1, configuration_version)
-    write_predecessors(unit, tenant_id, document)
+    _renew_predecessors(unit, found, document)
     unit.change(
         document_state,
         key=("document_id",),
@@ -128,6 +131,14 @@ def supersede_unsent(unit: Unit, *, tenant_id: str, document_ids: Collection[str
             changed_at=unit.recorded_at,
         )
         record_transition(unit, standing=found, to_state=DocumentState.SUPERSEDED)
+        waiting.forget(unit.connection, key=DocumentKey(tenant_id, document_id))
+        resolve_cases(
+            unit,
+            tenant_id=tenant_id,
+            subject_kind=SUBJECT_KIND,
+            subject_ids=[document_id],
+            reason="what it says was reversed before it was sent",
+        )
         now = work_queries.moment(unit.connection)
         work_record.unpark(unit.connection, lanes=[LaneKey(tenant_id, found.lane_id)], now=now)
         taken.add(document_id)
@@ -141,6 +152,27 @@ def _content(connection: Connection, key: DocumentKey, revision: int) -> str:
         document_revision.c.revision == revision,
     )
     return str(connection.execute(statement).scalar_one())
+
+
+def _renew_predecessors(unit: Unit, found: Standing, document: Document) -> None:
+    """It waits for what it names now and for nothing else. Raises ValueError when that would be against the order."""
+    own = Place(found.rank, found.lane_id, found.sequence)
+    state, before = document_state, document_predecessor
+    statement = select(state.c.document_id, state.c.rank, state.c.lane_id, state.c.sequence).where(
+        state.c.tenant_id == found.tenant_id, state.c.document_id.in_(sorted(document.predecessors))
+    )
+    for row in unit.connection.execute(statement) if document.predecessors else ():
+        place = Place(Rank(row.rank), row.lane_id, row.sequence)
+        check_order(before=place, after=own, before_id=row.document_id, after_id=found.document_id)
+    unit.connection.execute(
+        delete(before).where(
+            before.c.tenant_id == found.tenant_id,
+            before.c.document_id == found.document_id,
+            before.c.predecessor_id.not_in(sorted(document.predecessors)),
+        )
+    )
+    waiting.forget(unit.connection, key=DocumentKey(found.tenant_id, found.document_id))
+    write_predecessors(unit, found.tenant_id, document)
 
 
 def _has_record(connection: Connection, key: DocumentKey) -> bool:

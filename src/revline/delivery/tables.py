@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -137,9 +138,11 @@ wait: Final[Table] = tenant_table(
     Column("predecessor_id", Text, primary_key=True),
     Column("lane_id", Text, nullable=False),
     Column("since", DateTime(timezone=True), nullable=False),
+    Column("for_record", Boolean, nullable=False),
     Index("ix_wait_predecessor", "tenant_id", "predecessor_id"),
 )
-"""What documents at the head of a lane wait for now."""
+"""What documents at the head of a lane wait for now. for_record: the predecessor is finished without a far-side record, and its
+record is what is waited for."""
 
 attempt: Final[Table] = tenant_table(
     "attempt",

@@ -35,8 +35,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
     retry_base, retry_cap: full jitter of what passes by itself. hold_base, hold_cap: between looks at a closed period.
     missing_predecessor: until a predecessor that isn't written yet is looked for again; missing_told: until people are told of
-    it. failures_until_case: failed tries in a row until people are told; throttles_until_case: when the far side was busy. turn:
-    the group commit's rhythm. lease: of claimed lanes. sweep, periods, archive: timers.
+    it. overdue: how long others may wait for a document before people are told of that one. failures_until_case: failed tries in
+    a row until people are told; throttles_until_case: when the far side was busy. turn: the group commit's rhythm. lease: of
+    claimed lanes. sweep, periods, archive, tell: timers.
     """
 
     retry_base: timedelta = timedelta(seconds=1)
@@ -45,6 +46,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     hold_cap: timedelta = timedelta(hours=6)
     missing_predecessor: timedelta = timedelta(seconds=30)
     missing_told: timedelta = timedelta(days=1)
+    overdue: timedelta = timedelta(hours=4)
     failures_until_case: int = 8
     throttles_until_case: int = 20
     turn: timedelta = timedelta(milliseconds=20)
@@ -54,6 +56,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     periods: timedelta = timedelta(minutes=2)
     archive: timedelta = timedelta(seconds=30)
     archive_after: timedelta = timedelta(minutes=1)
+    tell: timedelta = timedelta(seconds=30)
 
 
 class FarSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,10 +140,12 @@ class Later(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WaitFor(msgspec.Struct, frozen=True, kw_only=True):
-    """Not before these documents are finished. missing: one of them isn't written yet."""
+    """Not before these documents are finished. missing: one of them isn't written yet. for_record: they are finished without a
+    far-side record, and not before a person names it."""
 
     predecessors: tuple[str, ...]
     missing: bool
+    for_record: bool = False
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,14 +216,6 @@ define(
     retryable=Retryable.YES,
     mender=Mender.ERP_ADMINISTRATOR,
     remedy="Check the connection's address and the ERP's health; Revline goes on trying and closes the case by itself.",
-)
-define(
-    code="document.predecessor_missing",
-    title="A document waits for another that does not exist",
-    status=409,
-    retryable=Retryable.AFTER_FIX,
-    mender=Mender.CONFIGURATION,
-    remedy="See what the document waits for: mend what keeps it from being made (its own case, or a book that sends none).",
 )
 define(
     code="document.undo_by_hand",

@@ -6,18 +6,19 @@ is finished after the wait was written, and then its wake-up finds it. What a cr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, text
 
-from revline.core.documents import FINISHED_STATES
-from revline.core.problem import problem
+from revline.core.documents import FINISHED_STATES, DocumentState
+from revline.delivery.blockers import missing_case, record_case
 from revline.delivery.loading import DocumentKey
+from revline.delivery.needs import role_of
 from revline.delivery.tables import FINISHED_SQL
-from revline.delivery.values import SUBJECT_KIND, Head, Timing, WaitFor
+from revline.delivery.values import Head, Timing, WaitFor
 from revline.platform.cases.record import NewCase, open_cases
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
@@ -35,19 +36,28 @@ _SHARE: Final = text(
     ORDER BY state.tenant_id, state.document_id FOR SHARE OF state
     """
 )
+_RECORDED: Final = text(
+    """
+    SELECT DISTINCT record.tenant_id, record.document_id FROM erp_record AS record
+    JOIN unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS given(tenant_id, document_id)
+    USING (tenant_id, document_id)
+    """
+)
 _WAIT: Final = text(
     """
-    INSERT INTO wait (tenant_id, document_id, predecessor_id, lane_id, since)
-    SELECT given.tenant_id, given.document_id, given.predecessor_id, given.lane_id, :now
+    INSERT INTO wait (tenant_id, document_id, predecessor_id, lane_id, since, for_record)
+    SELECT given.tenant_id, given.document_id, given.predecessor_id, given.lane_id, :now, given.for_record
     FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:predecessors AS text[]),
-                CAST(:lanes AS text[])) AS given(tenant_id, document_id, predecessor_id, lane_id)
+                CAST(:lanes AS text[]), CAST(:records AS boolean[]))
+         AS given(tenant_id, document_id, predecessor_id, lane_id, for_record)
     ORDER BY given.tenant_id, given.document_id, given.predecessor_id
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (tenant_id, document_id, predecessor_id) DO UPDATE SET for_record = excluded.for_record
+    WHERE wait.for_record <> excluded.for_record
     """
 )
 _SINCE: Final = text(
     """
-    SELECT wait.tenant_id, wait.document_id FROM wait
+    SELECT wait.tenant_id, wait.predecessor_id FROM wait
     JOIN unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:predecessors AS text[]))
          AS given(tenant_id, document_id, predecessor_id) USING (tenant_id, document_id, predecessor_id)
     WHERE wait.since <= :before
@@ -67,6 +77,9 @@ _OVERDUE: Final = text(
     JOIN document_state AS state
       ON state.tenant_id = wait.tenant_id AND state.document_id = wait.predecessor_id
     WHERE wait.tenant_id = ANY(CAST(:tenants AS text[])) AND state.state IN ({FINISHED_SQL})
+      AND (NOT wait.for_record OR EXISTS (SELECT FROM erp_record AS record
+                                          WHERE record.tenant_id = wait.tenant_id
+                                            AND record.document_id = wait.predecessor_id))
     ORDER BY wait.tenant_id, wait.document_id, wait.predecessor_id LIMIT :limit
     """
 )
@@ -78,6 +91,8 @@ _FORGET: Final = text(
       AND wait.predecessor_id = given.predecessor_id
     """
 )
+_FORGET_ALL: Final = text("DELETE FROM wait WHERE tenant_id = :tenant AND document_id = :document")
+_SINCE_COLUMNS: Final = frozenset({"tenants", "documents", "predecessors"})
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,64 +113,99 @@ def park(
         connection = unit.connection
         held = work_record.hold(connection, owner=owner, lanes=[one.head.loaded.lane for one in waiting])
         kept = [one for one in waiting if one.head.loaded.lane.key in held]
-        wanted = sorted(
-            {DocumentKey(one.head.loaded.lane.tenant_id, name) for one in kept for name in one.decision.predecessors}
-        )
-        states = {
-            DocumentKey(row.tenant_id, row.document_id): row.state for row in connection.execute(_SHARE, _keys(wanted))
-        }
-        rows: list[tuple[str, str, str, str]] = []
-        missing: list[tuple[Waiting, str]] = []
+        seen = _seen(connection, kept)
+        rows: list[_Wait] = []
         changes = []
         for one in kept:
             lane = one.head.loaded.lane
-            left = [
-                name
-                for name in one.decision.predecessors
-                if states.get(DocumentKey(lane.tenant_id, name)) not in FINISHED_STATES
-            ]
-            rows += [(lane.tenant_id, one.head.loaded.standing.document_id, name, lane.lane_id) for name in left]
-            absent = [name for name in left if DocumentKey(lane.tenant_id, name) not in states]
-            missing += [(one, name) for name in absent]
+            left = [name for name in one.decision.predecessors if not seen.satisfies(one, name)]
+            absent = any(DocumentKey(lane.tenant_id, name) not in seen.states for name in left)
+            rows += [_Wait(one, name) for name in left]
             due_at = now + timing.missing_predecessor if absent else None
             changes.append(waits(lane=lane, due_at=due_at) if left else retried(lane=lane, due_at=now, failed=False))
         if rows:
-            columns = list(zip(*rows, strict=True))
-            parameters = dict(zip(("tenants", "documents", "predecessors", "lanes"), map(list, columns), strict=True))
-            connection.execute(_WAIT, {**parameters, "now": now})
-        _tell_of(unit, missing, before=now - timing.missing_told)
+            connection.execute(_WAIT, {**_columns(rows), "now": now})
+            _tell(unit, rows, seen, before=now - timing.missing_told)
         work_record.change(connection, owner=owner, changes=changes, now=now)
 
 
-def _tell_of(unit: Unit, missing: Sequence[tuple[Waiting, str]], *, before: datetime) -> None:
-    """A case for each document that has waited since `before` for one that isn't written; it closes when the document goes on."""
-    if not missing:
-        return
-    parameters = {
-        "tenants": [one.head.loaded.lane.tenant_id for one, _ in missing],
-        "documents": [one.head.loaded.standing.document_id for one, _ in missing],
-        "predecessors": [name for _, name in missing],
-        "before": before,
+class _Wait(NamedTuple):
+    """One row of `wait` to be."""
+
+    waiting: Waiting
+    predecessor_id: str
+
+    @property
+    def key(self) -> DocumentKey:
+        return DocumentKey(self.waiting.head.loaded.lane.tenant_id, self.predecessor_id)
+
+
+class _Seen(NamedTuple):
+    """What is ahead, read under a share lock. recorded: those of which a far-side record is known."""
+
+    states: Mapping[DocumentKey, str]
+    recorded: frozenset[DocumentKey]
+
+    def satisfies(self, one: Waiting, name: str) -> bool:
+        """Whether this predecessor keeps it waiting no more."""
+        key = DocumentKey(one.head.loaded.lane.tenant_id, name)
+        return self.states.get(key) in FINISHED_STATES and (not one.decision.for_record or key in self.recorded)
+
+
+def _seen(connection: Connection, kept: Sequence[Waiting]) -> _Seen:
+    wanted = {DocumentKey(one.head.loaded.lane.tenant_id, name) for one in kept for name in one.decision.predecessors}
+    rows = connection.execute(_SHARE, _keys(sorted(wanted)))
+    states = {DocumentKey(row.tenant_id, row.document_id): row.state for row in rows}
+    named = sorted(
+        {
+            DocumentKey(one.head.loaded.lane.tenant_id, name)
+            for one in kept
+            if one.decision.for_record
+            for name in one.decision.predecessors
+        }
+    )
+    recorded = connection.execute(_RECORDED, _keys(named)) if named else ()
+    return _Seen(states, frozenset(DocumentKey(row.tenant_id, row.document_id) for row in recorded))
+
+
+def _columns(rows: Sequence[_Wait]) -> dict[str, list[str] | list[bool]]:
+    return {
+        "tenants": [row.key.tenant_id for row in rows],
+        "documents": [row.waiting.head.loaded.standing.document_id for row in rows],
+        "predecessors": [row.predecessor_id for row in rows],
+        "lanes": [row.waiting.head.loaded.lane.lane_id for row in rows],
+        "records": [row.waiting.decision.for_record for row in rows],
     }
-    late = {DocumentKey(row.tenant_id, row.document_id) for row in unit.connection.execute(_SINCE, parameters)}
-    cases = [
-        NewCase(
-            tenant_id=standing.tenant_id,
-            subject_kind=SUBJECT_KIND,
-            subject_id=standing.document_id,
-            problem=problem(
-                "document.predecessor_missing",
-                f"this {standing.kind} waits for document {name}, which was never written",
-                field=str(standing.kind),
-            ),
-            connection=standing.connection,
-            currency=one.head.loaded.document.currency,
-            amount=one.head.loaded.document.amount,
+
+
+def _tell(unit: Unit, rows: Sequence[_Wait], seen: _Seen, *, before: datetime) -> None:
+    """One case for each document that is ahead and can't come by itself: one that was waived at once, one that isn't written or
+    was taken back when something has waited for it since `before`."""
+    waived = [row for row in rows if row.waiting.decision.for_record]
+    missing = [row for row in rows if row.key not in seen.states]
+    slow = [row for row in (*waived, *missing) if seen.states.get(row.key) != DocumentState.WAIVED]
+    parameters = {name: values for name, values in _columns(slow).items() if name in _SINCE_COLUMNS}
+    found = unit.connection.execute(_SINCE, {**parameters, "before": before}) if slow else ()
+    late = {DocumentKey(row.tenant_id, row.predecessor_id) for row in found}
+    told: dict[DocumentKey, NewCase] = {}
+    for row in (*waived, *missing):
+        if row.key not in late and seen.states.get(row.key) != DocumentState.WAIVED:
+            continue
+        document = row.waiting.head.loaded.document
+        make = record_case if row.waiting.decision.for_record else missing_case
+        told[row.key] = make(
+            tenant_id=row.key.tenant_id,
+            document_id=row.predecessor_id,
+            connection=document.connection,
+            role=role_of(document=document, name=row.predecessor_id),
         )
-        for one, name in missing
-        if DocumentKey((standing := one.head.loaded.standing).tenant_id, standing.document_id) in late
-    ]
-    open_cases(unit, cases=cases)
+    if told:
+        open_cases(unit, cases=[told[key] for key in sorted(told)])
+
+
+def forget(connection: Connection, *, key: DocumentKey) -> None:
+    """A document waits no more, because somebody changed what it says or whether it is wanted. Its lane is held."""
+    connection.execute(_FORGET_ALL, {"tenant": key.tenant_id, "document": key.document_id})
 
 
 def wake(

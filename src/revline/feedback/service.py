@@ -14,8 +14,9 @@ import msgspec
 from sqlalchemy import Connection
 
 from revline.core.clock import Clock
-from revline.core.ids import lane_id
+from revline.core.documents import Rank
 from revline.core.problem import Problem, problem
+from revline.delivery.order import delivery_lane
 from revline.delivery.standings import refused_connections
 from revline.delivery.values import LANE_KIND as DELIVERY
 from revline.feedback import record, telling
@@ -58,7 +59,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         places = {(one.connection, one.target_id) for one in self.write_backs}
         places |= {(found[0].connection, target) for target, found in self.messages.items()}
         return tuple(
-            lane_id(tenant=tenant_id, kind=DELIVERY, key=f"{connection}:{target}") for connection, target in places
+            delivery_lane(tenant_id=tenant_id, connection=connection, lane_key=target, rank=Rank.FEEDBACK)
+            for connection, target in places
         )
 
 

@@ -60,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     problem_base: where the error catalogue is published; problem type URIs start with it.
     production: refuses the embedded server and allows a host that is not loopback.
     lease_seconds: how long a worker's claims hold without a renewal, so how long the work of a dead one stands still.
+    overdue_hours: how long others may wait for a document before it is a case of its own.
     public_url: where people reach the console; https:// makes its cookies secure. oidc_issuer, oidc_client_id, oidc_client_secret:
     the identity provider, "" for none. oidc_groups_claim, oidc_grants: the claim that names groups, and what each gives, as
     group=role@tenant with commas between.
@@ -87,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     future_tolerance_hours: int = 24
     drain_seconds: int = 20
     lease_seconds: int = 15
+    overdue_hours: int = 4
     public_url: str = ""
     oidc_issuer: str = ""
     oidc_client_id: str = ""
@@ -220,6 +222,7 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "future_tolerance_hours": _whole(0, 8760),
     "drain_seconds": _whole(1, 600),
     "lease_seconds": _whole(1, 600),
+    "overdue_hours": _whole(1, 720),
     "public_url": _url,
     "oidc_issuer": _url,
     "oidc_client_id": _word,

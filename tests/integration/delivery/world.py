@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 from sqlalchemy import text
 
 from revline.core.canonical import Address
 from revline.core.documents import CustomerContent, Document, DocumentKind, DocumentState, JournalContent, Rank
 from revline.core.farside import ErpEntry, PrepareContext, PreparedStep
-from revline.core.ids import derived_id, external_reference
+from revline.core.ids import SourceObject, derived_id, external_reference
 from revline.core.journal import JournalEntry, JournalLine
 from revline.delivery import queries, record
 from revline.delivery.loop import DeliveryLoop
@@ -82,6 +83,14 @@ def journal(
         accounting_date=day,
         content=JournalContent(event_kind="payment.received", memo=name, functional_currency="USD", lines=lines),
     )
+
+
+def naming_customer(name: str, named: str, *, rank: Rank, amount: str = "10.00") -> Document:
+    """A journal that waits for a customer and must name its record."""
+    made = journal(name, rank=rank, after=[named], amount=amount)
+    party = SourceObject(connection="source", kind="customer", outside_id=named)
+    content = msgspec.structs.replace(made.content, customer_documents=((party, document_id(named)),))  # type: ignore[type-var]
+    return msgspec.structs.replace(made, content=content)
 
 
 def customer(name: str, *, connection: str = "erp") -> Document:
@@ -196,6 +205,15 @@ class World:
         """Time passes for workers and, in the database, for leases and due times."""
         self.clock.moment += by
         shift_database(self.database, by)
+
+    def age_waits(self, by: timedelta) -> None:
+        """What waits has waited longer by so much."""
+        with self.database.unit(
+            tenants=["alpha"], kind="test", actor="test", reason="time passes", recorded_at=NOON
+        ) as unit:
+            unit.connection.execute(
+                text("UPDATE wait SET since = since - :by WHERE tenant_id = :tenant"), {"by": by, "tenant": "alpha"}
+            )
 
     def state(self, name: str, *, tenant: str = "alpha") -> DocumentState:
         with self.database.read(tenants=[tenant]) as connection:

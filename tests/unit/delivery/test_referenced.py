@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from revline.core.documents import Document, DocumentKind, InvoiceContent, InvoiceContentLine, Rank
-from revline.delivery.loading import referenced
+from revline.delivery.needs import referenced
 
 DAY = date(2026, 1, 15)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -12,9 +12,11 @@ from sqlalchemy import Connection, Select, func, select
 
 from revline.core.money import at_least_in_scale
 from revline.core.problem import CATALOGUE
-from revline.platform.cases.tables import case_transition, cause, exception_case
+from revline.platform.cases.tables import case_behind, case_transition, cause, exception_case
 
 PAGE_MAX: Final = 1_000
+_ELSEWHERE: Final = frozenset({"code", "connection", "field", "behind_money"})
+"""Fields of a case that are no columns of its row."""
 
 
 class AtRisk(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +43,8 @@ class CauseSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """A case as it stands."""
+    """A case as it stands. behind: other records that wait for this one, with their money, as last counted; behind_more: there
+    are more than were counted."""
 
     case_id: str
     cause_id: str
@@ -60,6 +63,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: datetime | None
     actor: str
     reason: str
+    behind: int = 0
+    behind_more: bool = False
+    behind_money: tuple[AtRisk, ...] = ()
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,22 +146,38 @@ def cases(
 ) -> tuple[Case, ...]:
     """Cases by id after the cursor, of one cause or one subject where named, in one state ("" for any)."""
     table = exception_case
-    statement = _select_case(tenant_id).where(table.c.case_id > after)
+    statement = select_case(tenant_id).where(table.c.case_id > after)
     if cause_id:
         statement = statement.where(table.c.cause_id == cause_id)
     if state:
         statement = statement.where(table.c.state == state)
     if subject_kind:
         statement = statement.where(table.c.subject_kind == subject_kind, table.c.subject_id == subject_id)
-    rows = connection.execute(statement.order_by(table.c.case_id).limit(min(limit, PAGE_MAX))).mappings()
-    return tuple(Case(**_in_scale(row)) for row in rows)
+    rows = connection.execute(statement.order_by(table.c.case_id).limit(min(limit, PAGE_MAX))).mappings().all()
+    return with_money(connection, tenant_id=tenant_id, rows=rows)
 
 
 def case(connection: Connection, *, tenant_id: str, case_id: str) -> Case | None:
     """One case by its id."""
-    statement = _select_case(tenant_id).where(exception_case.c.case_id == case_id)
-    row = connection.execute(statement).mappings().one_or_none()
-    return None if row is None else Case(**_in_scale(row))
+    statement = select_case(tenant_id).where(exception_case.c.case_id == case_id)
+    rows = connection.execute(statement).mappings().all()
+    return next(iter(with_money(connection, tenant_id=tenant_id, rows=rows)), None)
+
+
+def with_money(connection: Connection, *, tenant_id: str, rows: Sequence[Mapping[Any, Any]]) -> tuple[Case, ...]:
+    """Rows of `select_case` as cases, each with the money that waits behind it."""
+    behind = [row["case_id"] for row in rows if row["behind"]]
+    table = case_behind
+    statement = (
+        select(table.c.case_id, table.c.currency, table.c.amount)
+        .where(table.c.tenant_id == tenant_id, table.c.case_id.in_(behind))
+        .order_by(table.c.case_id, table.c.currency)
+    )
+    money: dict[str, list[AtRisk]] = {}
+    for row in connection.execute(statement) if behind else ():
+        amount = at_least_in_scale(amount=row.amount, code=row.currency)
+        money.setdefault(row.case_id, []).append(AtRisk(currency=row.currency, amount=amount))
+    return tuple(Case(**_in_scale(row), behind_money=tuple(money.get(row["case_id"], ()))) for row in rows)
 
 
 def transitions(connection: Connection, *, tenant_id: str, case_id: str) -> tuple[Transition, ...]:
@@ -197,10 +219,11 @@ def _in_scale(row: Mapping[Any, Any]) -> dict[str, Any]:
     return values
 
 
-def _select_case(tenant_id: str) -> Select[tuple[object, ...]]:
+def select_case(tenant_id: str) -> Select[tuple[object, ...]]:
+    """Cases of a tenant as `with_money` takes their rows."""
     table = exception_case
     joined = table.join(cause, (cause.c.tenant_id == table.c.tenant_id) & (cause.c.cause_id == table.c.cause_id))
-    chosen = [table.c[name] for name in Case.__struct_fields__ if name not in {"code", "connection", "field"}]
+    chosen = [table.c[name] for name in Case.__struct_fields__ if name not in _ELSEWHERE]
     return (
         select(*chosen, cause.c.code, cause.c.connection, cause.c.field)
         .select_from(joined)

@@ -11,6 +11,7 @@ from sqlalchemy import select, tuple_
 
 from revline.core.ids import derived_id
 from revline.core.problem import Problem
+from revline.platform.cases.behind import UNCOUNTED, forget_behind
 from revline.platform.cases.tables import case_transition, cause, exception_case
 from revline.platform.cases.values import CaseClass, CaseState
 from revline.platform.store.unit import Unit
@@ -178,28 +179,26 @@ def _close(
         .with_for_update()
     )
     rows = [row for row in unit.connection.execute(statement).mappings() if row["case_id"] not in keep]
+    counted = [row["case_id"] for row in rows if row["behind"]]
+    forget_behind(unit.connection, tenant_id=tenant_id, case_ids=counted)
     for row in rows:
+        said = {"case_id": row["case_id"], "state": state, "actor": unit.actor, "reason": reason}
         unit.change(
             exception_case,
             key=("case_id",),
             tenant_id=tenant_id,
-            case_id=row["case_id"],
-            state=state,
             closed_at=unit.recorded_at,
-            actor=unit.actor,
-            reason=reason,
+            **said,
+            **UNCOUNTED,
         )
         unit.record(
             case_transition,
             tenant_id=tenant_id,
-            case_id=row["case_id"],
-            state=state,
             detail=row["detail"],
             currency=row["currency"],
             amount=row["amount"],
-            actor=unit.actor,
-            reason=reason,
             at=unit.recorded_at,
+            **said,
         )
     return len(rows)
 

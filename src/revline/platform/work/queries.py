@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,6 +29,21 @@ _HEADS: Final = text(
         ORDER BY item.sequence LIMIT :depth
     ) AS head
     ORDER BY given.tenant_id, given.lane_id, head.sequence
+    """
+)
+
+_LATER: Final = text(
+    """
+    SELECT given.tenant_id, given.lane_id, later.sequence, later.subject
+    FROM unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[]), CAST(:sequences AS bigint[]))
+         AS given(tenant_id, lane_id, sequence)
+    CROSS JOIN LATERAL (
+        SELECT item.sequence, item.subject FROM lane_item AS item
+        WHERE item.tenant_id = given.tenant_id AND item.lane_id = given.lane_id AND NOT item.archived
+          AND item.sequence > given.sequence
+        ORDER BY item.sequence LIMIT :limit
+    ) AS later
+    ORDER BY given.tenant_id, given.lane_id, later.sequence
     """
 )
 
@@ -71,6 +86,34 @@ def heads(
     }
     found: dict[LaneKey, list[LaneItem]] = {}
     for row in connection.execute(_HEADS, parameters):
+        item = LaneItem(sequence=row.sequence, subject=row.subject)
+        found.setdefault(LaneKey(row.tenant_id, row.lane_id), []).append(item)
+    return {key: tuple(items) for key, items in found.items()}
+
+
+def first_items(connection: Connection, *, keys: Collection[LaneKey]) -> Mapping[LaneKey, LaneItem]:
+    """The first item of each of these lanes, of those that have one. The connection names the lanes' tenants."""
+    ordered = sorted(keys)
+    parameters = {"tenants": [key.tenant_id for key in ordered], "lanes": [key.lane_id for key in ordered], "depth": 1}
+    return {
+        LaneKey(row.tenant_id, row.lane_id): LaneItem(sequence=row.sequence, subject=row.subject)
+        for row in (connection.execute(_HEADS, parameters) if ordered else ())
+    }
+
+
+def items_after(
+    connection: Connection, *, places: Mapping[LaneKey, int], limit: int
+) -> Mapping[LaneKey, tuple[LaneItem, ...]]:
+    """The items later than a sequence in each of these lanes, in order, at most `limit` a lane."""
+    ordered = sorted(places)
+    parameters = {
+        "tenants": [key.tenant_id for key in ordered],
+        "lanes": [key.lane_id for key in ordered],
+        "sequences": [places[key] for key in ordered],
+        "limit": limit,
+    }
+    found: dict[LaneKey, list[LaneItem]] = {}
+    for row in connection.execute(_LATER, parameters) if ordered else ():
         item = LaneItem(sequence=row.sequence, subject=row.subject)
         found.setdefault(LaneKey(row.tenant_id, row.lane_id), []).append(item)
     return {key: tuple(items) for key, items in found.items()}

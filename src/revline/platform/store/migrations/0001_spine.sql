@@ -200,6 +200,24 @@ CREATE TABLE capacity_pool (
 GRANT SELECT, INSERT, UPDATE, DELETE ON capacity_pool TO revline_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON capacity_pool TO revline_control;
 
+CREATE TABLE case_behind (
+    tenant_id TEXT NOT NULL,
+    case_id TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    amount NUMERIC(38, 12) NOT NULL,
+    CONSTRAINT pk_case_behind PRIMARY KEY (tenant_id, case_id, currency)
+);
+
+CREATE INDEX ix_case_behind_amount ON case_behind (tenant_id, currency, amount, case_id);
+
+ALTER TABLE case_behind ENABLE ROW LEVEL SECURITY;
+ALTER TABLE case_behind FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON case_behind
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON case_behind TO revline_app;
+
 CREATE TABLE case_transition (
     tenant_id TEXT NOT NULL,
     position BIGINT NOT NULL,
@@ -662,10 +680,17 @@ CREATE TABLE exception_case (
     actor TEXT NOT NULL,
     reason TEXT NOT NULL,
     position BIGINT NOT NULL,
+    behind INTEGER DEFAULT '0' NOT NULL,
+    behind_more BOOLEAN DEFAULT 'false' NOT NULL,
+    behind_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_exception_case PRIMARY KEY (tenant_id, case_id),
     CONSTRAINT ck_exception_case_state CHECK (state IN ('open', 'resolved', 'waived')),
     CONSTRAINT ck_exception_case_case_class CHECK (case_class IN ('exception', 'timing'))
 );
+
+CREATE INDEX ix_exception_case_behind ON exception_case (tenant_id, behind, case_id) WHERE state = 'open' AND behind > 0;
+
+CREATE INDEX ix_exception_case_counted ON exception_case (tenant_id, subject_kind, behind_at) WHERE state = 'open';
 
 CREATE INDEX ix_exception_case_open ON exception_case (tenant_id, cause_id) WHERE state = 'open';
 
@@ -1312,6 +1337,7 @@ CREATE TABLE wait (
     predecessor_id TEXT NOT NULL,
     lane_id TEXT NOT NULL,
     since TIMESTAMP WITH TIME ZONE NOT NULL,
+    for_record BOOLEAN NOT NULL,
     CONSTRAINT pk_wait PRIMARY KEY (tenant_id, document_id, predecessor_id)
 );
 
