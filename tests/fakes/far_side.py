@@ -23,6 +23,7 @@ from revline.core.farside import (
     Idempotency,
     KindCapability,
     Manifest,
+    NotSent,
     Outcome,
     Placed,
     Posted,
@@ -31,6 +32,7 @@ from revline.core.farside import (
 )
 from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem, problem
+from revline.core.sending import MAY_SEND
 from revline.delivery.values import FarSide
 
 
@@ -149,6 +151,9 @@ class FakeConnector:
         try:
             for _ in range(self.pause):
                 await asyncio.sleep(0)
+            may_send = MAY_SEND.get()
+            if may_send is not None and not may_send():
+                return [NotSent(problem=problem("erp.busy", "the lease ended"))] * len(steps)
             return [self._do(step) for step in steps]
         finally:
             self.far.calls_at_once -= 1

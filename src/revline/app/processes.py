@@ -19,6 +19,7 @@ from revline.app.directory import SOURCES, Directory, entry_of
 from revline.app.epoch import EPOCH
 from revline.app.runtime import Runtime, dsn_of, embedded, open_runtime
 from revline.app.worker import Worker, new_owner
+from revline.core.clock import SteadyClock
 from revline.core.hashing import plain
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 from revline.delivery import queries as deliveries
@@ -108,6 +109,7 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
         version=__version__,
         timing=Timing(lease=timedelta(seconds=settings.lease_seconds), overdue=timedelta(hours=settings.overdue_hours)),
         readers=runtime.readers,
+        steady=SteadyClock(),
     )
     asyncio.run(worker.run(until=partial(_idle, runtime.database) if until_idle else None))
     runtime.database.dispose()

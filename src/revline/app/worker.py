@@ -44,7 +44,7 @@ SWEEP_SECONDS: Final = 2.0
 
 
 class Worker:
-    """One worker. owner: unique to this process; every lease and write is fenced by it. epoch: of the cell."""
+    """One worker. owner: unique to this process; every lease and write is fenced by it. epoch: of the cell. steady: as `Desk`."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Worker:
         timing: Timing | None = None,
         seed: int | None = None,
         readers: Readers | None = None,
+        steady: Clock | None = None,
     ) -> None:
         self._database, self._intake, self._owner, self._version = database, intake, owner, version
         self._directory = directory
@@ -90,6 +91,7 @@ class Worker:
                 uniform=uniform,
                 timing=pauses,
                 told=told.asking().settled,
+                steady=steady,
             ),
             blocking=self.blocking,
         )

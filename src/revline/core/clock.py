@@ -1,7 +1,8 @@
-"""Time as a value that is passed in, and half-open periods. Nothing here reads a clock but `SystemClock`, which only app builds."""
+"""Time as a value that is passed in, and half-open periods. Nothing here reads a clock but the two that only app builds."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -22,6 +23,20 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+
+class SteadyClock:
+    """How time passes for this machine, as moments of no calendar: setting its clock, forward or back, does not move it.
+
+    Two moments differ by the time that has passed, where the system can tell with that for which the machine was suspended.
+    """
+
+    def now(self) -> datetime:
+        running = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        return _NO_CALENDAR + timedelta(microseconds=time.clock_gettime_ns(running) // 1_000)
+
+
+_NO_CALENDAR = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):

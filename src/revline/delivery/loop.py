@@ -16,6 +16,7 @@ from typing import Any, Final
 from revline.core.documents import DocumentState
 from revline.core.farside import ErpRecord, NotSent, Outcome, Placed, Polling, Posted, Rejected, Uncertain
 from revline.core.problem import Problem
+from revline.core.sending import MAY_SEND
 from revline.delivery.deciding import DATABASE_AWAY
 from revline.delivery.housekeeping import archive_finished, refresh_periods
 from revline.delivery.marking import Call, Ready
@@ -157,12 +158,16 @@ class DeliveryLoop:
         del self._channels[pool_id][slot]
 
     async def _make(self, call: Call) -> list[Result]:
-        ours = [ready for ready in call.members if self.desk.still_ours(ready.head.loaded.lane)]
-        if self._stopping or len(ours) < len(call.members):
+        ours = partial(self._all_ours, call)
+        if self._stopping or not ours():
             return _results(call, [NotSent(problem=lease_ended())] * len(call.members))
         if call.members[0].prepared is None:
             return await _look_up(call)
+        MAY_SEND.set(ours)
         return _results(call, await _submit(call))
+
+    def _all_ours(self, call: Call) -> bool:
+        return all(self.desk.still_ours(ready.head.loaded.lane) for ready in call.members)
 
     async def _timers_due(self) -> None:
         desk, timing = self.desk, self.desk.timing
@@ -206,7 +211,7 @@ class DeliveryLoop:
             await self._blocking(work)
 
     def _is_due(self, name: str, every: timedelta) -> bool:
-        now = self.desk.clock.now()
+        now = self.desk.steady.now()
         if name in self._timers and now < self._timers[name]:
             return False
         self._timers[name] = now + every

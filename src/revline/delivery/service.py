@@ -42,7 +42,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Desk:
-    """One worker's desk. owner: unique per process. epoch: the cell's. uniform: randomness for pauses."""
+    """One worker's desk. owner: unique per process. epoch: the cell's. uniform: randomness for pauses. steady: tells how long
+    leases still hold, so that a clock which is set doesn't; without one, `clock` does."""
 
     def __init__(
         self,
@@ -56,13 +57,15 @@ class Desk:
         uniform: Uniform,
         timing: Timing | None = None,
         told: Told = nobody,
+        steady: Clock | None = None,
     ) -> None:
         self.database, self.told = database, told
         self.clock, self.owner, self.epoch = clock, owner, epoch
+        self.steady = steady or clock
         self.timing = timing or Timing()
         self.uniform = uniform
         self.owned_until: dict[LaneKey, tuple[ClaimedLane, datetime]] = {}
-        """Lanes held, and until when by this process's own clock, counted from before the claim was sent."""
+        """Lanes held, and until when by this process's own steady clock, counted from before the claim was sent."""
         self._ready: list[tuple[datetime, Ready]] = []
         self._plans = Plan()
         self._decider = Decider(
@@ -80,7 +83,7 @@ class Desk:
     def still_ours(self, lane: ClaimedLane) -> bool:
         """Whether this very claim's lease surely still holds; asked right before a call."""
         held = self.owned_until.get(lane.key)
-        return held is not None and held[0].fence == lane.fence and self.clock.now() < held[1]
+        return held is not None and held[0].fence == lane.fence and self.steady.now() < held[1]
 
     def turn(
         self,
@@ -158,7 +161,7 @@ class Desk:
         return written.posted
 
     def _renew(self, now: datetime) -> None:
-        local = self.clock.now()
+        local = self.steady.now()
         due = [lane for lane, until in self.owned_until.values() if until - local < self.timing.lease * 2 / 3]
         if not due:
             return
@@ -171,7 +174,7 @@ class Desk:
         self._ready = [entry for entry in self._ready if entry[1].head.loaded.lane.key in self.owned_until]
 
     def _claim(self, load: Mapping[str, Sequence[SlotLoad]]) -> tuple[ClaimedLane, ...]:
-        local = self.clock.now()
+        local = self.steady.now()
         pools, until = self._due_pools
         with self.database.control() as connection:
             now = work_queries.moment(connection)
@@ -209,7 +212,7 @@ class Desk:
             return 0
         found = self._decider.decide(lanes, now=now)
         self._give_back(found.strays, due_at=now + self.timing.retry_cap)
-        at = self.clock.now()
+        at = self.steady.now()
         self._ready += [(at, entry) for entry in found.ready]
         self._make_pools(now)
         posted = sum(self._write(part, now=now) for part in settlement_parts(found.settlements))
@@ -254,7 +257,7 @@ class Desk:
             made += marked.calls
             left += marked.unmarked
             self._give_back(marked.lost, due_at=None)
-        oldest = self.clock.now() - self.timing.lease / 5
+        oldest = self.steady.now() - self.timing.lease / 5
         stale = [entry for entry in left if since[entry.head.loaded.lane.key] < oldest]
         self._give_back([entry.head.loaded.lane for entry in stale], due_at=now + self.timing.retry_base)
         self._ready = [(since[entry.head.loaded.lane.key], entry) for entry in left if entry not in stale]

@@ -243,11 +243,44 @@ def test_a_call_whose_lease_ended_before_it_began_is_not_made(database: Database
 
     async def late() -> None:
         await worker.turn()
-        world.clock.moment += timedelta(seconds=16)
+        world.steady.moment += timedelta(seconds=16)
         await worker.settled()
 
     asyncio.run(late())
     assert world.far.calls == 0
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1)])
+def test_how_long_a_lease_holds_is_not_told_by_a_clock_that_is_set(database: Database, jump: timedelta) -> None:
+    world = make(database)
+    world.write(journal("sale"))
+    worker = world.worker()
+
+    async def set_then_late() -> None:
+        await worker.turn()
+        world.clock.moment += jump
+        world.steady.moment += timedelta(seconds=16 if jump < timedelta(0) else 1)
+        await worker.settled()
+
+    asyncio.run(set_then_late())
+    assert world.far.calls == (0 if jump < timedelta(0) else 1)
+
+
+def test_a_call_whose_lease_ended_while_its_connection_was_made_is_not_sent(database: Database) -> None:
+    world = make(database, pause=3)
+    world.write(journal("sale"))
+    worker = world.worker()
+
+    async def stopped_in_between() -> None:
+        await worker.turn()
+        while not world.far.calls:
+            await asyncio.sleep(0)
+        world.steady.moment += timedelta(seconds=16)
+        await worker.settled()
+
+    asyncio.run(stopped_in_between())
+    assert world.far.calls == 1
+    assert world.far.effects == []
 
 
 def test_outages_and_throttling_pass_by_themselves(database: Database) -> None:

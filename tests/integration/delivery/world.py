@@ -130,6 +130,7 @@ class World:
         self.connector = connector
         self.far: FarSystem = connector.far
         self.clock = MovingClock()
+        self.steady = MovingClock()
         self.directory = FakeDirectory(connector)
         self.timing = timing or Timing()
         self.epoch = 1
@@ -173,6 +174,7 @@ class World:
             epoch=self.epoch,
             uniform=random.Random(self.workers).uniform,
             timing=self.timing,
+            steady=self.steady,
         )
         return DeliveryLoop(desk=desk, blocking=inline)
 
@@ -204,6 +206,7 @@ class World:
     def pass_time(self, by: timedelta) -> None:
         """Time passes for workers and, in the database, for leases and due times."""
         self.clock.moment += by
+        self.steady.moment += by
         shift_database(self.database, by)
 
     def age_waits(self, by: timedelta) -> None:

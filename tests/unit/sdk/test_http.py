@@ -12,6 +12,7 @@ import pytest
 from revline.connectors.sdk import http
 from revline.connectors.sdk.http import HttpAnswer, HttpCaller, checked_base_url, masked, retry_after
 from revline.core.farside import NotSent, Uncertain
+from revline.core.sending import MAY_SEND
 
 NOW = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 SECRET = "s3cr3t-token-value"
@@ -69,6 +70,39 @@ def test_what_failed_before_it_left_was_not_sent(failure: Exception, code: str) 
 )
 def test_what_failed_after_it_left_is_uncertain(failure: Exception) -> None:
     assert isinstance(send(raising(failure)), Uncertain)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_body_leaves_only_while_it_may_still_be_sent(ours: bool) -> None:
+    got: list[bytes] = []
+
+    async def far_side(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"content-length: 2\r\n" in head.lower()
+        got.append(await reader.read(2))
+        writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}")
+        writer.close()
+
+    async def call() -> HttpAnswer | NotSent | Uncertain:
+        asked: list[bool] = []
+        MAY_SEND.set(lambda: asked.append(True) is None and ours)
+        server = await asyncio.start_server(far_side, "127.0.0.1", 0)
+        async with server:
+            found = HttpCaller(
+                base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
+                transport=None,
+                headers={},
+                secrets=(),
+                call_timeout=timedelta(seconds=5),
+            )
+            outcome = await found.send(method="POST", path="/journals", content=b"{}")
+            await found.close()
+            assert asked == [True]
+            return outcome
+
+    outcome = asyncio.run(call())
+    assert isinstance(outcome, HttpAnswer if ours else NotSent)
+    assert b"".join(got) == (b"{}" if ours else b"")
 
 
 def test_an_answer_of_any_status_is_an_answer_and_a_redirect_is_not_followed() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -21,6 +21,7 @@ import msgspec
 
 from revline.core.farside import NotSent, Uncertain
 from revline.core.problem import Problem, problem
+from revline.core.sending import MAY_SEND
 
 EVIDENCE_MAX: Final = 2_000
 ANSWER_BYTES_MAX: Final = 16_000_000
@@ -37,6 +38,22 @@ _BEFORE_SENDING: Final = (
     httpx2.UnsupportedProtocol,
     httpx2.LocalProtocolError,
 )
+
+
+class _NoLongerOursError(Exception):
+    """Whoever asked for the call may not make it any more; its body did not leave."""
+
+
+class _HeldBack(httpx2.AsyncByteStream):
+    """A body that is handed out only if it still may be sent."""
+
+    def __init__(self, *, body: bytes, may_send: Callable[[], bool]) -> None:
+        self._body, self._may_send = body, may_send
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if not self._may_send():
+            raise _NoLongerOursError
+        yield self._body
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,15 +161,23 @@ class HttpCaller:
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> HttpAnswer | NotSent | Uncertain:
-        """One call. An answer of whatever status is an answer; only its reader knows whether it is success."""
+        """One call. An answer of whatever status is an answer; only its reader knows whether it is success.
+
+        A body leaves only if core.sending.MAY_SEND, where there is one, says so once the connection stands.
+        """
         parameters = httpx2.QueryParams(list(query)) if query else None
         try:
             request = self._client.build_request(method, path, params=parameters, content=content, headers=headers)
         except (httpx2.InvalidURL, ValueError, TypeError) as failure:
             return NotSent(problem=problem("erp.unreachable", self.mask(f"not a request: {failure}")))
+        may_send = MAY_SEND.get()
+        if content and may_send is not None:
+            request.stream = _HeldBack(body=content, may_send=may_send)
         try:
             async with asyncio.timeout(self._call_seconds):
                 return await self._exchange(request)
+        except _NoLongerOursError:
+            return NotSent(problem=problem("erp.busy", "the lease ended before the request left"))
         except httpx2.PoolTimeout:
             return NotSent(problem=problem("erp.busy", "all connections of this process to the far side are in use"))
         except _BEFORE_SENDING as failure:

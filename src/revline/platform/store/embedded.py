@@ -90,15 +90,17 @@ class EmbeddedServer:
             raise
         return True
 
-    def stop(self) -> None:
-        """Stops the server if this instance owns it (fast: open transactions are rolled back); else does nothing."""
+    def stop(self, *, immediately: bool = False) -> None:
+        """Stops the server if this instance owns it (fast: open transactions are rolled back); else does nothing.
+
+        immediately: as a crash would, without a checkpoint; the next start recovers from the write-ahead log.
+        """
         if self._lock is None:
             return
         try:
             if self._postmaster() is not None:
-                self._run(
-                    "pg_ctl", "stop", "-D", str(self._cluster()), "-m", "fast", "-w", "-t", str(STOP_LIMIT_SECONDS)
-                )
+                mode = "immediate" if immediately else "fast"
+                self._run("pg_ctl", "stop", "-D", str(self._cluster()), "-m", mode, "-w", "-t", str(STOP_LIMIT_SECONDS))
             if self._process is not None:
                 self._process.wait(timeout=STOP_LIMIT_SECONDS)
                 self._process = None
