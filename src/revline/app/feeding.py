@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 
 from revline.app.directory import Directory, pool_id
-from revline.app.epoch import EPOCH
 from revline.core.clock import Clock
 from revline.core.problem import Problem
 from revline.doors.outbound import Outbound
@@ -63,7 +62,7 @@ class FeedbackDirectory:
 
 def outbound_of(*, database: Database, directory: Directory, clock: Clock) -> Outbound:
     """What doors do with outbound messages."""
-    return Outbound(database=database, configurations=FeedbackDirectory(directory), clock=clock, epoch=EPOCH)
+    return Outbound(database=database, configurations=FeedbackDirectory(directory), clock=clock)
 
 
 def retry_handler(*, database: Database, clock: Clock) -> RetryHandler:

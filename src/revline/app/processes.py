@@ -16,7 +16,6 @@ from typing import Any, Final
 from revline import __version__
 from revline.app.asking import question_routes, webhook_deliveries
 from revline.app.directory import SOURCES, Directory, entry_of
-from revline.app.epoch import EPOCH
 from revline.app.runtime import Runtime, dsn_of, embedded, open_runtime
 from revline.app.worker import Worker, new_owner
 from revline.core.clock import SteadyClock
@@ -36,6 +35,7 @@ from revline.platform.store.engine import Database
 from revline.platform.store.failures import DatabaseFailure, problem_of
 from revline.platform.tenancy import queries as tenancy
 from revline.platform.work import queries as work
+from revline.platform.work.cell import open_cell
 
 CURSOR_KEY_FILE: Final = "cursor.key"
 
@@ -99,13 +99,15 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
         say_problem(failed)
         return 1
     owner = new_owner(host=os.uname().nodename, process_id=os.getpid(), started=runtime.clock.now().isoformat())
+    with runtime.database.control() as connection:
+        epoch = open_cell(connection)
     worker = Worker(
         database=runtime.database,
         directory=runtime.directory,
         intake=runtime.intake,
         clock=runtime.clock,
         owner=owner,
-        epoch=EPOCH,
+        epoch=epoch.number,
         version=__version__,
         timing=Timing(lease=timedelta(seconds=settings.lease_seconds), overdue=timedelta(hours=settings.overdue_hours)),
         readers=runtime.readers,

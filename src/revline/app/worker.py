@@ -32,6 +32,7 @@ from revline.platform.logs import log
 from revline.platform.store.engine import Database, is_transient
 from revline.platform.tenancy import queries as tenancy
 from revline.platform.work import service as work
+from revline.platform.work.cell import read_epoch
 from revline.subledger.posting import queries as posting
 
 T = TypeVar("T")
@@ -171,6 +172,9 @@ class Worker:
         work.beat(self._database, process_id=self._owner, role="worker", version=self._version)
         with self._database.control() as connection:
             tenants = tenancy.active_tenants(connection)
+            epoch = read_epoch(connection)
+        self.derive.epoch = self.feedback.epoch = epoch
+        self.delivery.desk.hear(epoch)
         sweep_each(tenants, self._intake.sweep_awaited)
         sweep_each(tenants, self._readings.sweep)
         if self.reading is not None:

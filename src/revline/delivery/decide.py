@@ -20,6 +20,7 @@ from revline.delivery.values import (
     Send,
     Standing,
 )
+from revline.platform.work.cell import Epoch
 
 UNRESOLVED: Final = frozenset({DocumentState.SENDING, DocumentState.UNCERTAIN})
 """A request was made and its answer isn't known. A claimed lane's head that is still `sending` lost its sender."""
@@ -27,7 +28,7 @@ RESENDABLE: Final = frozenset({Idempotency.KEY, Idempotency.UNIQUE_REFERENCE})
 BEGUN: Final = frozenset({DocumentState.PLACED, DocumentState.ACCEPTED})
 
 
-def decide(*, head: Head, now: datetime, epoch: int, policy: Problem | None) -> Decision:
+def decide(*, head: Head, now: datetime, epoch: Epoch, policy: Problem | None) -> Decision:
     """The next thing for this document.
 
     now: database time. epoch: the cell's. policy: why our own period policy holds it, None when it doesn't.
@@ -46,15 +47,18 @@ def decide(*, head: Head, now: datetime, epoch: int, policy: Problem | None) -> 
             ),
             state=refused_state(standing.state),
         )
-    if standing.state in UNRESOLVED or standing.epoch < epoch:
-        return _resolve(standing, capability, manifest, now=now, epoch=epoch)
+    if standing.state in UNRESOLVED:
+        return _resolve(head, capability, now=now, epoch=epoch)
     if standing.state is DocumentState.ACCEPTED:
-        return LookUp()
+        return LookUp(epoch=epoch.number)
+    # What was found in the far system can be compared only once the records it names are known.
     waiting = waits_for(
         document=head.loaded.document, predecessors=head.loaded.predecessors, records=head.loaded.records
     )
     if waiting is not None:
         return waiting
+    if standing.epoch < epoch.number:
+        return _resolve(head, capability, now=now, epoch=epoch)
     if standing.kind is DocumentKind.APPLICATION and head.loaded.document.reverses:
         detail = f"{manifest.title} holds the application {head.loaded.document.reverses} that no longer applies"
         return Refuse(problem=problem("document.undo_by_hand", detail), state=refused_state(standing.state))
@@ -89,22 +93,42 @@ def effect_window(manifest: Manifest) -> timedelta:
     return manifest.effect_bound + manifest.lookup_lag
 
 
-def _resolve(
-    standing: Standing, capability: KindCapability, manifest: Manifest, *, now: datetime, epoch: int
-) -> Decision:
-    """An unanswered request, or a document an older epoch may have sent."""
+def _resolve(head: Head, capability: KindCapability, *, now: datetime, epoch: Epoch) -> Decision:
+    """An unanswered request, or a document that an older epoch may have sent.
+
+    Within an epoch a key or a unique reference makes sending again safe at once. Across epochs nobody knows when it was sent: a
+    key may have expired, so it is looked up wherever that is possible.
+    """
+    standing, manifest = head.loaded.standing, head.far.connector.manifest
+    is_older = standing.epoch < epoch.number
     if capability.idempotency is Idempotency.NEITHER:
-        detail = f"a {standing.kind} was sent and not answered, and {manifest.title} offers no look-up for it"
+        if standing.document_id in head.loaded.records:
+            return LookUp(epoch=epoch.number)
+        detail = f"a {standing.kind} {_sent(is_older)}, and {manifest.title} offers no look-up for it"
         return Refuse(problem=problem("erp.effect_unknown", detail), state=DocumentState.UNCERTAIN)
-    if standing.epoch >= epoch and capability.idempotency in RESENDABLE:
-        return Send(step=standing.step or capability.steps[0])
+    send = Send(step=standing.step or capability.steps[0])
+    if not is_older and capability.idempotency in RESENDABLE:
+        return send
+    window = effect_window(manifest)
     if standing.state is DocumentState.SENDING:
-        return Later(due_at=now + effect_window(manifest), uncertain=True)
-    if standing.uncertain_since is not None:
-        ready_at = standing.uncertain_since + effect_window(manifest)
-        if now < ready_at:
-            return Later(due_at=ready_at)
-    return LookUp()
+        return Later(due_at=now + window, uncertain=True)
+    ready_at = waited_until(standing=standing, epoch=epoch, window=window)
+    if ready_at is not None and now < ready_at:
+        return Later(due_at=ready_at)
+    return LookUp(epoch=epoch.number) if capability.searchable else send
+
+
+def _sent(is_older: bool) -> str:  # noqa: FBT001 - one sentence's choice
+    return "may have been sent before the database was restored" if is_older else "was sent and not answered"
+
+
+def waited_until(*, standing: Standing, epoch: Epoch, window: timedelta) -> datetime | None:
+    """Until when nothing can be concluded: whatever was sent before may still take effect or be invisible. None: no request is
+    in doubt. In an older epoch the last request may have left as late as the present one began."""
+    since = [standing.uncertain_since] if standing.uncertain_since is not None else []
+    if standing.epoch < epoch.number:
+        since.append(epoch.began_at)
+    return max(since) + window if since else None
 
 
 def _held(head: Head, policy: Problem | None) -> Hold | None:

@@ -38,6 +38,7 @@ from revline.delivery.values import (
 from revline.delivery.waiting import Waiting
 from revline.platform.logs import log
 from revline.platform.store.engine import Database
+from revline.platform.work.cell import Epoch
 from revline.platform.work.lanes import ClaimedLane
 
 NOWHERE: Final = FarSide(
@@ -71,12 +72,13 @@ class Decider:
         directory: Directory,
         journals: Journals,
         plans: Plan,
-        epoch: int,
+        epoch: Epoch,
         timing: Timing,
         uniform: Uniform,
     ) -> None:
         self._database, self._directory, self._journals = database, directory, journals
-        self._plans, self._epoch, self._timing, self._uniform = plans, epoch, timing, uniform
+        self._plans, self._timing, self._uniform = plans, timing, uniform
+        self.epoch = epoch
 
     def decide(self, lanes: Sequence[ClaimedLane], *, now: datetime) -> Decisions:
         """What is to be done for these lanes' heads. now: database time. Raises what a database raises that is away."""
@@ -110,7 +112,7 @@ class Decider:
         self._plans.learn(far)
         head = Head(loaded=_with_period(loaded, closed, far), far=far)
         policy = self._directory.held(tenant_id=standing.tenant_id, document=loaded.document)
-        decision = decide(head=head, now=now, epoch=self._epoch, policy=policy)
+        decision = decide(head=head, now=now, epoch=self.epoch, policy=policy)
         match decision:
             case Send():
                 prepared = far.connector.prepare(document=loaded.document, step=decision.step, context=context_of(head))

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from revline.core.documents import DocumentState
-from revline.core.farside import ErpRecord, NotSent, Outcome, Placed, Polling, Posted, Rejected, Uncertain
+from revline.core.farside import ErpRecord, Idempotency, NotSent, Outcome, Placed, Polling, Posted, Rejected, Uncertain
 from revline.core.problem import Problem
 from revline.core.sending import MAY_SEND
 from revline.delivery.deciding import DATABASE_AWAY
@@ -25,7 +25,7 @@ from revline.delivery.ports import Blocking
 from revline.delivery.service import Desk, Turn, lease_ended
 from revline.delivery.settlements import context_of
 from revline.delivery.telling import Teller
-from revline.delivery.values import Answered, FarSide, Looked, Result
+from revline.delivery.values import Answered, FarSide, Looked, LookUp, Result
 from revline.delivery.waiting import sweep
 from revline.platform.logs import log
 
@@ -249,15 +249,17 @@ async def _look_up(call: Call) -> list[Result]:
         log().error("delivery.connector_failed", connector=connector.manifest.connector, exc_info=error)
         evidence = f"the look-up failed: {type(error).__name__}"
     failed = Problem(code="erp.unreachable", detail=evidence)
-    return [Looked(head=ready.head, found=failed) for ready in call.members]
+    return [_looked(ready, failed) for ready in call.members]
 
 
 async def _look_up_all(call: Call, references: Sequence[str]) -> list[Result]:
     first = call.members[0].head
     connector = first.far.connector
-    answer = await connector.lookup(
-        kind=first.loaded.standing.kind, references=references, company=first.far.mapping.company
-    )
+    kind = first.loaded.standing.kind
+    capability = connector.manifest.capability(kind)
+    if capability is not None and capability.idempotency is Idempotency.NEITHER:
+        return [await _read_as_listed(ready) for ready in call.members]
+    answer = await connector.lookup(kind=kind, references=references, company=first.far.mapping.company)
     results: list[Result] = []
     for ready, reference in zip(call.members, references, strict=True):
         ended = await _polled(ready)
@@ -265,12 +267,19 @@ async def _look_up_all(call: Call, references: Sequence[str]) -> list[Result]:
             results.append(ended)
             continue
         if isinstance(answer, Problem):
-            results.append(Looked(head=ready.head, found=answer))
+            results.append(_looked(ready, answer))
             continue
         found = tuple(answer.get(reference, ()))
         read = await _read(ready, found)
-        results.append(Looked(head=ready.head, found=found, read=read))
+        results.append(_looked(ready, found, read))
     return results
+
+
+def _looked(
+    ready: Ready, found: tuple[ErpRecord, ...] | Problem, read: Posted | Placed | Problem | None = None
+) -> Looked:
+    assert isinstance(ready.decision, LookUp)
+    return Looked(head=ready.head, epoch=ready.decision.epoch, found=found, read=read)
 
 
 async def _polled(ready: Ready) -> Answered | None:
@@ -288,6 +297,15 @@ async def _polled(ready: Ready) -> Answered | None:
     return Answered(head=ready.head, prepared=step, attempt=standing.attempts, outcome=outcome)
 
 
+async def _read_as_listed(ready: Ready) -> Looked:
+    """Where nothing can be searched: the record that a listing showed under the reference, as it is now."""
+    record = ready.head.loaded.records[ready.head.loaded.standing.document_id]
+    read = await ready.head.far.connector.read(record=record)
+    if isinstance(read, Problem):
+        return _looked(ready, () if read.code == "erp.record_missing" else read)
+    return _looked(ready, (read.record,), read)
+
+
 async def _read(ready: Ready, found: tuple[ErpRecord, ...]) -> Posted | Placed | Problem | None:
     if len(found) != 1:
         return None
@@ -298,7 +316,7 @@ def _results(call: Call, outcomes: Sequence[Outcome]) -> list[Result]:
     found: list[Result] = []
     for ready, number, outcome in zip(call.members, call.attempts, outcomes, strict=True):
         if ready.prepared is None:
-            found.append(Looked(head=ready.head, found=lease_ended()))
+            found.append(_looked(ready, lease_ended()))
         else:
             found.append(Answered(head=ready.head, prepared=ready.prepared, attempt=number, outcome=outcome))
     return found

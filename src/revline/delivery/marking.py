@@ -20,6 +20,7 @@ from revline.platform.store.engine import Database
 from revline.platform.work import capacity
 from revline.platform.work import record as work_record
 from revline.platform.work.capacity import Wanted
+from revline.platform.work.cell import Epoch, hold_epoch
 from revline.platform.work.lanes import ClaimedLane, called
 
 
@@ -41,11 +42,15 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Marked(msgspec.Struct, frozen=True, kw_only=True):
-    """calls: to be made now. unmarked: their lanes are still ours, capacity was short. lost: taken over or changed meanwhile."""
+    """calls: to be made now. unmarked: their lanes are still ours, capacity was short. lost: taken over or changed meanwhile.
+
+    epoch: the cell's; when it is not the one they were decided in, nothing was marked and all of them are lost.
+    """
 
     calls: tuple[Call, ...]
     unmarked: tuple[Ready, ...]
     lost: tuple[ClaimedLane, ...]
+    epoch: Epoch
 
 
 _SENDING: Final = text(
@@ -104,6 +109,9 @@ def mark(
     ) as unit:
         connection = unit.connection
         held = work_record.hold(connection, owner=owner, lanes=lanes)
+        present = hold_epoch(connection)
+        if present.number != epoch:
+            return Marked(calls=(), unmarked=(), lost=tuple(lanes), epoch=present)
         states = lock_states(connection, keys=[_key(ready) for call in calls for ready in call.members])
         kept, lost = [], []
         for call in calls:
@@ -125,6 +133,7 @@ def mark(
         calls=tuple(numbered),
         unmarked=tuple(ready for call in short for ready in call.members),
         lost=tuple(lost),
+        epoch=present,
     )
 
 

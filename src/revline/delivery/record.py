@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -52,13 +52,17 @@ def write_documents(
     pool_of: PoolOf,
     configuration_version: int,
     epoch: int,
+    earlier: Collection[str] = (),
     priority: int = PRIORITY_NORMAL,
 ) -> tuple[str, ...]:
     """Write the documents that aren't there yet and put them on their lanes; gives the ids of the new ones.
 
     A document whose id is there is left alone, whatever it says: `new_revision` is the way to say something else. The order of
-    `documents` is their order within a lane. pool_of: the capacity pool of a document. Raises ValueError when a document would
-    wait for one of its own or a higher rank that doesn't come before it in its own lane: that could close a circle.
+    `documents` is their order within a lane. pool_of: the capacity pool of a document.
+    epoch: the cell's; earlier: ids of those an earlier epoch may have sent, which are looked up first.
+
+    Raises ValueError when a document would wait for one of its own or a higher rank that doesn't come before it in its own
+    lane: that could close a circle.
     """
     written = _written.setdefault(unit, {})
     by_id = {one.document_id: one for one in documents if (tenant_id, one.document_id) not in written}
@@ -79,7 +83,8 @@ def write_documents(
     now = work_queries.moment(unit.connection)
     sequences = work_record.enqueue(unit, tenant_id=tenant_id, kind=LANE_KIND, items=items, priority=priority, now=now)
     for one in new:
-        _write(unit, tenant_id, one, sequences[one.document_id], configuration_version, epoch)
+        as_of = epoch - (one.document_id in earlier)
+        _write(unit, tenant_id, one, sequences[one.document_id], configuration_version, as_of)
         written[tenant_id, one.document_id] = Place(one.rank, lane_of(tenant_id=tenant_id, document=one), EARLIER)
     return tuple(one.document_id for one in new)
 

@@ -22,12 +22,13 @@ from revline.delivery.pauses import Uniform
 from revline.delivery.plan import Plan, SlotLoad, plan_calls
 from revline.delivery.ports import Directory, Journals, Told, nobody
 from revline.delivery.settlements import Settlement
-from revline.delivery.values import LANE_KIND, Result, Timing
+from revline.delivery.values import LANE_KIND, Decided, Later, Looked, Result, Timing
 from revline.platform.logs import log
 from revline.platform.store.engine import Database
 from revline.platform.work import capacity
 from revline.platform.work import queries as work_queries
 from revline.platform.work import service as work_service
+from revline.platform.work.cell import Epoch
 from revline.platform.work.lanes import ClaimedLane, LaneKey, PoolRoom, retried
 
 
@@ -42,8 +43,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Desk:
-    """One worker's desk. owner: unique per process. epoch: the cell's. uniform: randomness for pauses. steady: tells how long
-    leases still hold, so that a clock which is set doesn't; without one, `clock` does."""
+    """One worker's desk. owner: unique per process. epoch: the cell's when it begins. uniform: randomness for pauses.
+
+    steady: tells how long leases still hold, so that a clock which is set doesn't; without one, `clock` does.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class Desk:
         steady: Clock | None = None,
     ) -> None:
         self.database, self.told = database, told
-        self.clock, self.owner, self.epoch = clock, owner, epoch
+        self.clock, self.owner = clock, owner
         self.steady = steady or clock
         self.timing = timing or Timing()
         self.uniform = uniform
@@ -73,12 +76,28 @@ class Desk:
             directory=directory,
             journals=journals,
             plans=self._plans,
-            epoch=epoch,
+            epoch=Epoch(number=epoch),
             timing=self.timing,
             uniform=uniform,
         )
         self._due_pools: tuple[tuple[str, ...], datetime | None] = ((), None)
         self._slot_number = 0
+        self._heard: Epoch | None = None
+
+    @property
+    def epoch(self) -> Epoch:
+        """The cell's epoch as this desk knows it."""
+        return self._decider.epoch
+
+    def hear(self, epoch: Epoch) -> None:
+        """Go by this epoch from the next turn on. From any thread."""
+        self._heard = epoch
+
+    def _follow(self, epoch: Epoch | None) -> None:
+        """What was decided in another epoch and is not marked yet is decided anew."""
+        if epoch is not None and epoch != self.epoch:
+            self._decider.epoch = epoch
+            self.release()
 
     def still_ours(self, lane: ClaimedLane) -> bool:
         """Whether this very claim's lease surely still holds; asked right before a call."""
@@ -93,6 +112,8 @@ class Desk:
         claim: bool = True,
     ) -> Turn:
         """One round. load: per pool, the slots this process holds and how many calls wait on each."""
+        self._follow(self._heard)
+        self._heard = None
         with self.database.control() as connection:
             now = work_queries.moment(connection)
         settled, posted = self.settle(results, now=now)
@@ -119,6 +140,8 @@ class Desk:
         self._give_back(ready, due_at=None)
 
     def _settlement(self, result: Result, now: datetime) -> Settlement:
+        if isinstance(result, Looked) and result.epoch != self.epoch.number:
+            result = Decided(head=result.head, decision=Later(due_at=now))
         try:
             return settle(result=result, now=now, timing=self.timing, uniform=self.uniform)
         except Exception as error:  # noqa: BLE001 - what can't be understood of one answer must not lose the others
@@ -138,7 +161,7 @@ class Desk:
             written = settling.write(
                 self.database,
                 owner=self.owner,
-                epoch=self.epoch,
+                epoch=self.epoch.number,
                 settlements=part,
                 now=now,
                 recorded_at=self.clock.now(),
@@ -244,11 +267,15 @@ class Desk:
         )
         made: list[Call] = []
         left = list(planned.left)
+        heard: Epoch | None = None
         for part in call_parts(planned.calls):
+            if heard is not None:
+                left += [ready for call in part for ready in call.members]
+                continue
             marked = marking.mark(
                 self.database,
                 owner=self.owner,
-                epoch=self.epoch,
+                epoch=self.epoch.number,
                 calls=part,
                 new_slots=planned.new_slots,
                 now=now,
@@ -257,10 +284,12 @@ class Desk:
             made += marked.calls
             left += marked.unmarked
             self._give_back(marked.lost, due_at=None)
+            heard = None if marked.epoch.number == self.epoch.number else marked.epoch
         oldest = self.steady.now() - self.timing.lease / 5
         stale = [entry for entry in left if since[entry.head.loaded.lane.key] < oldest]
         self._give_back([entry.head.loaded.lane for entry in stale], due_at=now + self.timing.retry_base)
         self._ready = [(since[entry.head.loaded.lane.key], entry) for entry in left if entry not in stale]
+        self._follow(heard)
         return tuple(made)
 
     def _give_back(self, lanes: Sequence[ClaimedLane], *, due_at: datetime | None) -> None:

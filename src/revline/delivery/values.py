@@ -129,7 +129,9 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LookUp(msgspec.Struct, frozen=True, kw_only=True):
-    """Look first what the far side holds under the reference."""
+    """Look first what the far side holds under the reference. epoch: of the cell when this was decided."""
+
+    epoch: int
 
 
 class Later(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,9 +180,13 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look-up found. read: the record with its entries, when exactly one was found and could be read."""
+    """What a look-up found. read: the record with its entries, when exactly one was found and could be read.
+
+    epoch: of the cell when it was decided; a look-up of an earlier one says nothing of the present one.
+    """
 
     head: Head
+    epoch: int
     found: tuple[ErpRecord, ...] | Problem
     read: Posted | Placed | Problem | None = None
 

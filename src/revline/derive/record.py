@@ -15,6 +15,7 @@ from revline.core.ids import SourceObject
 from revline.core.problem import Problem
 from revline.delivery import record as delivery
 from revline.delivery import revisions
+from revline.derive.epochs import known_before
 from revline.derive.expectation import Need, RootFacts
 from revline.derive.planning import Booking, Disposition, RootPlan, RootProblem
 from revline.derive.ports import DeriveConfiguration
@@ -24,6 +25,7 @@ from revline.intake.values import Awaited
 from revline.platform.cases.record import DETAIL_LENGTH_MAX, NewCase, open_cases, resolve_cases
 from revline.platform.lineage.record import add_names
 from revline.platform.store.unit import Unit
+from revline.platform.work.cell import Epoch
 from revline.subledger.posting import record as posting
 from revline.subledger.receivables import record as receivables
 
@@ -88,7 +90,7 @@ class Writer:
     seen_through: position up to which every fact was known when the roots were planned.
     """
 
-    def __init__(self, *, unit: Unit, tenant_id: str, epoch: int, deadline: datetime, seen_through: int = 0) -> None:
+    def __init__(self, *, unit: Unit, tenant_id: str, epoch: Epoch, deadline: datetime, seen_through: int = 0) -> None:
         self._unit = unit
         self._tenant_id = tenant_id
         self._epoch = epoch
@@ -138,7 +140,8 @@ class Writer:
             documents=documents,
             pool_of=lambda document: configuration.pools[document.connection],
             configuration_version=configuration.version,
-            epoch=self._epoch,
+            epoch=self._epoch.number,
+            earlier=known_before(epoch=self._epoch, plans=plans, known=known),
         )
 
     def _write_plan(self, root_id: str, plan: RootPlan, known: RootFacts, configuration: DeriveConfiguration) -> None:

@@ -30,6 +30,7 @@ from revline.platform.store.engine import Database
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
 from revline.platform.work.batches import batches_of, run_batch
+from revline.platform.work.cell import Epoch
 from revline.platform.work.lanes import ClaimedLane, LaneChange, finished, parked
 from revline.subledger.posting import queries as posting
 
@@ -56,7 +57,10 @@ class DeriveResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Derive:
-    """Runs derive lanes. owner: this worker's id; every write is fenced by it. lease: of claimed roots."""
+    """Runs derive lanes. owner: this worker's id; every write is fenced by it. lease: of claimed roots.
+
+    epoch: the cell's; what may have been derived in an earlier one is written with that. An old one costs look-ups, no doubles.
+    """
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class Derive:
         self._configurations = configurations
         self._clock = clock
         self._owner = owner
-        self._epoch = epoch
+        self.epoch = Epoch(number=epoch)
         self._lease = lease
         self._told = told
 
@@ -122,7 +126,7 @@ class Derive:
             writer = record.Writer(
                 unit=unit,
                 tenant_id=tenant_id,
-                epoch=self._epoch,
+                epoch=self.epoch,
                 deadline=now + AWAITED_LIMIT,
                 seen_through=seen_through,
             )
@@ -155,7 +159,7 @@ class Derive:
         ) as unit:
             if work_record.hold(unit.connection, owner=self._owner, lanes=[lane]):
                 root_id = lane.lane_id
-                writer = record.Writer(unit=unit, tenant_id=tenant_id, epoch=self._epoch, deadline=self._clock.now())
+                writer = record.Writer(unit=unit, tenant_id=tenant_id, epoch=self.epoch, deadline=self._clock.now())
                 writer.write_refusals(
                     refused={root_id: cause},
                     roots=fact_log.root_sources(unit.connection, tenant_id=tenant_id, root_ids=[root_id]),

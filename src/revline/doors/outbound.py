@@ -14,12 +14,11 @@ from revline.platform.store.engine import Database
 
 @dataclass(frozen=True, kw_only=True)
 class Outbound:
-    """epoch: of the cell."""
+    """What doors do with messages to endpoints."""
 
     database: Database
     configurations: Configurations
     clock: Clock
-    epoch: int
 
     def page(
         self, *, tenant_id: str, state: str = "", after: tuple[int, int] = (0, 0), limit: int = 100
@@ -45,7 +44,6 @@ class Outbound:
             actor=actor,
             reason=reason,
             recorded_at=self.clock.now(),
-            epoch=self.epoch,
         )
 
     def test(self, *, tenant_id: str, subscription: str, actor: str) -> Replayed | Problem:
@@ -60,5 +58,4 @@ class Outbound:
             configuration=configuration,
             actor=actor,
             recorded_at=self.clock.now(),
-            epoch=self.epoch,
         )

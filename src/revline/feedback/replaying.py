@@ -19,6 +19,7 @@ from revline.feedback.ports import FeedbackConfiguration
 from revline.feedback.telling import body_of
 from revline.feedback.values import TEST_TYPE, Message, message_target
 from revline.platform.store.engine import Database
+from revline.platform.work.cell import read_epoch
 
 
 class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,6 @@ def replay(
     actor: str,
     reason: str,
     recorded_at: datetime,
-    epoch: int,
 ) -> Replayed | Problem:
     """Send a message again. One that was delivered goes out as a further document under the same message id, byte for byte; one
     that stands still is set going. Problems webhook_delivery.unknown, document.in_flight."""
@@ -104,7 +104,7 @@ def replay(
             reference=line.external_reference,
         )
         again = replay_document(original=original, number=number)
-        _write(unit, tenant_id, again, configuration, epoch)
+        _write(unit, tenant_id, again, configuration)
     return Replayed(id=again.document_id, message_id=message_id(again.external_reference), state=DocumentState.READY)
 
 
@@ -116,7 +116,6 @@ def send_test(
     configuration: FeedbackConfiguration,
     actor: str,
     recorded_at: datetime,
-    epoch: int,
 ) -> Replayed | Problem:
     """Send a test message to a subscription's endpoint. Problem subscription.unknown."""
     spec = configuration.subscriptions.get(subscription)
@@ -139,20 +138,20 @@ def send_test(
     with database.unit(
         tenants=[tenant_id], kind="feedback", actor=actor, reason="a test message", recorded_at=recorded_at
     ) as unit:
-        _write(unit, tenant_id, document, configuration, epoch)
+        _write(unit, tenant_id, document, configuration)
     return Replayed(
         id=document.document_id, message_id=message_id(document.external_reference), state=DocumentState.READY
     )
 
 
-def _write(unit: Any, tenant_id: str, document: Document, configuration: FeedbackConfiguration, epoch: int) -> None:
+def _write(unit: Any, tenant_id: str, document: Document, configuration: FeedbackConfiguration) -> None:
     delivery.write_documents(
         unit,
         tenant_id=tenant_id,
         documents=[document],
         pool_of=lambda one: configuration.pools[one.connection],
         configuration_version=configuration.version,
-        epoch=epoch,
+        epoch=read_epoch(unit.connection).number,
     )
 
 

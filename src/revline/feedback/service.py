@@ -41,6 +41,7 @@ from revline.platform.store.unit import Unit
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
 from revline.platform.work.batches import batches_of, run_batch
+from revline.platform.work.cell import Epoch
 from revline.platform.work.lanes import ClaimedLane, finished, parked
 
 ROOTS_PER_UNIT: Final = 50
@@ -78,7 +79,8 @@ class Feedback:
         lease: timedelta = work.DEFAULT_LEASE,
     ) -> None:
         self._database, self._configurations, self._clock = database, configurations, clock
-        self._owner, self._epoch, self._lease = owner, epoch, lease
+        self._owner, self._lease = owner, lease
+        self.epoch = Epoch(number=epoch)
 
     def turn(self, *, limit: int = 200) -> int:
         """Claim up to `limit` due roots, fairly over tenants, and tell what is to be told of them; gives how many roots."""
@@ -156,7 +158,7 @@ class Feedback:
     def _write(
         self, unit: Unit, tenant_id: str, final: Draft, configuration: FeedbackConfiguration, through: int
     ) -> None:
-        writer = record.Writer(unit=unit, tenant_id=tenant_id, configuration=configuration, epoch=self._epoch)
+        writer = record.Writer(unit=unit, tenant_id=tenant_id, configuration=configuration, epoch=self.epoch.number)
         for one in final.write_backs:
             writer.write_back(one, final.told.get(one.target_id))
         endpoints = sorted({found[0].connection for found in final.messages.values()})

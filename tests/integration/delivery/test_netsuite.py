@@ -69,7 +69,7 @@ class NetSuiteWorld(World):
             journals=self._journals,
             clock=self.clock,
             owner=name or f"worker:{self.workers}",
-            epoch=self.epoch,
+            epoch=1,
             uniform=random.Random(self.workers).uniform,
             timing=self.timing,
         )

@@ -22,6 +22,7 @@ from revline.delivery.ports import inline
 from revline.delivery.service import Desk
 from revline.delivery.values import FarSide, Timing
 from revline.platform.store.engine import Database
+from revline.platform.work import cell
 from tests.fakes.far_side import FakeConnector, FakeDirectory, FarSystem
 
 NOON = datetime(2026, 2, 1, 12, 0, tzinfo=UTC)
@@ -133,10 +134,25 @@ class World:
         self.steady = MovingClock()
         self.directory = FakeDirectory(connector)
         self.timing = timing or Timing()
-        self.epoch = 1
         self.workers = 0
 
+    @property
+    def epoch(self) -> int:
+        with self.database.control() as connection:
+            return cell.open_cell(connection).number
+
+    def raise_epoch(self) -> None:
+        """What an operator does after a restore."""
+        cell.raise_epoch(
+            self.database,
+            tenants=("alpha", "beta"),
+            actor="person:operator",
+            reason="restored",
+            recorded_at=self.clock.now(),
+        )
+
     def write(self, *documents: Document, tenant: str = "alpha") -> None:
+        epoch = self.epoch
         with self.database.unit(
             tenants=[tenant], kind="derive", actor="worker:test", reason="test", recorded_at=self.clock.now()
         ) as unit:
@@ -146,7 +162,7 @@ class World:
                 documents=documents,
                 pool_of=lambda one: f"pool-{one.connection}",
                 configuration_version=1,
-                epoch=self.epoch,
+                epoch=epoch,
             )
         for one in documents:
             if isinstance(one.content, JournalContent):
@@ -176,6 +192,8 @@ class World:
             timing=self.timing,
             steady=self.steady,
         )
+        with self.database.control() as connection:
+            desk.hear(cell.open_cell(connection))
         return DeliveryLoop(desk=desk, blocking=inline)
 
     def deliver(self, worker: DeliveryLoop | None = None, *, turns: int = 60) -> DeliveryLoop:
@@ -243,6 +261,7 @@ def shift_database(database: Database, by: timedelta) -> None:
             ),
             {"by": by},
         )
+        connection.execute(text("UPDATE cell SET began_at = began_at - :by"), {"by": by})
         connection.execute(text("UPDATE tenant_ring SET idle_until = idle_until - :by"), {"by": by})
         connection.execute(
             text("UPDATE capacity_pool SET refilled_at = refilled_at - :by, breaker_until = breaker_until - :by"),

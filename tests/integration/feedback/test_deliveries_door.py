@@ -33,7 +33,7 @@ def test_messages_are_listed_page_by_page_and_one_is_replayed(world: World) -> N
     ]
     world.harness.accept(TENANT, CONNECTION, bodies)
     world.run()
-    outbound = Outbound(database=world.database, configurations=world.told, clock=world.clock, epoch=1)
+    outbound = Outbound(database=world.database, configurations=world.told, clock=world.clock)
     ports = replace(
         make_ports(world.database),
         tenant_active=lambda tenant_id: tenant_id == TENANT,
@@ -67,7 +67,7 @@ def test_messages_are_listed_page_by_page_and_one_is_replayed(world: World) -> N
 
 
 def test_a_test_message_reaches_the_endpoint(world: World) -> None:
-    outbound = Outbound(database=world.database, configurations=world.told, clock=world.clock, epoch=1)
+    outbound = Outbound(database=world.database, configurations=world.told, clock=world.clock)
     outbound.test(tenant_id=TENANT, subscription="everything", actor="person:test")
     world.run()
     assert world.endpoint.types() == ["webhook.test"]

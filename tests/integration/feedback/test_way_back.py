@@ -192,7 +192,6 @@ def test_a_replay_keeps_the_message_id_and_every_byte(world: World) -> None:
         actor="person:test",
         reason="the endpoint lost it",
         recorded_at=world.clock.now(),
-        epoch=1,
     )
     assert isinstance(answer, replaying.Replayed), answer
     before = len(world.endpoint.got)

@@ -11,6 +11,7 @@ from revline.doors.cli import (
     conformance,
     corrections,
     deliveries,
+    epoch,
     importing,
     looking,
     outbound,
@@ -48,6 +49,7 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     app.add_typer(cases.app, name="cases")
     app.add_typer(corrections.app, name="corrections")
     app.add_typer(deliveries.app, name="deliveries")
+    app.add_typer(epoch.app, name="epoch")
     app.add_typer(users.user_commands(), name="users")
     app.add_typer(access.key_commands(), name="keys")
     app.add_typer(outbound.add_outbound(access.webhook_commands()), name="webhooks")

@@ -98,6 +98,25 @@ process: Final[Table] = control_table(
 )
 """Processes and when they last said they live; shown, never decided by."""
 
+cell: Final[Table] = control_table(
+    "cell",
+    Column("cell_id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),
+    Column("began_at", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    CheckConstraint("cell_id = 1", name="one"),
+    CheckConstraint("epoch > 0", name="epoch"),
+)
+"""This database and the workers on it: one row. The epoch is raised after a restore; who did so is in every audit chain."""
+
+epoch_raised: Final[Table] = tenant_table(
+    "epoch_raised",
+    Column("epoch", Integer, nullable=False),
+    Column("began_at", DateTime(timezone=True), nullable=False),
+    recorded=True,
+)
+"""Every raise of the epoch, in each tenant's audit chain: who and why is the unit's actor and reason."""
+
 lane_item: Final[Table] = tenant_table(
     "lane_item",
     Column("lane_id", Text, primary_key=True),

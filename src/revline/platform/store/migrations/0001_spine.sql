@@ -261,6 +261,19 @@ CREATE POLICY tenant_wall ON cause
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON cause TO revline_app;
 
+CREATE TABLE cell (
+    cell_id SMALLINT NOT NULL,
+    epoch INTEGER NOT NULL,
+    began_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    reason TEXT NOT NULL,
+    CONSTRAINT pk_cell PRIMARY KEY (cell_id),
+    CONSTRAINT ck_cell_one CHECK (cell_id = 1),
+    CONSTRAINT ck_cell_epoch CHECK (epoch > 0)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON cell TO revline_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON cell TO revline_control;
+
 CREATE TABLE configuration_document (
     tenant_id TEXT NOT NULL,
     position BIGINT NOT NULL,
@@ -574,6 +587,23 @@ CREATE POLICY tenant_wall ON document_transition
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT ON document_transition TO revline_app;
+
+CREATE TABLE epoch_raised (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    began_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_epoch_raised PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+ALTER TABLE epoch_raised ENABLE ROW LEVEL SECURITY;
+ALTER TABLE epoch_raised FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON epoch_raised
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON epoch_raised TO revline_app;
 
 CREATE TABLE erp_entry (
     tenant_id TEXT NOT NULL,
