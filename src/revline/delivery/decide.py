@@ -20,7 +20,7 @@ from revline.delivery.values import (
     Send,
     Standing,
 )
-from revline.platform.work.cell import Epoch
+from revline.platform.work.epochs import Epoch
 
 UNRESOLVED: Final = frozenset({DocumentState.SENDING, DocumentState.UNCERTAIN})
 """A request was made and its answer isn't known. A claimed lane's head that is still `sending` lost its sender."""

@@ -38,7 +38,7 @@ from revline.delivery.values import (
 from revline.delivery.waiting import Waiting
 from revline.platform.logs import log
 from revline.platform.store.engine import Database
-from revline.platform.work.cell import Epoch
+from revline.platform.work.epochs import Epoch
 from revline.platform.work.lanes import ClaimedLane
 
 NOWHERE: Final = FarSide(

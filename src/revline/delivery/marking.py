@@ -20,7 +20,8 @@ from revline.platform.store.engine import Database
 from revline.platform.work import capacity
 from revline.platform.work import record as work_record
 from revline.platform.work.capacity import Wanted
-from revline.platform.work.cell import Epoch, hold_epoch
+from revline.platform.work.cell import hold_epoch
+from revline.platform.work.epochs import Epoch
 from revline.platform.work.lanes import ClaimedLane, called
 
 

@@ -28,7 +28,7 @@ from revline.platform.store.engine import Database
 from revline.platform.work import capacity
 from revline.platform.work import queries as work_queries
 from revline.platform.work import service as work_service
-from revline.platform.work.cell import Epoch
+from revline.platform.work.epochs import Epoch
 from revline.platform.work.lanes import ClaimedLane, LaneKey, PoolRoom, retried
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from revline.derive.expectation import RootFacts
 from revline.derive.planning import RootPlan
-from revline.platform.work.cell import Epoch
+from revline.platform.work.epochs import Epoch
 
 
 def known_before(*, epoch: Epoch, plans: Mapping[str, RootPlan], known: Mapping[str, RootFacts]) -> frozenset[str]:

@@ -25,7 +25,7 @@ from revline.intake.values import Awaited
 from revline.platform.cases.record import DETAIL_LENGTH_MAX, NewCase, open_cases, resolve_cases
 from revline.platform.lineage.record import add_names
 from revline.platform.store.unit import Unit
-from revline.platform.work.cell import Epoch
+from revline.platform.work.epochs import Epoch
 from revline.subledger.posting import record as posting
 from revline.subledger.receivables import record as receivables
 

@@ -30,7 +30,7 @@ from revline.platform.store.engine import Database
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
 from revline.platform.work.batches import batches_of, run_batch
-from revline.platform.work.cell import Epoch
+from revline.platform.work.epochs import Epoch
 from revline.platform.work.lanes import ClaimedLane, LaneChange, finished, parked
 from revline.subledger.posting import queries as posting
 

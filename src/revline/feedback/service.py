@@ -41,7 +41,7 @@ from revline.platform.store.unit import Unit
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
 from revline.platform.work.batches import batches_of, run_batch
-from revline.platform.work.cell import Epoch
+from revline.platform.work.epochs import Epoch
 from revline.platform.work.lanes import ClaimedLane, finished, parked
 
 ROOTS_PER_UNIT: Final = 50

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from revline.derive.epochs import known_before
-from revline.platform.work.cell import BEGINNING, CLOCKS_APART, FIRST, Epoch
+from revline.platform.work.epochs import BEGINNING, CLOCKS_APART, FIRST, Epoch
 
 RAISED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EPOCH = Epoch(number=2, began_at=RAISED)

@@ -10,6 +10,7 @@ from revline.doors.cli.context import JsonOption, actor, services_of
 from revline.doors.cli.output import emit_json, say
 from revline.platform.tenancy.queries import active_tenants
 from revline.platform.work import cell
+from revline.platform.work.epochs import BEGINNING
 
 app = typer.Typer(no_args_is_help=True, help="The cell's epoch: raised once after a restore, before workers start.")
 
@@ -22,7 +23,7 @@ def show(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         emit_json({"epoch": found.number, "began_at": found.began_at, "reason": reason})
         return
-    first = found.began_at == cell.BEGINNING
+    first = found.began_at == BEGINNING
     say(f"epoch {found.number}" + ("" if first else f", since {found.began_at.isoformat()}: {reason}"))
 
 

@@ -6,21 +6,18 @@ earlier one is looked up before anything is sent, and a worker that still goes b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
-import msgspec
 from sqlalchemy import Connection, select, text
 
 from revline.platform.store.engine import Database
 from revline.platform.store.walls import MAXIMUM_TENANTS_PER_UNIT
 from revline.platform.work import queries
+from revline.platform.work.epochs import BEGINNING, FIRST, Epoch
 from revline.platform.work.tables import cell, epoch_raised
 
-BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
-CLOCKS_APART: Final = timedelta(minutes=5)
-"""How far a source's clock may be ahead of the database's when the two are compared."""
 THE_CELL: Final = 1
 
 _OPEN: Final = text(
@@ -30,21 +27,6 @@ _HOLD: Final = text("SELECT epoch, began_at FROM cell WHERE cell_id = :cell FOR 
 _RAISE: Final = text(
     "UPDATE cell SET epoch = epoch + 1, began_at = :now, reason = :reason WHERE cell_id = :cell RETURNING epoch, began_at"
 )
-
-
-class Epoch(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of this cell's time line. number: from 1. began_at: database time of the raise that began it."""
-
-    number: int
-    began_at: datetime = BEGINNING
-
-    def is_before(self, moments: Iterable[datetime]) -> bool:
-        """Whether something that happened at these moments may have been known before this epoch began: when any of them is
-        earlier, sources' clocks being a little ahead. Pure."""
-        return self.began_at > BEGINNING and any(moment < self.began_at + CLOCKS_APART for moment in moments)
-
-
-FIRST: Final = Epoch(number=1)
 
 
 def open_cell(connection: Connection) -> Epoch:
