@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import iso4217
@@ -170,7 +170,15 @@ def decode_hook(kind: type, value: Any) -> Any:
     """msgspec's `dec_hook`: makes an `Amount` of a plain decimal string and refuses numbers, NaN, exponents and long digits."""
     if kind is not Amount:
         raise NotImplementedError(f"no way to decode {kind!r}")
-    amount = parse_amount(value)
+    if not isinstance(value, str):
+        raise ValueError(f'an amount is a string such as "12.50", not {type(value).__name__}')
+    return _amount(value)
+
+
+@lru_cache(maxsize=8192)
+def _amount(text: str) -> Amount:
+    """Few amounts are new: most are nothing, one, or what the last line said."""
+    amount = parse_amount(text)
     if isinstance(amount, Problem):
         raise ValueError(f'an amount is a string such as "12.50"; {amount.detail}')
     return Amount(amount)

@@ -29,7 +29,7 @@ _GIVEN: Final = "unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS
 
 _DOCUMENTS: Final = text(
     f"""
-    SELECT state.*, revision.content
+    SELECT {", ".join(f"state.{name}" for name in Standing.__struct_fields__)}, revision.content
     FROM {_GIVEN}
     JOIN document_state AS state USING (tenant_id, document_id)
     JOIN document_revision AS revision
@@ -72,6 +72,16 @@ class DocumentKey(NamedTuple):
     document_id: str
 
 
+class Present(NamedTuple):
+    """As much of where a document stands as tells whether anything became of it: every write moves its position, but a mark,
+    which counts an attempt."""
+
+    state: DocumentState
+    revision: int
+    attempts: int
+    position: int
+
+
 class ClosedPeriod(msgspec.Struct, frozen=True, kw_only=True):
     """A closed period of one company in one far system: half-open days."""
 
@@ -96,8 +106,12 @@ def load(connection: Connection, *, lanes: Sequence[ClaimedLane], journals: Jour
     items = work_queries.heads(connection, lanes=lanes, depth=1)
     wanted = {lane.key: (lane, items[lane.key][0]) for lane in lanes if lane.key in items}
     keys = [DocumentKey(lane.tenant_id, item.subject) for lane, item in wanted.values()]
-    rows = {DocumentKey(row["tenant_id"], row["document_id"]): row for row in _rows(connection, _DOCUMENTS, keys)}
-    documents = {key: decode_document(row["content"]) for key, row in rows.items()}
+    standings: dict[DocumentKey, Standing] = {}
+    documents: dict[DocumentKey, Document] = {}
+    for *values, content in connection.execute(_DOCUMENTS, _parameters(keys)) if keys else ():
+        standing = _standing(values)
+        key = DocumentKey(standing.tenant_id, standing.document_id)
+        standings[key], documents[key] = standing, decode_document(content)
     predecessors: dict[DocumentKey, dict[str, DocumentState | None]] = {}
     for row in _rows(connection, _PREDECESSORS, keys):
         states = predecessors.setdefault(DocumentKey(row["tenant_id"], row["document_id"]), {})
@@ -108,7 +122,7 @@ def load(connection: Connection, *, lanes: Sequence[ClaimedLane], journals: Jour
         Loaded(
             lane=lane,
             sequence=item.sequence,
-            standing=standing_of(rows[key]),
+            standing=standings[key],
             document=documents[key],
             predecessors=predecessors.get(key, {}),
             records={
@@ -120,7 +134,7 @@ def load(connection: Connection, *, lanes: Sequence[ClaimedLane], journals: Jour
             closed="",
         )
         for lane, item in wanted.values()
-        if (key := DocumentKey(lane.tenant_id, item.subject)) in rows
+        if (key := DocumentKey(lane.tenant_id, item.subject)) in standings
     )
     found = {head.lane.key for head in heads}
     return LoadedHeads(
@@ -132,13 +146,30 @@ def load(connection: Connection, *, lanes: Sequence[ClaimedLane], journals: Jour
 
 def standing_of(row: Mapping[str, Any]) -> Standing:
     """A row of document_state as a value."""
-    values = {name: row[name] for name in Standing.__struct_fields__}
-    values |= {
-        "state": DocumentState(row["state"]),
-        "kind": DocumentKind(row["kind"]),
-        "rank": Rank(row["rank"]),
-    }
+    return _standing([row[name] for name in Standing.__struct_fields__])
+
+
+def _standing(row: Sequence[Any]) -> Standing:
+    values = dict(zip(Standing.__struct_fields__, row, strict=True))
+    values["state"] = _STATES[values["state"]]
+    values["kind"] = _KINDS[values["kind"]]
+    values["rank"] = _RANKS[values["rank"]]
     return Standing(**values)
+
+
+_STATES: Final = {str(state): state for state in DocumentState}
+_KINDS: Final = {str(kind): kind for kind in DocumentKind}
+_RANKS: Final = {int(rank): rank for rank in Rank}
+
+
+def present_as(state: str, revision: int, attempts: int, position: int) -> Present:
+    """The same of a row's values."""
+    return Present(_STATES[state], revision, attempts, position)
+
+
+def present_of(standing: Standing) -> Present:
+    """Where the document stood when it was read."""
+    return Present(standing.state, standing.revision, standing.attempts, standing.position)
 
 
 def record_of(row: Mapping[str, Any]) -> ErpRecord:
@@ -197,9 +228,12 @@ def _rows(connection: Connection, statement: Any, keys: Iterable[DocumentKey]) -
     ordered = list(keys)
     if not ordered:
         return ()
-    parameters = {
-        "tenants": [key.tenant_id for key in ordered],
-        "documents": [key.document_id for key in ordered],
-    }
-    rows: Sequence[Mapping[str, Any]] = connection.execute(statement, parameters).mappings().all()  # type: ignore[assignment]
+    rows: Sequence[Mapping[str, Any]] = connection.execute(statement, _parameters(ordered)).mappings().all()  # type: ignore[assignment]
     return rows
+
+
+def _parameters(keys: Sequence[DocumentKey]) -> dict[str, list[str]]:
+    return {
+        "tenants": [key.tenant_id for key in keys],
+        "documents": [key.document_id for key in keys],
+    }

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, text
 
 from revline.core.documents import DocumentState
 from revline.core.farside import PreparedStep
-from revline.delivery.loading import DocumentKey
-from revline.delivery.record import lock_states
+from revline.delivery.loading import DocumentKey, present_of
+from revline.delivery.record import lock_present
 from revline.delivery.values import SENDER_LOST, Head, LookUp, Send
 from revline.platform.store.engine import Database
 from revline.platform.work import capacity
@@ -113,20 +113,23 @@ def mark(
         present = hold_epoch(connection)
         if present.number != epoch:
             return Marked(calls=(), unmarked=(), lost=tuple(lanes), epoch=present)
-        states = lock_states(connection, keys=[_key(ready) for call in calls for ready in call.members])
+        states = lock_present(connection, keys=[_key(ready) for call in calls for ready in call.members])
         kept, lost = [], []
         for call in calls:
             members = tuple(
                 ready
                 for ready in call.members
-                if ready.head.loaded.lane.key in held and states.get(_key(ready)) == ready.head.loaded.standing
+                if ready.head.loaded.lane.key in held
+                and states.get(_key(ready)) == present_of(ready.head.loaded.standing)
             )
             lost += [ready.head.loaded.lane for ready in call.members if ready not in members]
             if members:
                 kept.append(msgspec.structs.replace(call, members=members))
         granted, short = _with_capacity(connection, kept, new_slots, now)
         numbered = [
-            msgspec.structs.replace(call, attempts=tuple(states[_key(ready)].attempts + 1 for ready in call.members))
+            msgspec.structs.replace(
+                call, attempts=tuple(ready.head.loaded.standing.attempts + 1 for ready in call.members)
+            )
             for call in granted
         ]
         _write(connection, numbered, owner=owner, epoch=epoch, now=now)

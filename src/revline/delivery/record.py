@@ -12,7 +12,7 @@ from revline.core.documents import Document, DocumentState, Rank
 from revline.core.facts import Name
 from revline.core.hashing import canonical_bytes, digest
 from revline.core.problem import Problem
-from revline.delivery.loading import DocumentKey, standing_of
+from revline.delivery.loading import DocumentKey, Present, present_as, standing_of
 from revline.delivery.order import EARLIER, Place, check_order, lane_of
 from revline.delivery.tables import (
     document as document_table,
@@ -30,13 +30,17 @@ from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
 from revline.platform.work.lanes import PRIORITY_NORMAL, NewItem
 
-_LOCK_STATES: Final = text(
-    """
-    SELECT state.* FROM document_state AS state
+_LOCK: Final = """
+    SELECT {columns} FROM document_state AS state
     JOIN unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS given(tenant_id, document_id)
     USING (tenant_id, document_id)
     ORDER BY state.tenant_id, state.document_id FOR UPDATE OF state
     """
+_LOCK_STATES: Final = text(_LOCK.format(columns="state.*"))
+_LOCK_PRESENT: Final = text(
+    _LOCK.format(
+        columns="state.tenant_id, state.document_id, state.state, state.revision, state.attempts, state.position"
+    )
 )
 
 PoolOf = Callable[[Document], str]
@@ -98,14 +102,15 @@ def record_transition(
     attempt: int = 0,
     step: str = "",
     why: Problem | None = None,
+    from_state: DocumentState | None = None,
 ) -> None:
-    """Record a change of state in the audit chain."""
+    """Record a change of state in the audit chain. from_state: where it stands, when that is not `standing`'s."""
     unit.record(
         document_transition,
         tenant_id=standing.tenant_id,
         document_id=standing.document_id,
         revision=revision or standing.revision,
-        from_state=standing.state,
+        from_state=from_state or standing.state,
         to_state=to_state,
         step=step,
         attempt=attempt,
@@ -128,6 +133,19 @@ def lock_states(connection: Connection, *, keys: Iterable[DocumentKey]) -> Mappi
             {str(name): value for name, value in row.items()}
         )
         for row in rows
+    }
+
+
+def lock_present(connection: Connection, *, keys: Iterable[DocumentKey]) -> Mapping[DocumentKey, Present]:
+    """The same, as far as it tells whether a document stands as it was read."""
+    ordered = sorted(set(keys))
+    parameters = {
+        "tenants": [key.tenant_id for key in ordered],
+        "documents": [key.document_id for key in ordered],
+    }
+    return {
+        DocumentKey(tenant, document): present_as(state, revision, attempts, position)
+        for tenant, document, state, revision, attempts, position in connection.execute(_LOCK_PRESENT, parameters)
     }
 
 

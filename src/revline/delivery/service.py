@@ -114,11 +114,9 @@ class Desk:
         """One round. load: per pool, the slots this process holds and how many calls wait on each."""
         self._follow(self._heard)
         self._heard = None
-        with self.database.control() as connection:
-            now = work_queries.moment(connection)
-        settled, posted = self.settle(results, now=now)
-        self._renew(now)
-        lanes = self._claim(load) if claim else ()
+        settled, posted = self.settle(results) if results else (0, 0)
+        self._renew()
+        lanes, now = self._claim(load) if claim else ((), self._moment())
         try:
             posted += self._decide(lanes, now=now)
         except BaseException:
@@ -128,10 +126,15 @@ class Desk:
         busy = bool(results or lanes or calls)
         return Turn(calls=calls, settled=settled, posted=posted, claimed=len(lanes), busy=busy)
 
-    def settle(self, results: Sequence[Result], *, now: datetime) -> tuple[int, int]:
+    def settle(self, results: Sequence[Result]) -> tuple[int, int]:
         """Write results, many in a commit, and wake what waited; gives how many were written and posted."""
+        now = self._moment()
         found = [self._settlement(one, now) for one in results]
         return len(found), sum(self._write(part, now=now) for part in settlement_parts(found))
+
+    def _moment(self) -> datetime:
+        with self.database.control() as connection:
+            return work_queries.moment(connection)
 
     def release(self) -> None:
         """Give back every lane that is not in a call. For a worker that ends."""
@@ -180,10 +183,10 @@ class Desk:
             self.owned_until.pop(one.head.loaded.lane.key, None)
         for lost in written.lost:
             log().warning("delivery.lease_lost", tenant_id=lost.tenant_id, lane_id=lost.lane_id)
-        waiting.wake(self.database, actor=self.owner, finished=written.finished, recorded_at=self.clock.now())
+        waiting.wake(self.database, actor=self.owner, finished=written.waited_for, recorded_at=self.clock.now())
         return written.posted
 
-    def _renew(self, now: datetime) -> None:
+    def _renew(self) -> None:
         local = self.steady.now()
         due = [lane for lane, until in self.owned_until.values() if until - local < self.timing.lease * 2 / 3]
         if not due:
@@ -196,7 +199,7 @@ class Desk:
                 self.owned_until.pop(lane.key, None)
         self._ready = [entry for entry in self._ready if entry[1].head.loaded.lane.key in self.owned_until]
 
-    def _claim(self, load: Mapping[str, Sequence[SlotLoad]]) -> tuple[ClaimedLane, ...]:
+    def _claim(self, load: Mapping[str, Sequence[SlotLoad]]) -> tuple[tuple[ClaimedLane, ...], datetime]:
         local = self.steady.now()
         pools, until = self._due_pools
         with self.database.control() as connection:
@@ -204,7 +207,25 @@ class Desk:
             if until is None or local >= until:
                 pools = work_queries.pools_of(connection, kind=LANE_KIND)
                 self._due_pools = (pools, local + self.timing.idle)
-            states = capacity.states(connection, pools=pools, now=now)
+            rooms = self._rooms(pools, capacity.states(connection, pools=pools, now=now))
+            lanes: tuple[ClaimedLane, ...] = ()
+            if rooms:
+                lanes = work_service.claim_on(
+                    connection,
+                    kind=LANE_KIND,
+                    owner=self.owner,
+                    limit=min(DOCUMENTS_PER_COMMIT, sum(room.lanes for room in rooms)),
+                    lease=self.timing.lease,
+                    pools=rooms,
+                    tenants_max=TENANTS_PER_COMMIT,
+                    now=now,
+                )
+        for lane in lanes:
+            self.owned_until[lane.key] = (lane, local + self.timing.lease)
+        return lanes, now
+
+    def _rooms(self, pools: Sequence[str], states: Mapping[str, capacity.PoolState]) -> list[PoolRoom]:
+        """How many lanes of each pool to claim: what its slots can carry, less what is held."""
         held: dict[str, int] = {}
         for lane, _ in self.owned_until.values():
             held[lane.pool_id] = held.get(lane.pool_id, 0) + 1
@@ -213,22 +234,7 @@ class Desk:
             for pool in pools
             if pool not in states or states[pool].open
         ]
-        rooms = [room for room in rooms if room.lanes > 0]
-        if not rooms:
-            return ()
-        limit = min(DOCUMENTS_PER_COMMIT, sum(room.lanes for room in rooms))
-        taken = work_service.claim(
-            self.database,
-            kind=LANE_KIND,
-            owner=self.owner,
-            limit=limit,
-            lease=self.timing.lease,
-            pools=rooms,
-            tenants_max=TENANTS_PER_COMMIT,
-        )
-        for lane in taken.lanes:
-            self.owned_until[lane.key] = (lane, local + self.timing.lease)
-        return taken.lanes
+        return [room for room in rooms if room.lanes > 0]
 
     def _decide(self, lanes: Sequence[ClaimedLane], *, now: datetime) -> int:
         if not lanes:

@@ -19,13 +19,14 @@ from revline.core.facts import Name
 from revline.core.farside import ErpRecord
 from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem
-from revline.delivery.loading import DocumentKey
+from revline.delivery import waiting
+from revline.delivery.loading import DocumentKey, Present, present_of
 from revline.delivery.ports import Told, nobody
-from revline.delivery.record import lock_states, record_transition
+from revline.delivery.record import lock_present, record_transition
 from revline.delivery.settlements import Settlement
 from revline.delivery.tables import document_state, erp_entry, erp_record
-from revline.delivery.values import SUBJECT_KIND, Standing
-from revline.platform.cases.record import NewCase, open_cases, resolve_cases
+from revline.delivery.values import SUBJECT_KIND
+from revline.platform.cases.record import NewCase, open_cases, resolve_cases_of
 from revline.platform.lineage.record import add_names
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
@@ -60,9 +61,11 @@ _EARLIER_ATTEMPTS: Final = text(
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """finished: documents that need no more work; whatever waits for them can be woken. lost: lanes that were not ours."""
+    """finished: documents that need no more work. waited_for: those of them that others wait for; those can be woken. lost:
+    lanes that were not ours."""
 
     finished: tuple[DocumentKey, ...]
+    waited_for: tuple[DocumentKey, ...]
     lost: tuple[LaneKey, ...]
     posted: int
     refused: int
@@ -85,41 +88,44 @@ def write(
     ) as unit:
         held = work_record.hold(unit.connection, owner=owner, lanes=[one.head.loaded.lane for one in settlements])
         ours = [one for one in settlements if one.head.loaded.lane.key in held]
-        states = lock_states(unit.connection, keys=[_key(one) for one in ours])
+        states = lock_present(unit.connection, keys=[_key(one) for one in ours])
         kept: list[Settlement] = []
         changed: list[Settlement] = []
         for one in ours:
             (kept if _still_stands(one, states[_key(one)]) else changed).append(one)
         for one in kept:
-            _write_one(unit, one, states[_key(one)], epoch)
+            _write_one(unit, one, states[_key(one)].state, epoch)
         _write_cases(unit, kept)
         _write_attempts(unit, kept, now)
         _write_lanes(unit, kept, changed, owner, now)
         _tell_pools(unit, kept, now)
+        # Whoever parks reads these documents' states under a share lock: from here on only after this commit.
+        finished = tuple(_key(one) for one in kept if one.done)
+        waited_for = waiting.waited_for(unit.connection, finished=finished)
         for tenant in tenants:
             settled = [one.head.loaded for one in kept if one.head.loaded.standing.tenant_id == tenant]
             told(unit, tenant_id=tenant, documents=[one.document for one in settled])
     return Settled(
-        finished=tuple(_key(one) for one in kept if one.done),
+        finished=finished,
+        waited_for=waited_for,
         lost=tuple(one.head.loaded.lane.key for one in settlements if one.head.loaded.lane.key not in held),
         posted=sum(one.state is DocumentState.POSTED and not _was_finished(one) for one in kept),
         refused=sum(one.state is DocumentState.REJECTED for one in kept),
     )
 
 
-def _write_one(unit: Unit, one: Settlement, present: Standing, epoch: int) -> None:
+def _write_one(unit: Unit, one: Settlement, from_state: DocumentState, epoch: int) -> None:
     if _was_finished(one):
         return
-    why = one.problem
-    failures = present.failures + 1 if one.failed else 0
+    standing, why = one.head.loaded.standing, one.problem
+    failures = standing.failures + 1 if one.failed else 0
     unit.change(
         document_state,
         key=("document_id",),
-        tenant_id=present.tenant_id,
-        document_id=present.document_id,
+        tenant_id=standing.tenant_id,
+        document_id=standing.document_id,
         state=one.state,
         step=one.step,
-        epoch=epoch if one.looked else present.epoch,
         failures=failures,
         uncertain_since=one.uncertain_since,
         due_at=one.due_at,
@@ -128,9 +134,18 @@ def _write_one(unit: Unit, one: Settlement, present: Standing, epoch: int) -> No
         problem_field=why.field[:PROBLEM_LENGTH_MAX] if why else "",
         problem_detail=why.detail[:PROBLEM_LENGTH_MAX] if why else "",
         changed_at=unit.recorded_at,
+        **({"epoch": epoch} if one.looked else {}),
     )
-    if present.state is not one.state or one.record is not None:
-        record_transition(unit, standing=present, to_state=one.state, attempt=one.attempt, step=one.step, why=why)
+    if from_state is not one.state or one.record is not None:
+        record_transition(
+            unit,
+            standing=standing,
+            from_state=from_state,
+            to_state=one.state,
+            attempt=one.attempt,
+            step=one.step,
+            why=why,
+        )
     if one.record is not None:
         _write_record(unit, one, one.record)
 
@@ -201,24 +216,14 @@ def store_record(
 def _write_cases(unit: Unit, kept: Sequence[Settlement]) -> None:
     """Closes what no longer holds, then opens what does; a case that holds still stays open."""
     cases = [_case(one, why) for one in kept for why in _problems(one)]
-    cases_ids = open_cases(unit, cases=cases)
-    still: dict[str, set[str]] = {}
-    for case, identity in zip(cases, cases_ids, strict=True):
-        still.setdefault(case.tenant_id, set()).add(identity)
-    went_on: dict[str, set[str]] = {}
-    for one in kept:
-        standing = one.head.loaded.standing
-        if not _was_finished(one) and (one.state in {DocumentState.POSTED, DocumentState.PLACED} or one.opens_case):
-            went_on.setdefault(standing.tenant_id, set()).add(standing.document_id)
-    for tenant_id, documents in sorted(went_on.items()):
-        resolve_cases(
-            unit,
-            tenant_id=tenant_id,
-            subject_kind=SUBJECT_KIND,
-            subject_ids=documents,
-            reason="the document went on",
-            keep=still.get(tenant_id, set()),
-        )
+    still = open_cases(unit, cases=cases)
+    went_on = [
+        (_key(one).tenant_id, _key(one).document_id)
+        for one in kept
+        if not _was_finished(one) and (one.state in {DocumentState.POSTED, DocumentState.PLACED} or one.opens_case)
+    ]
+    reason = "the document went on"
+    resolve_cases_of(unit, subject_kind=SUBJECT_KIND, subjects=went_on, reason=reason, keep=still)
 
 
 def _problems(one: Settlement) -> list[Problem]:
@@ -265,11 +270,11 @@ def _write_attempts(unit: Unit, kept: Sequence[Settlement], now: datetime) -> No
         unit.connection.execute(_EARLIER_ATTEMPTS, parameters)
 
 
-def _still_stands(one: Settlement, present: Standing) -> bool:
+def _still_stands(one: Settlement, present: Present) -> bool:
     """Whether the document is as it was when this was decided: a person may have acted on it while it was looked up."""
     if one.attempt_state and one.head.loaded.standing.state is not DocumentState.ACCEPTED:
         return present.state is DocumentState.SENDING and present.attempts == one.attempt
-    return present == one.head.loaded.standing
+    return present == present_of(one.head.loaded.standing)
 
 
 def _write_lanes(

@@ -71,6 +71,13 @@ _WAITING_FOR: Final = text(
     ORDER BY wait.tenant_id, wait.document_id, wait.predecessor_id
     """
 )
+_WAITED_FOR: Final = text(
+    """
+    SELECT DISTINCT wait.tenant_id, wait.predecessor_id FROM wait
+    JOIN unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS given(tenant_id, predecessor_id)
+    USING (tenant_id, predecessor_id)
+    """
+)
 _OVERDUE: Final = text(
     f"""
     SELECT wait.tenant_id, wait.document_id, wait.predecessor_id, wait.lane_id FROM wait
@@ -206,6 +213,13 @@ def _tell(unit: Unit, rows: Sequence[_Wait], seen: _Seen, *, before: datetime) -
 def forget(connection: Connection, *, key: DocumentKey) -> None:
     """A document waits no more, because somebody changed what it says or whether it is wanted. Its lane is held."""
     connection.execute(_FORGET_ALL, {"tenant": key.tenant_id, "document": key.document_id})
+
+
+def waited_for(connection: Connection, *, finished: Iterable[DocumentKey]) -> tuple[DocumentKey, ...]:
+    """Those of these documents that others wait for. Asked by whoever finishes them, after it has locked their states."""
+    keys = sorted(set(finished))
+    rows = connection.execute(_WAITED_FOR, _keys(keys)) if keys else ()
+    return tuple(DocumentKey(row.tenant_id, row.predecessor_id) for row in rows)
 
 
 def wake(

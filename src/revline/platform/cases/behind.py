@@ -42,7 +42,12 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     behind_at: datetime | None
 
 
-_FORGET: Final = text("DELETE FROM case_behind WHERE tenant_id = :tenant AND case_id = ANY(CAST(:cases AS text[]))")
+_FORGET: Final = text(
+    """
+    DELETE FROM case_behind USING unnest(CAST(:tenants AS text[]), CAST(:cases AS text[])) AS given(tenant_id, case_id)
+    WHERE case_behind.tenant_id = given.tenant_id AND case_behind.case_id = given.case_id
+    """
+)
 _MONEY: Final = text(
     """
     INSERT INTO case_behind (tenant_id, case_id, currency, amount)
@@ -76,7 +81,7 @@ def write_behind(connection: Connection, *, tenant_id: str, counted: Mapping[str
     money = [(identity, one.currency, one.amount) for identity in ids for one in counted[identity].money]
     shared = {"tenant": tenant_id, "cases": ids}
     connection.execute(_LOCK, shared)
-    connection.execute(_FORGET, shared)
+    forget_behind(connection, cases=[(tenant_id, identity) for identity in ids])
     if money:
         amounts = {
             "tenant": tenant_id,
@@ -94,10 +99,11 @@ def write_behind(connection: Connection, *, tenant_id: str, counted: Mapping[str
     connection.execute(_COUNT, parameters)
 
 
-def forget_behind(connection: Connection, *, tenant_id: str, case_ids: Sequence[str]) -> None:
-    """Nothing waits behind these cases any more, since they are closed."""
-    if case_ids:
-        connection.execute(_FORGET, {"tenant": tenant_id, "cases": list(case_ids)})
+def forget_behind(connection: Connection, *, cases: Sequence[tuple[str, str]]) -> None:
+    """Nothing waits behind these cases any more, since they are closed. cases: (tenant id, case id)."""
+    if cases:
+        parameters = {"tenants": [tenant for tenant, _ in cases], "cases": [case for _, case in cases]}
+        connection.execute(_FORGET, parameters)
 
 
 def longest_uncounted(

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import select, tuple_
+from sqlalchemy import select, text, tuple_
 
 from revline.core.ids import derived_id
 from revline.core.problem import Problem
@@ -86,14 +86,21 @@ def resolve_cases(
     keep: Collection[str] = (),
 ) -> int:
     """Close every open case of these records because they went on; gives how many. keep: case ids that stay open."""
-    return _close(
-        unit, tenant_id, subject_kind, subject_ids, state=CaseState.RESOLVED, reason=reason, keep=frozenset(keep)
-    )
+    subjects = [(tenant_id, identity) for identity in subject_ids]
+    return resolve_cases_of(unit, subject_kind=subject_kind, subjects=subjects, reason=reason, keep=keep)
+
+
+def resolve_cases_of(
+    unit: Unit, *, subject_kind: str, subjects: Collection[tuple[str, str]], reason: str, keep: Collection[str] = ()
+) -> int:
+    """The same for records of several tenants in one statement. subjects: (tenant id, record id)."""
+    return _close(unit, subject_kind, subjects, state=CaseState.RESOLVED, reason=reason, keep=frozenset(keep))
 
 
 def waive_cases(unit: Unit, *, tenant_id: str, subject_kind: str, subject_ids: Collection[str], reason: str) -> int:
     """Close every open case of these records because a person decided that nothing is to be done; gives how many."""
-    return _close(unit, tenant_id, subject_kind, subject_ids, state=CaseState.WAIVED, reason=reason, keep=frozenset())
+    subjects = [(tenant_id, identity) for identity in subject_ids]
+    return _close(unit, subject_kind, subjects, state=CaseState.WAIVED, reason=reason, keep=frozenset())
 
 
 def withdraw_waivers(
@@ -102,9 +109,8 @@ def withdraw_waivers(
     """The waived cases of these records are resolved instead, because they go on after all: the same problem opens them again."""
     return _close(
         unit,
-        tenant_id,
         subject_kind,
-        subject_ids,
+        [(tenant_id, identity) for identity in subject_ids],
         state=CaseState.RESOLVED,
         reason=reason,
         keep=frozenset(),
@@ -154,46 +160,53 @@ def _write_open(unit: Unit, one: NewCase, identity: str, of: str, row: Mapping[s
     )
 
 
+_STANDING_OF: Final = text(
+    """
+    SELECT found.tenant_id, found.case_id, found.detail, found.currency, found.amount, found.behind
+    FROM exception_case AS found
+    JOIN unnest(CAST(:tenants AS text[]), CAST(:subjects AS text[])) AS given(tenant_id, subject_id)
+      ON found.tenant_id = given.tenant_id AND found.subject_id = given.subject_id
+    WHERE found.subject_kind = :kind AND found.state = :present
+    ORDER BY found.tenant_id, found.case_id FOR UPDATE OF found
+    """
+)
+
+
 def _close(
     unit: Unit,
-    tenant_id: str,
     subject_kind: str,
-    subject_ids: Collection[str],
+    subjects: Collection[tuple[str, str]],
     *,
     state: CaseState,
     reason: str,
     keep: frozenset[str],
     present: CaseState = CaseState.OPEN,
 ) -> int:
-    if not subject_ids:
+    if not subjects:
         return 0
-    statement = (
-        select(exception_case)
-        .where(
-            exception_case.c.tenant_id == tenant_id,
-            exception_case.c.subject_kind == subject_kind,
-            exception_case.c.subject_id.in_(sorted(subject_ids)),
-            exception_case.c.state == present,
-        )
-        .order_by(exception_case.c.case_id)
-        .with_for_update()
-    )
-    rows = [row for row in unit.connection.execute(statement).mappings() if row["case_id"] not in keep]
-    counted = [row["case_id"] for row in rows if row["behind"]]
-    forget_behind(unit.connection, tenant_id=tenant_id, case_ids=counted)
+    ordered = sorted(set(subjects))
+    parameters = {
+        "tenants": [tenant for tenant, _ in ordered],
+        "subjects": [subject for _, subject in ordered],
+        "kind": subject_kind,
+        "present": present,
+    }
+    found = unit.connection.execute(_STANDING_OF, parameters).mappings()
+    rows = [row for row in found if row["case_id"] not in keep]
+    forget_behind(unit.connection, cases=[(row["tenant_id"], row["case_id"]) for row in rows if row["behind"]])
     for row in rows:
         said = {"case_id": row["case_id"], "state": state, "actor": unit.actor, "reason": reason}
         unit.change(
             exception_case,
             key=("case_id",),
-            tenant_id=tenant_id,
+            tenant_id=row["tenant_id"],
             closed_at=unit.recorded_at,
             **said,
             **UNCOUNTED,
         )
         unit.record(
             case_transition,
-            tenant_id=tenant_id,
+            tenant_id=row["tenant_id"],
             detail=row["detail"],
             currency=row["currency"],
             amount=row["amount"],

@@ -6,6 +6,7 @@ Values are checked against the declared columns, so that what is read back is wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import psycopg
@@ -135,19 +136,16 @@ class Buffer:
         key: Sequence[str],
         values: Row,
     ) -> None:
-        if not is_tenant_table(table) or is_recorded(table):
-            raise UnitError(f"{table.name} takes no projection: it is a control table, or append-only")
         updates = kept is self._changed
-        names = ("tenant_id", *(name for name in key if name not in {"tenant_id", "archived"}))
-        if is_archivable(table) and not updates:
-            names = (*names, "archived")
+        names = _key_names(table, tuple(key), updates)
+        if not updates and names[-1] == "archived":
             values = {"archived": False, **values}
         row = self._checked(table, values, recorded=False)
-        missing = [name for name in names if row.get(name) is None]
-        if missing:
+        identity = tuple([row.get(name) for name in names])
+        if None in identity:
+            missing = [name for name in names if row.get(name) is None]
             raise UnitError(f"the key of {table.name} lacks {', '.join(missing)}")
         rows = kept.setdefault((table, names), {})
-        identity = tuple([row[name] for name in names])
         earlier = rows.get(identity)
         if earlier is None:
             rows[identity] = row
@@ -186,6 +184,15 @@ class Buffer:
     def _note_late(self, row: Row) -> None:
         if any(value is THIS_POSITION for value in row.values()):
             self._late.append(row)
+
+
+@cache
+def _key_names(table: Table, key: tuple[str, ...], updates: bool) -> tuple[str, ...]:  # noqa: FBT001 - one flag of a cached function
+    """The columns that tell rows of a table apart; a row of history is another than one that is live."""
+    if not is_tenant_table(table) or is_recorded(table):
+        raise UnitError(f"{table.name} takes no projection: it is a control table, or append-only")
+    names = ("tenant_id", *(name for name in key if name not in {"tenant_id", "archived"}))
+    return (*names, "archived") if is_archivable(table) and not updates else names
 
 
 _sorted_names: dict[tuple[str, ...], tuple[str, ...]] = {}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from revline.platform.store.engine import Database
 from revline.platform.work import queries, record
@@ -92,26 +92,55 @@ def claim(
     none: leave it out). tenants_max: the most tenants in one claim, so that one unit may name them all. now: for tests and
     simulation; database time otherwise. Cost grows with what is taken, not with the backlog.
     """
+    with database.control() as connection:
+        lanes = claim_on(
+            connection,
+            kind=kind,
+            owner=owner,
+            limit=limit,
+            lanes_per_tenant=lanes_per_tenant,
+            lease=lease,
+            pools=pools,
+            tenants_max=tenants_max,
+            now=(at := now or queries.moment(connection)),
+        )
+    return Claim(now=at, lanes=lanes)
+
+
+def claim_on(
+    connection: Connection,
+    *,
+    kind: str,
+    owner: str,
+    limit: int,
+    now: datetime,
+    lanes_per_tenant: int = DEFAULT_LANES_PER_TENANT,
+    lease: timedelta = DEFAULT_LEASE,
+    pools: Sequence[PoolRoom] | None = None,
+    tenants_max: int = 100,
+) -> tuple[ClaimedLane, ...]:
+    """`claim` as the last statement of an open control transaction, for whoever read something there first."""
     if not 0 < limit <= LANES_PER_CLAIM_MAX:
         raise ValueError(f"a claim takes between 1 and {LANES_PER_CLAIM_MAX} lanes")
     rooms = [PoolRoom(pool_id=NO_POOL, lanes=limit)] if pools is None else [room for room in pools if room.lanes > 0]
     per_tenant = min(lanes_per_tenant, limit)
-    with database.control() as connection:
-        at = now or queries.moment(connection)
-        parameters = {
-            "kind": kind,
-            "owner": owner,
-            "now": at,
-            "lease_until": at + lease,
-            "idle_until": at + IDLE_PAUSE,
-            "pools": [room.pool_id for room in rooms],
-            "rooms": [room.lanes for room in rooms],
-            "lanes_per_tenant": per_tenant,
-            "tenants": max(1, min(tenants_max, limit // per_tenant)),
-        }
-        rows = connection.execute(_CLAIM, parameters).mappings().all() if rooms else []
-    lanes = (ClaimedLane(**{str(name): value for name, value in row.items()}) for row in rows)
-    return Claim(now=at, lanes=tuple(sorted(lanes, key=lambda lane: lane.key)))
+    if not rooms:
+        return ()
+    parameters = {
+        "kind": kind,
+        "owner": owner,
+        "now": now,
+        "lease_until": now + lease,
+        "idle_until": now + IDLE_PAUSE,
+        "pools": [room.pool_id for room in rooms],
+        "rooms": [room.lanes for room in rooms],
+        "lanes_per_tenant": per_tenant,
+        "tenants": max(1, min(tenants_max, limit // per_tenant)),
+    }
+    result = connection.execute(_CLAIM, parameters)
+    names = tuple(result.keys())
+    lanes = (ClaimedLane(**dict(zip(names, row, strict=True))) for row in result)
+    return tuple(sorted(lanes, key=lambda lane: lane.key))
 
 
 def renew(
