@@ -92,12 +92,21 @@ def race(
     for process in running:
         process.start()
     try:
-        reins.ready.wait(timeout=READY_SECONDS)
+        _until_ready(reins, running)
         counted = _until_done(server, reins, running, goal=goal, limit=limit_seconds, watch=watch)
     finally:
         reins.stop.set()
         told = _ended(reins, running)
     return replace(counted, told=tuple(told))
+
+
+def _until_ready(reins: Reins, running: Sequence[Any]) -> None:
+    begun = time.perf_counter()
+    while reins.ready.n_waiting < len(running):
+        if not all(process.is_alive() for process in running) or time.perf_counter() - begun > READY_SECONDS:
+            raise RuntimeError("a worker process ended, or was not ready in time, before the race began")
+        time.sleep(POLL_SECONDS)
+    reins.ready.wait(timeout=READY_SECONDS)
 
 
 def _until_done(

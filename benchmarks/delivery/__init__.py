@@ -1,6 +1,7 @@
 """Delivery at full strength: what issue by issue must be shown of it, in parts that also run alone (`--part NAME`).
 
 `noop`: documents through every state and row with a far side that does nothing, beside jobs in Procrastinate and DBOS.
+`http`: the same documents over the wire to an ERP that takes 20 ms, beside the HTTP client bare.
 `lanes`: claiming and settling with a million due and a million parked lanes, beside ten thousand.
 """
 
@@ -9,16 +10,16 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from benchmarks.common import Measured
-from benchmarks.delivery import lanes, noop
+from benchmarks.delivery import http, lanes, noop
 
-PARTS = {"noop": noop.run, "lanes": lanes.run}
+PARTS = {"noop": noop.run, "http": http.run, "lanes": lanes.run}
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Options of this benchmark beside those that all have."""
     parser.add_argument("--part", choices=sorted(PARTS), help="run one part (default: all)")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of a part instead of its usual number")
-    group = parser.add_argument_group("part noop")
+    group = parser.add_argument_group("parts noop and http")
     group.add_argument("--ours-only", action="store_true", help="no peers")
     group.add_argument("--profile", action="store_true", help="one process: statements a document and their time")
     group.add_argument("--cprofile", default="", metavar="FILE", help="one process, one thread: write a cProfile dump")

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 
+from benchmarks.delivery.erp import run_in_loop, wire_connector
 from benchmarks.delivery.world import NoopConnector, OneFarSide, Size, no_journals
 from benchmarks.fleet import Reins
 from revline.core.clock import SystemClock
@@ -30,13 +31,24 @@ DATABASE_THREADS: Final = 6
 
 
 def deliver(
-    reins: Reins, *, dsn: str, number: int, size: Size, turn_milliseconds: int, profile: bool, dump: str
+    reins: Reins,
+    *,
+    dsn: str,
+    number: int,
+    size: Size,
+    url: str = "",
+    uvloop: bool = False,
+    turn_milliseconds: int = 20,
+    profile: bool = False,
+    dump: str = "",
 ) -> None:
-    """Deliver until told to stop. profile: statements are counted and told. dump: a file for cProfile, "" for none."""
+    """Deliver until told to stop. url: of an ERP on the wire, "" for a far side that does nothing. profile: statements are counted
+    and told. dump: a file for cProfile, "" for none."""
+    connector = wire_connector(url=url, slots=size.slots) if url else NoopConnector(slots=size.slots, batch=size.batch)
     loop = loop_of(
         dsn=dsn,
         number=number,
-        directory=OneFarSide(connector=NoopConnector(slots=size.slots, batch=size.batch), pools=size.pools),
+        directory=OneFarSide(connector=connector, pools=size.pools),
         timing=Timing(turn=timedelta(milliseconds=turn_milliseconds)),
         in_threads=not dump,
     )
@@ -45,7 +57,7 @@ def deliver(
         reins.go()
         if profiler is not None:
             profiler.enable()
-        asyncio.run(until_stopped(loop, reins))
+        run_in_loop(until_stopped(loop, reins), uvloop=uvloop)
         if profiler is not None:
             profiler.disable()
             profiler.dump_stats(dump)
