@@ -19,7 +19,7 @@ from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.platform.config.documents import Configuration
 from revline.platform.tenancy.kinds import Connection
 from revline.platform.tenancy.secrets import SecretResolver
-from revline.platform.work.capacity import PoolLimits
+from revline.platform.work.pool_state import PoolLimits
 
 READERS: Final = "revline.readers"
 CHANGES_EVERY: Final = "changesEverySeconds"

@@ -8,7 +8,7 @@ nobody else; their leases are renewed while they last. A lane whose worker died 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -28,8 +28,9 @@ from revline.platform.work import capacity
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
-from revline.platform.work.capacity import Wanted
+from revline.platform.work.budgets import Asked
 from revline.platform.work.lanes import ClaimedLane, LaneKey, PoolRoom, called, full_jitter, retried
+from revline.platform.work.pool_state import CameBack, PoolState
 
 T = TypeVar("T")
 KINDS: Final = (REREAD, CHANGES, BACKFILL)
@@ -237,8 +238,12 @@ class ReadingLoop:
             now = work_queries.moment(connection)
             work_record.hold(connection, owner=self._owner, lanes=[lane])
             capacity.ensure_pools(connection, limits=[side.limits()], now=now)
-            granted = capacity.take(connection, wanted={side.pool_id: Wanted(slots=1, calls=1)}, now=now)[side.pool_id]
-            may = granted.slots > 0 and granted.calls > 0
+            ledgers = capacity.lock(connection, pools=[side.pool_id], owner=self._owner, now=now, fresh=LEASE / 2)
+            ledger, asked = ledgers[side.pool_id], Asked(tenant_id=lane.tenant_id, kind_group=lane.kind_group)
+            may = ledger.may(asked, slot=call_id)
+            if may:
+                ledger.take(asked, slot=call_id)
+                capacity.spend(connection, ledgers=ledgers, now=now)
             later = retried(lane=lane, due_at=now + NO_CAPACITY_PAUSE, failed=False)
             change = called(lane=lane, call_id=call_id) if may else later
             held = work_record.change(connection, owner=self._owner, changes=[change], now=now)
@@ -303,8 +308,7 @@ class ReadingLoop:
     def _report(self, pool: str, lost: bool) -> datetime:  # noqa: FBT001 - called through a partial
         with self._database.control() as connection:
             now = work_queries.moment(connection)
-            answered: Sequence[str] = () if lost else (pool,)
-            capacity.report(connection, answered=answered, failed=(pool,) if lost else (), now=now)
+            capacity.report(connection, came_back={pool: CameBack(answered=not lost)}, now=now)
         return now
 
     async def _within(self, reading: Awaitable[T]) -> T | Problem:
@@ -325,6 +329,6 @@ class ReadingLoop:
         return problem("source.unreachable", f"no answer within {limit:.0f} seconds")
 
 
-def _calls_left(state: capacity.PoolState) -> int:
+def _calls_left(state: PoolState) -> int:
     """Calls a pool may begin now, by its slots and its tokens."""
     return min(state.free, int(state.tokens))

@@ -4,8 +4,8 @@ before the call. A crash leaves at most the marked ones uncertain. Capacity is t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -19,10 +19,10 @@ from revline.delivery.values import SENDER_LOST, Head, LookUp, Send
 from revline.platform.store.engine import Database
 from revline.platform.work import capacity
 from revline.platform.work import record as work_record
-from revline.platform.work.capacity import Wanted
+from revline.platform.work.budgets import CLOSE, Asked
 from revline.platform.work.cell import hold_epoch
 from revline.platform.work.epochs import Epoch
-from revline.platform.work.lanes import ClaimedLane, called
+from revline.platform.work.lanes import PRIORITY_CLOSE, ClaimedLane, called
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +40,18 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     slot: str
     members: tuple[Ready, ...]
     attempts: tuple[int, ...] = ()
+
+    @property
+    def asked(self) -> Asked:
+        """The call as budgets see it."""
+        return asked_of(self.members)
+
+
+def asked_of(members: Sequence[Ready]) -> Asked:
+    """A call of these heads, all of one tenant, as budgets see it: it is the close's when one of them is."""
+    lanes = [ready.head.loaded.lane for ready in members]
+    closing = any(lane.priority <= PRIORITY_CLOSE for lane in lanes)
+    return Asked(tenant_id=lanes[0].tenant_id, kind_group=CLOSE if closing else lanes[0].kind_group, lanes=len(lanes))
 
 
 class Marked(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,14 +106,14 @@ def mark(
     owner: str,
     epoch: int,
     calls: Sequence[Call],
-    new_slots: Mapping[str, Sequence[str]],
     now: datetime,
     recorded_at: datetime,
+    fresh: timedelta = timedelta(0),
 ) -> Marked:
-    """Mark what these calls will send, as far as capacity goes.
+    """Mark what these calls will send, as far as capacity and budgets go.
 
-    new_slots: per pool, the slots that must be opened for some of the calls; the others run on slots this process holds. Calls
-    without a slot or a token come back unmarked; lanes that were taken over and documents that changed come back as lost.
+    fresh: as in `capacity.views`. Calls that may not begin now come back unmarked; lanes that were taken over and documents that
+    changed come back as lost.
     """
     tenants = sorted({ready.head.loaded.lane.tenant_id for call in calls for ready in call.members})
     lanes = [ready.head.loaded.lane for call in calls for ready in call.members]
@@ -125,7 +137,7 @@ def mark(
             lost += [ready.head.loaded.lane for ready in call.members if ready not in members]
             if members:
                 kept.append(msgspec.structs.replace(call, members=members))
-        granted, short = _with_capacity(connection, kept, new_slots, now)
+        granted, short = _with_capacity(connection, kept, owner=owner, now=now, fresh=fresh)
         numbered = [
             msgspec.structs.replace(
                 call, attempts=tuple(ready.head.loaded.standing.attempts + 1 for ready in call.members)
@@ -142,25 +154,20 @@ def mark(
 
 
 def _with_capacity(
-    connection: Connection, calls: Sequence[Call], new_slots: Mapping[str, Sequence[str]], now: datetime
+    connection: Connection, calls: Sequence[Call], *, owner: str, now: datetime, fresh: timedelta
 ) -> tuple[list[Call], list[Call]]:
-    wanted: dict[str, Wanted] = {}
+    pools = {call.pool_id for call in calls}
+    ledgers = capacity.lock(connection, pools=pools, owner=owner, now=now, fresh=fresh)
+    granted: list[Call] = []
+    short: list[Call] = []
     for call in calls:
-        opened = set(new_slots.get(call.pool_id, ()))
-        now_wanted = wanted.get(call.pool_id, Wanted(slots=0, calls=0))
-        fresh = {other.slot for other in calls if other.pool_id == call.pool_id} & opened
-        wanted[call.pool_id] = Wanted(slots=len(fresh), calls=now_wanted.calls + 1)
-    grants = capacity.take(connection, wanted=wanted, now=now)
-    tokens = {pool: grant.calls for pool, grant in grants.items()}
-    slots = {pool: set(sorted(new_slots.get(pool, ()))[: grant.slots]) for pool, grant in grants.items()}
-    granted, short = [], []
-    for call in calls:
-        fits = call.slot not in set(new_slots.get(call.pool_id, ())) or call.slot in slots[call.pool_id]
-        if fits and tokens[call.pool_id] > 0:
-            tokens[call.pool_id] -= 1
+        ledger = ledgers.get(call.pool_id)
+        if ledger is not None and ledger.may(call.asked, slot=call.slot):
+            ledger.take(call.asked, slot=call.slot)
             granted.append(call)
         else:
             short.append(call)
+    capacity.spend(connection, ledgers=ledgers, now=now)
     return granted, short
 
 

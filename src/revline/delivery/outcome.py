@@ -189,6 +189,7 @@ def _throttled(head: Head, step: str, outcome: Throttled, pauses: Pauses) -> Set
         due_at=pauses.retry_at(head, at_least=outcome.retry_after),
         failed=True,
         uncertain_since=since(head, pauses),
+        throttled_for=outcome.retry_after,
     )
     tries = head.loaded.standing.failures + 1
     return told(again, tries) if tries >= pauses.timing.throttles_until_case else again

@@ -11,14 +11,18 @@ from typing import Final
 
 import msgspec
 
-from revline.delivery.marking import Call, Ready
+from revline.delivery.marking import Call, Ready, asked_of
 from revline.delivery.values import FarSide
-from revline.platform.work.capacity import PoolLimits
+from revline.platform.work.budgets import CLOSE, CLOSE_SHARE_PERCENT, Ledger
+from revline.platform.work.capacity import PoolView
+from revline.platform.work.lanes import PoolRoom
+from revline.platform.work.pool_state import PoolLimits, untouched
 
 LOOK_UP_BATCH: Final = 20
 UNKNOWN_POOL_LANES: Final = 4
 LANES_PER_POOL_MAX: Final = 400
 CALLS_PER_SLOT: Final = 2
+POOLS_WATCHED_MAX: Final = 64
 
 
 class SlotLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,26 +33,37 @@ class SlotLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """calls: each on a slot. new_slots: per pool, those that must be opened. left: heads no slot has room for."""
+    """calls: each on a slot. left: heads that may not begin yet."""
 
     calls: tuple[Call, ...]
-    new_slots: Mapping[str, tuple[str, ...]]
     left: tuple[Ready, ...]
 
 
 class Plan:
-    """What this process knows of pools: limits from manifests. When connections that share a pool differ, the tightest holds."""
+    """What this process knows of pools: limits from manifests, and how they stood when it last looked. When connections that
+    share a pool differ, the tightest holds."""
 
     def __init__(self) -> None:
         self._limits: dict[str, PoolLimits] = {}
         self._batches: dict[str, int] = {}
         self._known: dict[str, PoolLimits] = {}
+        self._views: Mapping[str, PoolView] = {}
+        self._recent: dict[str, None] = {}
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The pools this process worked for last: how they stand is looked at each turn."""
+        return frozenset(self._recent)
 
     def learn(self, far: FarSide) -> None:
         """Take over a far side's limits."""
         manifest = far.connector.manifest
         known = self._limits.get(far.pool_id)
         slots = min(manifest.slots, known.slots) if known else manifest.slots
+        self._recent.pop(far.pool_id, None)
+        self._recent[far.pool_id] = None
+        if len(self._recent) > POOLS_WATCHED_MAX:
+            del self._recent[next(iter(self._recent))]
         self._limits[far.pool_id] = PoolLimits(
             pool_id=far.pool_id,
             slots=slots,
@@ -58,6 +73,10 @@ class Plan:
         batch = max((kind.batch_max for kind in manifest.kinds), default=1)
         self._batches[far.pool_id] = max(batch, self._batches.get(far.pool_id, 1))
 
+    def see(self, views: Mapping[str, PoolView]) -> None:
+        """Take over how pools stand now."""
+        self._views = views
+
     def new_limits(self) -> tuple[PoolLimits, ...]:
         """Limits that the database doesn't know from this process yet."""
         found = tuple(limits for pool, limits in self._limits.items() if self._known.get(pool) != limits)
@@ -66,6 +85,8 @@ class Plan:
 
     def slots(self, pool_id: str) -> int:
         """Calls at once in a pool; 1 while nothing is known of it."""
+        if pool_id in self._views:
+            return self._views[pool_id].state.slots
         limits = self._limits.get(pool_id)
         return limits.slots if limits else 1
 
@@ -73,42 +94,84 @@ class Plan:
         """Unanswered calls on one slot."""
         return CALLS_PER_SLOT if self._batches.get(pool_id, 1) == 1 else 1
 
+    def lanes_per_slot(self, pool_id: str) -> int:
+        """Lanes one slot can carry."""
+        return self.depth(pool_id) * self._batches.get(pool_id, 1)
+
     def lanes_wanted(self, pool_id: str) -> int:
         """Lanes worth holding at once: what its slots can carry."""
         if pool_id not in self._limits:
             return UNKNOWN_POOL_LANES
-        wanted = self.slots(pool_id) * self.depth(pool_id) * self._batches[pool_id]
-        return min(LANES_PER_POOL_MAX, wanted)
+        return min(LANES_PER_POOL_MAX, self.slots(pool_id) * self.lanes_per_slot(pool_id))
+
+    def ledger(self, pool_id: str, *, owner: str) -> Ledger:
+        """A ledger of the pool as it was last seen; of one not seen yet, as its manifest has it."""
+        if pool_id in self._views:
+            return self._views[pool_id].ledger(owner=owner)
+        return Ledger(pool=untouched(self._limits[pool_id]), owner=owner)
+
+    def rooms(self, *, owner: str, held: Mapping[str, int]) -> Rooms:
+        """What to claim. held: lanes this process holds, by pool.
+
+        Of pools it has not worked for lately, a few lanes each; none of those that are closed. However many lanes it holds, the
+        close has room for the share it is owed, so that it never waits behind what was claimed before it.
+        """
+        rooms: list[PoolRoom] = []
+        full: list[str] = []
+        for pool, view in self._views.items():
+            wanted = self.lanes_wanted(pool) if not view.state.probing else 1
+            shut = not view.state.open or (view.state.probing and not view.state.free)
+            room = 0 if shut else max(0, wanted - held.get(pool, 0))
+            ledger = view.ledger(owner=owner)
+            full += ledger.full(lanes_per_slot=self.lanes_per_slot(pool))
+            owed = -(-wanted * CLOSE_SHARE_PERCENT // 100) - ledger.lanes(kind_group=CLOSE)
+            closing = room if shut or view.state.probing else max(room, owed)
+            rooms.append(PoolRoom(pool_id=pool, lanes=room, closing=closing))
+        return Rooms(pools=tuple(rooms), full=tuple(full))
+
+
+class Rooms(msgspec.Struct, frozen=True, kw_only=True):
+    """Room for lanes by pool, and parts of the work that may have no more (`Ledger.full`)."""
+
+    pools: tuple[PoolRoom, ...]
+    full: tuple[str, ...]
 
 
 def plan_calls(
-    *, ready: Sequence[Ready], load: Mapping[str, Sequence[SlotLoad]], plan: Plan, new_slot: Callable[[], str]
+    *,
+    ready: Sequence[Ready],
+    load: Mapping[str, Sequence[SlotLoad]],
+    plan: Plan,
+    owner: str,
+    new_slot: Callable[[], str],
 ) -> Planned:
-    """Calls for as many heads as the slots of their pools can carry, oldest first."""
+    """Calls for as many heads as slots and budgets of their pools can carry, in the order of `Ledger.in_turn`."""
     calls: list[Call] = []
     left: list[Ready] = []
-    new_slots: dict[str, list[str]] = {}
-    carried = {pool: {entry.slot: entry.waiting for entry in entries} for pool, entries in load.items()}
+    by_pool: dict[str, list[tuple[Ready, ...]]] = {}
     for pool, members in groups(ready):
-        slots = carried.setdefault(pool, {})
-        slot = _slot_for(pool, slots, plan)
-        if slot is None and len(slots) < plan.slots(pool):
-            slot = new_slot()
-            new_slots.setdefault(pool, []).append(slot)
-        if slot is None:
-            left += members
-            continue
-        slots[slot] = slots.get(slot, 0) + 1
-        calls.append(Call(pool_id=pool, slot=slot, members=members))
-    return Planned(
-        calls=tuple(calls), new_slots={pool: tuple(names) for pool, names in new_slots.items()}, left=tuple(left)
-    )
+        by_pool.setdefault(pool, []).append(members)
+    for pool, batches in by_pool.items():
+        slots = {entry.slot: entry.waiting for entry in load.get(pool, ())}
+        ledger = plan.ledger(pool, owner=owner)
+        asked = [asked_of(members) for members in batches]
+        for index in ledger.in_turn(asked):
+            slot = _slot_for(pool, slots, plan) if ledger.tokens > 0 else None
+            if slot == "":
+                slot = new_slot()
+            if slot is None or not ledger.may(asked[index], slot=slot):
+                left += batches[index]
+                continue
+            ledger.take(asked[index], slot=slot)
+            slots[slot] = slots.get(slot, 0) + 1
+            calls.append(Call(pool_id=pool, slot=slot, members=batches[index]))
+    return Planned(calls=tuple(calls), left=tuple(left))
 
 
 def groups(ready: Sequence[Ready]) -> list[tuple[str, tuple[Ready, ...]]]:
     """Heads that can share a call: one connection and operation, or one look-up, in batches of what the far side takes."""
     found: dict[tuple[str, ...], list[Ready]] = {}
-    for entry in ready:
+    for entry in sorted(ready, key=lambda one: one.head.loaded.lane.priority):
         found.setdefault(_group_of(entry), []).append(entry)
     batches: list[tuple[str, tuple[Ready, ...]]] = []
     for key, entries in found.items():
@@ -131,10 +194,9 @@ def _batch_of(entry: Ready) -> int:
 
 
 def _slot_for(pool: str, slots: Mapping[str, int], plan: Plan) -> str | None:
-    """An open slot for one more call: an empty one first; one behind another only when no further slot may be opened."""
-    depth = plan.depth(pool)
-    free = sorted((waiting, slot) for slot, waiting in slots.items() if waiting < depth)
-    if not free:
-        return None
-    waiting, slot = free[0]
-    return slot if waiting == 0 or len(slots) >= plan.slots(pool) else None
+    """An open slot for one more call, "" for one that must be opened: an empty one first; one behind another call only when no
+    further slot may be opened."""
+    free = sorted((waiting, slot) for slot, waiting in slots.items() if waiting < plan.depth(pool))
+    if free and (free[0][0] == 0 or len(slots) >= plan.slots(pool)):
+        return free[0][1]
+    return "" if len(slots) < plan.slots(pool) else None

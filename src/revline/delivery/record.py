@@ -43,6 +43,17 @@ _LOCK_PRESENT: Final = text(
     )
 )
 
+KIND_GROUPS: Final[Mapping[Rank, str]] = {
+    Rank.MASTER: "masters",
+    Rank.INVOICE: "invoices",
+    Rank.PAYMENT: "payments",
+    Rank.APPLICATION: "applications",
+    Rank.PAYOUT: "payouts",
+    Rank.JOURNAL: "journals",
+    Rank.FEEDBACK: "feedback",
+}
+"""What budgets of capacity pools call documents: a lane's documents are of one group, as they follow one accounting event."""
+
 PoolOf = Callable[[Document], str]
 _written: WeakKeyDictionary[Unit, dict[tuple[str, str], Place]] = WeakKeyDictionary()
 """What a unit wrote in an earlier call: its rows are buffered until it ends, so no query can see them."""
@@ -81,7 +92,12 @@ def write_documents(
         return ()
     _check_order(unit.connection, tenant_id, new, written)
     items = [
-        NewItem(lane_id=lane_of(tenant_id=tenant_id, document=one), subject=one.document_id, pool_id=pool_of(one))
+        NewItem(
+            lane_id=lane_of(tenant_id=tenant_id, document=one),
+            subject=one.document_id,
+            pool_id=pool_of(one),
+            kind_group=KIND_GROUPS[one.rank],
+        )
         for one in new
     ]
     now = work_queries.moment(unit.connection)

@@ -19,7 +19,7 @@ from revline.delivery.deciding import DATABASE_AWAY, Decider
 from revline.delivery.marking import Call, Ready
 from revline.delivery.outcome import settle, unsettled
 from revline.delivery.pauses import Uniform
-from revline.delivery.plan import Plan, SlotLoad, plan_calls
+from revline.delivery.plan import UNKNOWN_POOL_LANES, Plan, SlotLoad, plan_calls
 from revline.delivery.ports import Directory, Journals, Told, nobody
 from revline.delivery.settlements import Settlement
 from revline.delivery.values import LANE_KIND, Decided, Later, Looked, Result, Timing
@@ -29,7 +29,7 @@ from revline.platform.work import capacity
 from revline.platform.work import queries as work_queries
 from revline.platform.work import service as work_service
 from revline.platform.work.epochs import Epoch
-from revline.platform.work.lanes import ClaimedLane, LaneKey, PoolRoom, retried
+from revline.platform.work.lanes import ClaimedLane, LaneKey, retried
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +80,6 @@ class Desk:
             timing=self.timing,
             uniform=uniform,
         )
-        self._due_pools: tuple[tuple[str, ...], datetime | None] = ((), None)
         self._slot_number = 0
         self._heard: Epoch | None = None
 
@@ -116,7 +115,7 @@ class Desk:
         self._heard = None
         settled, posted = self.settle(results) if results else (0, 0)
         self._renew()
-        lanes, now = self._claim(load) if claim else ((), self._moment())
+        lanes, now = self._claim() if claim else ((), self._moment())
         try:
             posted += self._decide(lanes, now=now)
         except BaseException:
@@ -199,42 +198,32 @@ class Desk:
                 self.owned_until.pop(lane.key, None)
         self._ready = [entry for entry in self._ready if entry[1].head.loaded.lane.key in self.owned_until]
 
-    def _claim(self, load: Mapping[str, Sequence[SlotLoad]]) -> tuple[tuple[ClaimedLane, ...], datetime]:
+    def _claim(self) -> tuple[tuple[ClaimedLane, ...], datetime]:
         local = self.steady.now()
-        pools, until = self._due_pools
-        with self.database.control() as connection:
-            now = work_queries.moment(connection)
-            if until is None or local >= until:
-                pools = work_queries.pools_of(connection, kind=LANE_KIND)
-                self._due_pools = (pools, local + self.timing.idle)
-            rooms = self._rooms(pools, capacity.states(connection, pools=pools, now=now))
-            lanes: tuple[ClaimedLane, ...] = ()
-            if rooms:
-                lanes = work_service.claim_on(
-                    connection,
-                    kind=LANE_KIND,
-                    owner=self.owner,
-                    limit=min(DOCUMENTS_PER_COMMIT, sum(room.lanes for room in rooms)),
-                    lease=self.timing.lease,
-                    pools=rooms,
-                    tenants_max=TENANTS_PER_COMMIT,
-                    now=now,
-                )
-        for lane in lanes:
-            self.owned_until[lane.key] = (lane, local + self.timing.lease)
-        return lanes, now
-
-    def _rooms(self, pools: Sequence[str], states: Mapping[str, capacity.PoolState]) -> list[PoolRoom]:
-        """How many lanes of each pool to claim: what its slots can carry, less what is held."""
         held: dict[str, int] = {}
         for lane, _ in self.owned_until.values():
             held[lane.pool_id] = held.get(lane.pool_id, 0) + 1
-        rooms = [
-            PoolRoom(pool_id=pool, lanes=self._plans.lanes_wanted(pool) - held.get(pool, 0))
-            for pool in pools
-            if pool not in states or states[pool].open
-        ]
-        return [room for room in rooms if room.lanes > 0]
+        with self.database.control() as connection:
+            now = work_queries.moment(connection)
+            pools = self._plans.watched | set(held)
+            seen = capacity.views(connection, pools=pools, now=now, fresh=self.timing.lease / 2, closed_too=True)
+            self._plans.see(seen)
+            rooms = self._plans.rooms(owner=self.owner, held=held)
+            lanes = work_service.claim_on(
+                connection,
+                kind=LANE_KIND,
+                owner=self.owner,
+                limit=DOCUMENTS_PER_COMMIT,
+                lease=self.timing.lease,
+                pools=rooms.pools,
+                others=UNKNOWN_POOL_LANES,
+                full=rooms.full,
+                tenants_max=TENANTS_PER_COMMIT,
+                now=now,
+            )
+        for lane in lanes:
+            self.owned_until[lane.key] = (lane, local + self.timing.lease)
+        return lanes, now
 
     def _decide(self, lanes: Sequence[ClaimedLane], *, now: datetime) -> int:
         if not lanes:
@@ -269,7 +258,11 @@ class Desk:
             return ()
         since = {entry.head.loaded.lane.key: at for at, entry in self._ready}
         planned = plan_calls(
-            ready=[entry for _, entry in self._ready], load=load, plan=self._plans, new_slot=self._new_slot
+            ready=[entry for _, entry in self._ready],
+            load=load,
+            plan=self._plans,
+            owner=self.owner,
+            new_slot=self._new_slot,
         )
         made: list[Call] = []
         left = list(planned.left)
@@ -283,9 +276,9 @@ class Desk:
                 owner=self.owner,
                 epoch=self.epoch.number,
                 calls=part,
-                new_slots=planned.new_slots,
                 now=now,
                 recorded_at=self.clock.now(),
+                fresh=self.timing.lease / 2,
             )
             made += marked.calls
             left += marked.unmarked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -27,7 +27,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     extra: a case beside (entries differ) that leaves the document where it is. done: the lane goes on to its next item.
     due_at: when the lane is due again; parked: it stands still until a person acts. failed: it counts as a failed try.
     reached: whether the far side answered, None when it wasn't asked. looked: it was looked up, so it stands as of this epoch.
-    request: what was sent, where it did not succeed.
+    request: what was sent, where it did not succeed. throttled_for: how long the far side wants no calls.
     """
 
     head: Head
@@ -49,6 +49,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     uncertain_since: datetime | None = None
     handle: str = ""
     reached: bool | None = None
+    throttled_for: timedelta | None = None
     looked: bool = False
     request: str = ""
 

@@ -33,6 +33,7 @@ from revline.platform.store.unit import Unit
 from revline.platform.work import capacity
 from revline.platform.work import record as work_record
 from revline.platform.work.lanes import LaneChange, LaneKey, retried
+from revline.platform.work.pool_state import CameBack
 
 PROBLEM_LENGTH_MAX: Final = 1_000
 
@@ -299,17 +300,15 @@ def _write_lanes(
 
 
 def _tell_pools(unit: Unit, kept: Sequence[Settlement], now: datetime) -> None:
-    reached: dict[str, bool] = {}
+    told: dict[str, CameBack] = {}
     for one in kept:
         if one.reached is not None:
-            pool = one.head.far.pool_id
-            reached[pool] = reached.get(pool, False) or one.reached
-    capacity.report(
-        unit.connection,
-        answered=[pool for pool, answered in reached.items() if answered],
-        failed=[pool for pool, answered in reached.items() if not answered],
-        now=now,
-    )
+            before = told.get(one.head.far.pool_id, CameBack(answered=False))
+            pauses = [pause for pause in (before.throttled_for, one.throttled_for) if pause is not None]
+            told[one.head.far.pool_id] = CameBack(
+                answered=before.answered or one.reached, throttled_for=max(pauses, default=None)
+            )
+    capacity.report(unit.connection, came_back=told, now=now)
 
 
 def _was_finished(one: Settlement) -> bool:

@@ -262,9 +262,14 @@ def shift_database(database: Database, by: timedelta) -> None:
             {"by": by},
         )
         connection.execute(text("UPDATE cell SET began_at = began_at - :by"), {"by": by})
-        connection.execute(text("UPDATE tenant_ring SET idle_until = idle_until - :by"), {"by": by})
         connection.execute(
-            text("UPDATE capacity_pool SET refilled_at = refilled_at - :by, breaker_until = breaker_until - :by"),
+            text("UPDATE tenant_ring SET turn_at = turn_at - :by, served_at = served_at - :by"), {"by": by}
+        )
+        connection.execute(
+            text(
+                "UPDATE capacity_pool SET refilled_at = refilled_at - :by, breaker_until = breaker_until - :by,"
+                " throttled_until = throttled_until - :by, adapted_at = adapted_at - :by"
+            ),
             {"by": by},
         )
     for tenant in ("alpha", "beta"):

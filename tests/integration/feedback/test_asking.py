@@ -41,7 +41,7 @@ def fails_once(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, error: Ba
 def lanes_end(world: World) -> None:
     with world.database.control() as connection:
         connection.execute(text("UPDATE lane SET lease_until = now(), due_at = now() WHERE owner <> ''"))
-        connection.execute(text("UPDATE tenant_ring SET idle_until = to_timestamp(0)"))
+        connection.execute(text("UPDATE tenant_ring SET turn_at = to_timestamp(0)"))
 
 
 @pytest.mark.parametrize("deadlock", [of_a_statement(), psycopg.errors.DeadlockDetected("deadlock detected")])

@@ -263,10 +263,10 @@ def _dies(**_: Any) -> None:
 def _leases_end(world: World) -> None:
     with world.database.control() as connection:
         connection.execute(text("UPDATE lane SET lease_until = now(), due_at = now() WHERE owner <> ''"))
-        connection.execute(text("UPDATE tenant_ring SET idle_until = to_timestamp(0)"))
+        connection.execute(text("UPDATE tenant_ring SET turn_at = to_timestamp(0)"))
 
 
 def _due_now(world: World) -> None:
     with world.database.control() as connection:
         connection.execute(text("UPDATE lane SET due_at = now() WHERE owner = '' AND NOT waiting"))
-        connection.execute(text("UPDATE tenant_ring SET idle_until = to_timestamp(0)"))
+        connection.execute(text("UPDATE tenant_ring SET turn_at = to_timestamp(0)"))

@@ -1,61 +1,21 @@
-"""Capacity pools: how many far-side calls may start now. State is in rows, so every worker sees the same limits.
+"""Capacity pools in the database: how many far-side calls may start now, and what calls that came back say of the far side.
 
-Slots in use are counted from lanes in a call whose lease is live, never kept in a counter: a dead worker frees its slots by
-its leases' end. The breaker opens after failures in a row and lets one call through when its pause is over.
+Slots in use are counted from lanes in a call whose lease is live, never kept in a counter: a dead worker frees its slots by its
+leases' end. What may begin is decided by a `Ledger` under the pool's row lock, so two workers can't count one slot twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
-BREAKER_FAILURES_MAX: Final = 5
-BREAKER_PAUSE: Final = timedelta(seconds=1)
-BREAKER_PAUSE_MAX: Final = timedelta(seconds=30)
-
-
-class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a far account allows. slots: calls at once. bucket_per_second, bucket_burst: calls a second, and at once."""
-
-    pool_id: str
-    slots: int
-    bucket_per_second: Decimal
-    bucket_burst: int
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker wants of a pool. slots: to be opened beside those it holds. calls: to be made on both."""
-
-    slots: int
-    calls: int
-
-
-class Granted(msgspec.Struct, frozen=True, kw_only=True):
-    """What it gets."""
-
-    slots: int
-    calls: int
-
-
-class PoolState(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool now. free: slots that may be opened (one while a breaker tries again). in_use: slots with a call under way.
-    open: neither blocked by a person nor by its breaker."""
-
-    pool_id: str
-    slots: int
-    in_use: int
-    tokens: Decimal
-    free: int
-    open: bool
-    blocked: bool
-    breaker_failures: int
-    breaker_until: datetime | None
-
+from revline.platform.work.budgets import CLOSE, Budget, Ledger, Use
+from revline.platform.work.lanes import PRIORITY_CLOSE
+from revline.platform.work.pool_state import CameBack, Health, PoolLimits, PoolState, after, pool_state
 
 _ENSURE: Final = text(
     """
@@ -71,41 +31,92 @@ _ENSURE: Final = text(
     """
 )
 
-_STATE: Final = """
-    SELECT pool.pool_id, pool.slots, pool.bucket_per_second, pool.bucket_burst, pool.bucket_tokens, pool.refilled_at,
-           pool.breaker_failures, pool.breaker_until, pool.blocked,
-           (SELECT count(DISTINCT lane.call_id) FROM lane
-            WHERE lane.pool_id = pool.pool_id AND lane.call_id <> '' AND lane.lease_until > :now) AS in_use
-    FROM capacity_pool AS pool WHERE pool.pool_id = ANY(CAST(:pools AS text[])) ORDER BY pool.pool_id
+_RULES: Final = """
+    SELECT json_agg(json_build_object('tenant_id', rule.tenant_id, 'kind_group', rule.kind_group,
+                                      'share_percent', rule.share_percent, 'slots_max', rule.slots_max))
+    FROM capacity_budget AS rule WHERE rule.pool_id = {}
 """
-_READ: Final = text(_STATE)
-_LOCK: Final = text(
-    "SELECT pool_id FROM capacity_pool WHERE pool_id = ANY(CAST(:pools AS text[])) ORDER BY pool_id FOR UPDATE"
+_POOL: Final = f"""
+    SELECT pool.*, ({_RULES.format("pool.pool_id AND rule.tenant_id IN ('', '*')")}) AS rules
+    FROM capacity_pool AS pool WHERE pool.pool_id = ANY(CAST(:pools AS text[]))
+"""
+_READ: Final = text(_POOL + " ORDER BY pool.pool_id")
+_READ_OR_CLOSED: Final = text(
+    _POOL + " OR pool.blocked OR pool.breaker_until IS NOT NULL OR pool.throttled_until > :now ORDER BY pool.pool_id"
+)
+_LOCK: Final = text(_POOL + " ORDER BY pool.pool_id FOR UPDATE OF pool")
+
+# One row for each worker, tenant and kind group with a lane in hand: as many as workers hold lanes, whatever the backlog.
+_USES: Final = text(
+    f"""
+    WITH held AS MATERIALIZED (
+        SELECT lane.pool_id, lane.owner, lane.tenant_id, lane.kind_group, lane.closing,
+               array_agg(DISTINCT lane.call_id) FILTER (WHERE lane.call_id <> '') AS calls,
+               count(*) FILTER (WHERE lane.call_id = '' AND lane.lease_until > :fresh) AS wanting,
+               count(*) AS lanes
+        FROM (SELECT lane.pool_id, lane.owner, lane.tenant_id, lane.call_id, lane.lease_until,
+                     lane.priority <= {PRIORITY_CLOSE} AS closing,
+                     CASE WHEN lane.priority <= {PRIORITY_CLOSE} THEN '{CLOSE}' ELSE lane.kind_group END AS kind_group
+              FROM lane
+              WHERE lane.pool_id = ANY(CAST(:pools AS text[])) AND lane.owner <> '' AND lane.lease_until > :now) AS lane
+        GROUP BY lane.pool_id, lane.owner, lane.tenant_id, lane.kind_group, lane.closing
+    )
+    SELECT held.*, ({_RULES.format("held.pool_id AND rule.tenant_id = held.tenant_id")}) AS rules
+    FROM held ORDER BY held.pool_id, held.owner, held.tenant_id, held.kind_group
+    """
 )
 
-_TAKE: Final = text(
+_SPEND: Final = text(
     """
-    UPDATE capacity_pool SET bucket_tokens = given.tokens, refilled_at = :now
-    FROM unnest(CAST(:pools AS text[]), CAST(:tokens AS numeric[])) AS given(pool_id, tokens)
+    UPDATE capacity_pool SET bucket_tokens = given.tokens, refilled_at = :now, calls = capacity_pool.calls + given.calls,
+                             probe_call = coalesce(nullif(given.probe, ''), capacity_pool.probe_call)
+    FROM unnest(CAST(:pools AS text[]), CAST(:tokens AS numeric[]), CAST(:calls AS integer[]), CAST(:probes AS text[]))
+         AS given(pool_id, tokens, calls, probe)
     WHERE capacity_pool.pool_id = given.pool_id
+    """
+)
+
+_AILING: Final = text(
+    """
+    SELECT pool_id FROM capacity_pool
+    WHERE pool_id = ANY(CAST(:pools AS text[]))
+      AND (breaker_failures > 0 OR breaker_until IS NOT NULL OR adapted_slots IS NOT NULL)
     """
 )
 
 _HEALTH: Final = text(
     """
-    UPDATE capacity_pool SET breaker_failures = given.failures, breaker_until = given.until
-    FROM unnest(CAST(:pools AS text[]), CAST(:failures AS integer[]), CAST(:until AS timestamptz[]))
-         AS given(pool_id, failures, until)
+    UPDATE capacity_pool SET
+        breaker_failures = given.failures, breaker_until = given.until,
+        adapted_slots = given.adapted_slots, adapted_at = given.adapted_at, throttled_until = given.throttled_until,
+        throttled = capacity_pool.throttled + given.throttled,
+        bucket_tokens = CASE WHEN given.throttled > 0 THEN least(capacity_pool.bucket_tokens, 1)
+                             ELSE capacity_pool.bucket_tokens END,
+        refilled_at = CASE WHEN given.throttled > 0 THEN given.throttled_until ELSE capacity_pool.refilled_at END,
+        probe_call = CASE WHEN given.until IS NULL OR given.until > :now THEN '' ELSE capacity_pool.probe_call END
+    FROM unnest(CAST(:pools AS text[]), CAST(:failures AS integer[]), CAST(:until AS timestamptz[]),
+                CAST(:adapted AS integer[]), CAST(:adapted_at AS timestamptz[]), CAST(:throttled_until AS timestamptz[]),
+                CAST(:throttled AS integer[]))
+         AS given(pool_id, failures, until, adapted_slots, adapted_at, throttled_until, throttled)
     WHERE capacity_pool.pool_id = given.pool_id
-      AND (capacity_pool.breaker_failures, capacity_pool.breaker_until) IS DISTINCT FROM (given.failures, given.until)
     """
 )
 
-_BLOCK: Final = text("UPDATE capacity_pool SET blocked = :blocked WHERE pool_id = :pool")
+
+class PoolView(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool with everything a ledger is made of. uses: of every worker. budgets: those for all and for each tenant."""
+
+    state: PoolState
+    uses: tuple[Use, ...]
+    budgets: tuple[Budget, ...]
+
+    def ledger(self, *, owner: str) -> Ledger:
+        """A new ledger of the pool for one worker."""
+        return Ledger(pool=self.state, uses=self.uses, budgets=self.budgets, owner=owner)
 
 
 def ensure_pools(connection: Connection, *, limits: Sequence[PoolLimits], now: datetime) -> None:
-    """Make pools exist with these limits; a changed limit is taken over, tokens and breaker stay."""
+    """Make pools exist with these limits; a changed limit is taken over; what an operator set, tokens and breaker stay."""
     ordered = sorted(limits, key=lambda pool: pool.pool_id)
     parameters = {
         "pools": [pool.pool_id for pool in ordered],
@@ -117,95 +128,120 @@ def ensure_pools(connection: Connection, *, limits: Sequence[PoolLimits], now: d
     connection.execute(_ENSURE, parameters)
 
 
-def states(connection: Connection, *, pools: Sequence[str], now: datetime) -> Mapping[str, PoolState]:
+def states(connection: Connection, *, pools: Iterable[str], now: datetime) -> Mapping[str, PoolState]:
     """Pools as they are now."""
-    rows = connection.execute(_READ, {"pools": sorted(set(pools)), "now": now}).mappings()
-    return {row["pool_id"]: _state({str(key): value for key, value in row.items()}, now) for row in rows}
+    return {name: view.state for name, view in views(connection, pools=pools, now=now).items()}
 
 
-def take(connection: Connection, *, wanted: Mapping[str, Wanted], now: datetime) -> Mapping[str, Granted]:
-    """Lock the pools and give what may start in each, at most what is wanted; a token is spent for each call.
+def views(
+    connection: Connection,
+    *,
+    pools: Iterable[str],
+    now: datetime,
+    fresh: timedelta = timedelta(0),
+    closed_too: bool = False,
+) -> Mapping[str, PoolView]:
+    """Pools with who uses them. closed_too: also every other pool that is not plainly open (without its uses).
 
-    The caller marks its lanes with their slot (`lanes.called`) before it commits: the lock keeps two workers from counting the
-    same free slot. A pool that is blocked or whose breaker is open gives nothing.
+    fresh: a lane counts as wanting a slot only while its lease is longer than this, so that a worker that stands still soon
+    stops being waited for.
     """
-    pools = sorted(wanted)
-    if not pools:
+    names = sorted(set(pools))
+    statement = _READ_OR_CLOSED if closed_too else _READ
+    return _views(connection, connection.execute(statement, {"pools": names, "now": now}).mappings().all(), now, fresh)
+
+
+def lock(
+    connection: Connection, *, pools: Iterable[str], owner: str, now: datetime, fresh: timedelta = timedelta(0)
+) -> Mapping[str, Ledger]:
+    """Lock the pools until the transaction ends; gives a ledger of each. The caller marks the lanes of what it takes with their
+    slot (`lanes.called`) and calls `spend` before it commits."""
+    names = sorted(set(pools))
+    if not names:
         return {}
-    connection.execute(_LOCK, {"pools": pools})
-    found = states(connection, pools=pools, now=now)
-    granted = {pool: _grant(wanted[pool], found.get(pool)) for pool in pools}
+    rows = connection.execute(_LOCK, {"pools": names}).mappings().all()
+    found = _views(connection, rows, now, fresh)
+    return {name: view.ledger(owner=owner) for name, view in found.items()}
+
+
+def spend(connection: Connection, *, ledgers: Mapping[str, Ledger], now: datetime) -> None:
+    """Write what locked ledgers gave away."""
+    spent = {name: ledger for name, ledger in sorted(ledgers.items()) if ledger.granted}
+    if not spent:
+        return
     parameters = {
-        "pools": list(found),
-        "tokens": [found[pool].tokens - granted[pool].calls for pool in found],
+        "pools": list(spent),
+        "tokens": [ledger.pool.tokens - ledger.granted for ledger in spent.values()],
+        "calls": [ledger.granted for ledger in spent.values()],
+        "probes": [ledger.probe for ledger in spent.values()],
         "now": now,
     }
-    connection.execute(_TAKE, parameters)
-    return granted
+    connection.execute(_SPEND, parameters)
 
 
-def _grant(wanted: Wanted, state: PoolState | None) -> Granted:
-    if state is None or not state.open:
-        return Granted(slots=0, calls=0)
-    return Granted(slots=min(wanted.slots, state.free), calls=min(wanted.calls, int(state.tokens)))
-
-
-def report(connection: Connection, *, answered: Sequence[str], failed: Sequence[str], now: datetime) -> None:
-    """Tell the breakers which pools answered and which couldn't be reached. An answer of any kind closes a breaker."""
-    pools = sorted({*answered, *failed})
+def report(connection: Connection, *, came_back: Mapping[str, CameBack], now: datetime) -> None:
+    """Tell pools what calls came to. Costs one read while the far sides are well."""
+    well = sorted(name for name, told in came_back.items() if told.answered and told.throttled_for is None)
+    ailing = set(connection.execute(_AILING, {"pools": well}).scalars()) if well else set()
+    pools = sorted(ailing | (set(came_back) - set(well)))
     if not pools:
         return
-    connection.execute(_LOCK, {"pools": pools})
-    found = states(connection, pools=pools, now=now)
-    failures = {pool: 0 if pool in answered else found[pool].breaker_failures + 1 for pool in pools if pool in found}
+    rows = connection.execute(_LOCK, {"pools": pools}).mappings().all()
+    found = {
+        row["pool_id"]: after(
+            pool_id=row["pool_id"],
+            health=Health(
+                failures=row["breaker_failures"],
+                until=row["breaker_until"],
+                adapted_slots=row["adapted_slots"],
+                adapted_at=row["adapted_at"],
+                throttled_until=row["throttled_until"],
+            ),
+            came_back=came_back[row["pool_id"]],
+            ceiling=row["set_slots"] or row["slots"],
+            now=now,
+        )
+        for row in rows
+    }
     parameters = {
-        "pools": list(failures),
-        "failures": list(failures.values()),
-        "until": [breaker_until(failures=count, now=now) for count in failures.values()],
+        "pools": list(found),
+        "failures": [one.failures for one in found.values()],
+        "until": [one.until for one in found.values()],
+        "adapted": [one.adapted_slots for one in found.values()],
+        "adapted_at": [one.adapted_at for one in found.values()],
+        "throttled_until": [one.throttled_until for one in found.values()],
+        "throttled": [int(came_back[name].throttled_for is not None) for name in found],
+        "now": now,
     }
     connection.execute(_HEALTH, parameters)
 
 
-def block(connection: Connection, *, pool_id: str, blocked: bool) -> None:
-    """Stop or allow every call of a pool. The command that does so is audited by its caller."""
-    connection.execute(_BLOCK, {"pool": pool_id, "blocked": blocked})
+def _views(
+    connection: Connection, rows: Sequence[RowMapping], now: datetime, fresh: timedelta
+) -> Mapping[str, PoolView]:
+    names = [row["pool_id"] for row in rows]
+    uses: dict[str, list[Use]] = {}
+    for row in connection.execute(_USES, {"pools": names, "now": now, "fresh": now + fresh}) if names else ():
+        uses.setdefault(row.pool_id, []).append(
+            Use(
+                owner=row.owner,
+                tenant_id=row.tenant_id,
+                kind_group=row.kind_group,
+                calls=frozenset(row.calls or ()),
+                wanting=row.wanting,
+                lanes=row.lanes,
+                budgets=_budgets(row.rules),
+            )
+        )
+    found = {}
+    for pool in rows:
+        mine = tuple(uses.get(pool["pool_id"], ()))
+        calls = frozenset(call for use in mine for call in use.calls)
+        values = {str(name): value for name, value in pool.items()}
+        state = pool_state(values, in_use=len(calls), probe_lives=pool["probe_call"] in calls, now=now)
+        found[state.pool_id] = PoolView(state=state, uses=mine, budgets=_budgets(pool["rules"]))
+    return found
 
 
-def breaker_until(*, failures: int, now: datetime) -> datetime | None:
-    """When an open breaker lets a call through; None while it is closed. Pure."""
-    beyond = failures - BREAKER_FAILURES_MAX
-    if beyond < 0:
-        return None
-    pause: timedelta = min(BREAKER_PAUSE_MAX, BREAKER_PAUSE * 2 ** min(beyond, 10))
-    return now + pause
-
-
-def tokens_at(*, tokens: Decimal, refilled_at: datetime, per_second: Decimal, burst: int, now: datetime) -> Decimal:
-    """Tokens of a bucket at a moment: refilled evenly, at most `burst`; never fewer because a clock went back. Pure."""
-    passed = max(timedelta(0), now - refilled_at)
-    microseconds = passed // timedelta(microseconds=1)
-    return min(Decimal(burst), tokens + per_second * microseconds / 1_000_000).quantize(Decimal("0.000001"))
-
-
-def _state(row: Mapping[str, Any], now: datetime) -> PoolState:
-    tokens = tokens_at(
-        tokens=row["bucket_tokens"],
-        refilled_at=row["refilled_at"],
-        per_second=row["bucket_per_second"],
-        burst=row["bucket_burst"],
-        now=now,
-    )
-    opened = row["breaker_until"] is not None and row["breaker_until"] > now
-    slots = 1 if row["breaker_until"] is not None else row["slots"]
-    closed = row["blocked"] or opened
-    return PoolState(
-        pool_id=row["pool_id"],
-        slots=row["slots"],
-        in_use=row["in_use"],
-        tokens=tokens,
-        free=0 if closed else max(0, slots - row["in_use"]),
-        open=not closed,
-        blocked=row["blocked"],
-        breaker_failures=row["breaker_failures"],
-        breaker_until=row["breaker_until"],
-    )
+def _budgets(rules: Sequence[Mapping[str, Any]] | None) -> tuple[Budget, ...]:
+    return tuple(Budget(**rule) for rule in rules or ())

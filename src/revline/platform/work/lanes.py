@@ -46,6 +46,7 @@ class ClaimedLane(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     lease_until: datetime
     priority: int = PRIORITY_NORMAL
+    kind_group: str = ""
 
     @property
     def key(self) -> LaneKey:
@@ -67,18 +68,23 @@ class LaneItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An item to put at the end of a lane. pool_id: capacity pool the lane belongs to, "" for none."""
+    """An item to put at the end of a lane. pool_id: capacity pool the lane belongs to, "" for none. kind_group: what it is, for
+    budgets; "" for what has none. priority: 0 for that of the call that puts it there."""
 
     lane_id: str
     subject: str
     pool_id: str = NO_POOL
+    kind_group: str = ""
+    priority: int = 0
 
 
 class PoolRoom(msgspec.Struct, frozen=True, kw_only=True):
-    """How many lanes a claim may take of one capacity pool."""
+    """How many lanes a claim may take of one capacity pool. closing: of those with the priority of the close, where that is
+    another number."""
 
     pool_id: str
     lanes: int
+    closing: int | None = None
 
 
 class LaneChange(msgspec.Struct, frozen=True, kw_only=True):

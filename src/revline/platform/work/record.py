@@ -8,33 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Row, TextClause, text
+from sqlalchemy import Connection, TextClause, text
 
 from revline.platform.store.unit import Unit
 from revline.platform.work.lanes import NO_POOL, PRIORITY_NORMAL, ClaimedLane, LaneChange, LaneKey, NewItem
 from revline.platform.work.queries import moment
+from revline.platform.work.ring import join_ring, wake_ring
 
 _GIVEN: Final = "unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[])) AS given(tenant_id, lane_id)"
 
 _INSERT: Final = """
-    INSERT INTO lane (tenant_id, lane_id, kind, pool_id, priority, pending, next_sequence, requested, read_through,
-                      due_at, owner, fence, attempts, parked_code, waiting, call_id)
+    INSERT INTO lane (tenant_id, lane_id, kind, kind_group, pool_id, priority, pending, next_sequence, requested,
+                      read_through, due_at, owner, fence, attempts, parked_code, waiting, call_id)
     SELECT :tenant, given.lane_id, :kind, {columns}, 0, :now, '', 0, 0, '', false, ''
     FROM {given}
     ON CONFLICT (tenant_id, lane_id) DO UPDATE SET {changes}
-    RETURNING lane.lane_id, lane.next_sequence
+    RETURNING lane.tenant_id, lane.lane_id, lane.next_sequence, lane.kind, lane.pool_id, lane.kind_group, lane.priority
 """
 
 _REQUEST: Final = text(
     _INSERT.format(
-        columns=":pool, CAST(:priority AS smallint), 0, 0, 1",
+        columns="'', :pool, CAST(:priority AS smallint), 0, 0, 1",
         given="unnest(CAST(:lanes AS text[])) AS given(lane_id)",
         changes="""
             requested = lane.requested + 1,
             pool_id = CASE WHEN lane.owner = '' THEN excluded.pool_id ELSE lane.pool_id END,
-            priority = least(lane.priority, excluded.priority),
+            priority = CASE WHEN lane.requested = lane.read_through AND lane.owner = '' THEN excluded.priority
+                            ELSE least(lane.priority, excluded.priority) END,
             parked_code = '',
             waiting = false,
             due_at = CASE WHEN lane.owner <> '' THEN lane.due_at
@@ -45,21 +47,24 @@ _REQUEST: Final = text(
 
 _ENQUEUE: Final = text(
     _INSERT.format(
-        columns="given.pool_id, CAST(:priority AS smallint), given.items, given.items, 0",
-        given="unnest(CAST(:lanes AS text[]), CAST(:pools AS text[]), CAST(:items AS bigint[]))"
-        " AS given(lane_id, pool_id, items)",
+        columns="given.kind_group, given.pool_id, given.priority, given.items, given.items, 0",
+        given="unnest(CAST(:lanes AS text[]), CAST(:groups AS text[]), CAST(:pools AS text[]),"
+        " CAST(:priorities AS smallint[]), CAST(:items AS bigint[])) AS given(lane_id, kind_group, pool_id, priority, items)",
         changes="""
             pending = lane.pending + excluded.pending,
             next_sequence = lane.next_sequence + excluded.next_sequence,
-            priority = least(lane.priority, excluded.priority),
+            priority = CASE WHEN lane.pending = 0 AND lane.owner = '' THEN excluded.priority
+                            ELSE least(lane.priority, excluded.priority) END,
             pool_id = CASE WHEN lane.pending = 0 AND lane.owner = '' THEN excluded.pool_id ELSE lane.pool_id END,
+            kind_group = CASE WHEN lane.pending = 0 AND lane.owner = '' THEN excluded.kind_group
+                              ELSE lane.kind_group END,
             due_at = CASE WHEN lane.pending = 0 AND lane.owner = '' THEN excluded.due_at ELSE lane.due_at END""",
     )
 )
 
 _LOCK: Final = text(
     _INSERT.format(
-        columns="'', CAST(:priority AS smallint), 0, 0, 0",
+        columns="'', '', CAST(:priority AS smallint), 0, 0, 0",
         given="unnest(CAST(:lanes AS text[])) AS given(lane_id)",
         changes="kind = lane.kind",
     )
@@ -71,30 +76,6 @@ _ITEMS: Final = text(
     SELECT :tenant, given.lane_id, given.sequence, given.subject, false
     FROM unnest(CAST(:lanes AS text[]), CAST(:sequences AS bigint[]), CAST(:subjects AS text[]))
          AS given(lane_id, sequence, subject)
-    """
-)
-
-_JOIN_RING: Final = text(
-    """
-    INSERT INTO tenant_ring (kind, pool_id, tenant_id, turn_at, idle_until)
-    SELECT :kind, given.pool_id, :tenant, to_timestamp(0), to_timestamp(0)
-    FROM unnest(CAST(:pools AS text[])) AS given(pool_id)
-    WHERE NOT EXISTS (SELECT FROM tenant_ring AS there
-                      WHERE there.kind = :kind AND there.pool_id = given.pool_id AND there.tenant_id = :tenant)
-    ON CONFLICT DO NOTHING
-    """
-)
-
-# Skipping a locked row keeps units of one tenant from queueing here; the ring looks again soon by itself.
-_WAKE_RING: Final = text(
-    """
-    UPDATE tenant_ring SET idle_until = to_timestamp(0)
-    FROM (SELECT kind, pool_id, tenant_id FROM tenant_ring
-          WHERE kind = ANY(CAST(:kinds AS text[])) AND pool_id = ANY(CAST(:pools AS text[]))
-            AND tenant_id = ANY(CAST(:tenants AS text[])) AND idle_until > to_timestamp(0)
-          FOR UPDATE SKIP LOCKED) AS idle
-    WHERE tenant_ring.kind = idle.kind AND tenant_ring.pool_id = idle.pool_id
-      AND tenant_ring.tenant_id = idle.tenant_id
     """
 )
 
@@ -134,7 +115,7 @@ _CHANGE: Final = text(
                   parked_code, waiting, call_id, owner)
     WHERE lane.tenant_id = given.tenant_id AND lane.lane_id = given.lane_id
       AND lane.owner = given.owner AND lane.fence = given.fence
-    RETURNING lane.tenant_id, lane.lane_id, lane.kind, lane.pool_id,
+    RETURNING lane.tenant_id, lane.lane_id, lane.kind, lane.pool_id, lane.kind_group, lane.priority,
               lane.owner = '' AND lane.due_at <= :now AND lane.parked_code = ''
               AND (lane.pending > 0 OR lane.requested > lane.read_through) AS due
     """
@@ -177,8 +158,19 @@ _DUE_NOW: Final = """
     )
     UPDATE lane SET due_at = :now, waiting = false, parked_code = '', attempts = 0
     FROM found WHERE lane.tenant_id = found.tenant_id AND lane.lane_id = found.lane_id
-    RETURNING lane.tenant_id, lane.lane_id, lane.kind, lane.pool_id
+    RETURNING lane.tenant_id, lane.lane_id, lane.kind, lane.pool_id, lane.kind_group, lane.priority
 """
+_REPRIORITISE: Final = text(
+    f"""
+    WITH found AS MATERIALIZED (
+        SELECT lane.tenant_id, lane.lane_id FROM lane JOIN {_GIVEN} USING (tenant_id, lane_id)
+        WHERE lane.pending > 0 AND lane.priority = :was ORDER BY lane.tenant_id, lane.lane_id FOR UPDATE OF lane
+    )
+    UPDATE lane SET priority = :priority
+    FROM found WHERE lane.tenant_id = found.tenant_id AND lane.lane_id = found.lane_id
+    RETURNING lane.tenant_id, lane.lane_id, lane.kind, lane.pool_id, lane.kind_group, lane.priority
+    """
+)
 _WAKE: Final = text(_DUE_NOW.format(given=_GIVEN, condition="lane.waiting AND lane.owner = ''"))
 _UNPARK: Final = text(_DUE_NOW.format(given=_GIVEN, condition="lane.owner = ''"))
 
@@ -203,8 +195,7 @@ def request(
         return
     at = now or moment(unit.connection)
     parameters = {"tenant": tenant_id, "kind": kind, "lanes": lanes, "priority": priority, "now": at, "pool": pool_id}
-    unit.connection.execute(_REQUEST, parameters)
-    _join_ring(unit.connection, tenant_id=tenant_id, kind=kind, pools=[pool_id])
+    join_ring(unit.connection, unit.connection.execute(_REQUEST, parameters).all(), now=at)
 
 
 def enqueue(
@@ -226,16 +217,19 @@ def enqueue(
     for item in items:
         by_lane.setdefault(item.lane_id, []).append(item)
     lanes = sorted(by_lane)
+    at = now or moment(unit.connection)
     parameters = {
         "tenant": tenant_id,
         "kind": kind,
         "lanes": lanes,
+        "groups": [by_lane[lane][0].kind_group for lane in lanes],
         "pools": [by_lane[lane][0].pool_id for lane in lanes],
+        "priorities": [min(item.priority or priority for item in by_lane[lane]) for lane in lanes],
         "items": [len(by_lane[lane]) for lane in lanes],
-        "priority": priority,
-        "now": now or moment(unit.connection),
+        "now": at,
     }
-    last = {row.lane_id: int(row.next_sequence) for row in unit.connection.execute(_ENQUEUE, parameters)}
+    rows = unit.connection.execute(_ENQUEUE, parameters).all()
+    last = {row.lane_id: int(row.next_sequence) for row in rows}
     sequences = {
         item.subject: last[lane] - len(entries) + number
         for lane, entries in by_lane.items()
@@ -249,7 +243,7 @@ def enqueue(
         "subjects": [item.subject for item in ordered],
     }
     unit.connection.execute(_ITEMS, item_values)
-    _join_ring(unit.connection, tenant_id=tenant_id, kind=kind, pools=sorted({item.pool_id for item in items}))
+    join_ring(unit.connection, rows, now=at)
     return sequences
 
 
@@ -309,7 +303,7 @@ def change(connection: Connection, *, owner: str, changes: Sequence[LaneChange],
     rows = connection.execute(_CHANGE, parameters).all()
     due = [row for row in rows if row.due]
     if due:
-        _wake_ring_of(connection, due)
+        wake_ring(connection, due)
     return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in rows)
 
 
@@ -348,6 +342,25 @@ def unpark(connection: Connection, *, lanes: Iterable[LaneKey], now: datetime) -
     return _due_now(connection, _UNPARK, lanes, now)
 
 
+def reprioritise(
+    connection: Connection, *, lanes: Iterable[LaneKey], was: int, priority: int, now: datetime
+) -> frozenset[LaneKey]:
+    """Give lanes that have work and the priority `was` another one; gives which. Order within a lane stays, and whoever holds one
+    goes on."""
+    ordered = sorted(set(lanes))
+    if not ordered:
+        return frozenset()
+    parameters = {
+        "tenants": [key.tenant_id for key in ordered],
+        "lanes": [key.lane_id for key in ordered],
+        "was": was,
+        "priority": priority,
+    }
+    rows = connection.execute(_REPRIORITISE, parameters).all()
+    join_ring(connection, rows, now=now)
+    return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in rows)
+
+
 def _due_now(
     connection: Connection, statement: TextClause, lanes: Iterable[LaneKey], now: datetime
 ) -> frozenset[LaneKey]:
@@ -361,21 +374,5 @@ def _due_now(
     }
     rows = connection.execute(statement, parameters).all()
     if rows:
-        _wake_ring_of(connection, rows)
+        wake_ring(connection, rows)
     return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in rows)
-
-
-def _wake_ring_of(connection: Connection, rows: Sequence[Row[Any]]) -> None:
-    kinds, pools = sorted({row.kind for row in rows}), sorted({row.pool_id for row in rows})
-    wake_ring(connection, kinds=kinds, pools=pools, tenants=sorted({row.tenant_id for row in rows}))
-
-
-def wake_ring(connection: Connection, *, kinds: Sequence[str], pools: Sequence[str], tenants: Sequence[str]) -> None:
-    """Tell the next claim to look at these tenants although it found nothing due there a moment ago."""
-    parameters = {"kinds": list(kinds), "pools": list(pools), "tenants": list(tenants)}
-    connection.execute(_WAKE_RING, parameters)
-
-
-def _join_ring(connection: Connection, *, tenant_id: str, kind: str, pools: Sequence[str]) -> None:
-    connection.execute(_JOIN_RING, {"tenant": tenant_id, "kind": kind, "pools": list(pools)})
-    wake_ring(connection, kinds=[kind], pools=pools, tenants=[tenant_id])

@@ -14,9 +14,12 @@ from sqlalchemy import Connection, text
 
 from revline.platform.store.engine import Database
 from revline.platform.work import queries, record
+from revline.platform.work.budgets import CLOSE
 from revline.platform.work.lanes import (
     LANES_PER_CLAIM_MAX,
-    NO_POOL,
+    PRIORITY_BULK,
+    PRIORITY_CLOSE,
+    PRIORITY_NORMAL,
     Claim,
     ClaimedLane,
     LaneChange,
@@ -27,38 +30,83 @@ from revline.platform.work.tables import LIVE
 
 DEFAULT_LEASE: Final = timedelta(seconds=15)
 DEFAULT_LANES_PER_TENANT: Final = 64
+TENANTS_PER_ROOM: Final = 2
+"""A pool's room goes to at least so many tenants where so many have work: one alone can't take a whole claim."""
 IDLE_PAUSE: Final = timedelta(seconds=1)
-"""How long a tenant in which nothing was due is passed over, unless something new wakes it."""
+IDLE_PAUSE_MAX: Final = timedelta(seconds=60)
+"""How long a place of the ring in which nothing was due is passed over, unless something new wakes it: a quarter of the time since
+it was served last, within these bounds, and not beyond its next due time."""
+IDLE_PART: Final = 4
+PLACES_PER_CLAIM: Final = 64
+"""Places of the ring one claim looks at, for each priority."""
 
+_PLACE: Final = """
+    lane.kind = :kind AND lane.pool_id = {0}.pool_id AND lane.tenant_id = {0}.tenant_id
+    AND lane.kind_group = {0}.kind_group AND lane.priority = {0}.priority
+"""
+
+# Places are read without a lock: two claims at once may look at one tenant, but SKIP LOCKED gives each lane to one of them.
 _CLAIM: Final = text(
     f"""
-    WITH ring AS MATERIALIZED (
-        SELECT ring.tenant_id, ring.pool_id, least(room.lanes, :lanes_per_tenant) AS lanes
-        FROM tenant_ring AS ring
-        JOIN unnest(CAST(:pools AS text[]), CAST(:rooms AS bigint[])) AS room(pool_id, lanes) USING (pool_id)
-        WHERE ring.kind = :kind AND ring.idle_until <= :now
-        ORDER BY ring.turn_at, ring.tenant_id
-        LIMIT :tenants FOR UPDATE OF ring SKIP LOCKED
+    WITH room AS MATERIALIZED (
+        SELECT * FROM unnest(CAST(:pools AS text[]), CAST(:rooms AS bigint[]), CAST(:closing AS bigint[]))
+                      AS room(pool_id, lanes, closing)
+    ), turn AS MATERIALIZED (
+        SELECT place.*, (SELECT lane.due_at FROM lane WHERE {_PLACE.format("place")} AND {LIVE}
+                         ORDER BY lane.due_at LIMIT 1) AS first_due
+        FROM unnest(ARRAY[{PRIORITY_CLOSE}, {PRIORITY_NORMAL}, {PRIORITY_BULK}], ARRAY[0, 1, 1]) AS level(priority, rank)
+        CROSS JOIN LATERAL (
+            SELECT level.rank, ring.pool_id, ring.tenant_id, ring.kind_group, ring.priority, ring.turn_at,
+                   coalesce(CASE WHEN level.rank = 0 THEN room.closing ELSE room.lanes END, :others) AS room
+            FROM tenant_ring AS ring LEFT JOIN room ON room.pool_id = ring.pool_id
+            WHERE ring.kind = :kind AND ring.priority = level.priority AND ring.turn_at <= :now
+              AND coalesce(CASE WHEN level.rank = 0 THEN room.closing ELSE room.lanes END, :others) > 0
+              AND (cardinality(CAST(:full AS text[])) = 0
+                   OR NOT CAST(:full AS text[]) && ARRAY[
+                       ring.pool_id || '/' || CASE WHEN level.rank = 0 THEN '{CLOSE}' ELSE ring.kind_group END,
+                       ring.pool_id || '//' || ring.tenant_id,
+                       ring.pool_id || '/' || CASE WHEN level.rank = 0 THEN '{CLOSE}' ELSE ring.kind_group END
+                           || '/' || ring.tenant_id])
+            ORDER BY ring.turn_at, ring.tenant_id LIMIT :places
+        ) AS place
+    ), chosen AS MATERIALIZED (
+        SELECT * FROM turn WHERE turn.first_due <= :now ORDER BY turn.rank, turn.turn_at, turn.tenant_id LIMIT :tenants
     ), due AS MATERIALIZED (
-        SELECT one.tenant_id, one.lane_id, ring.pool_id FROM ring CROSS JOIN LATERAL (
-            SELECT lane.tenant_id, lane.lane_id FROM lane
-            WHERE lane.kind = :kind AND lane.pool_id = ring.pool_id AND lane.tenant_id = ring.tenant_id
-              AND {LIVE} AND lane.due_at <= :now
-            ORDER BY lane.priority, lane.due_at LIMIT ring.lanes FOR UPDATE SKIP LOCKED
+        SELECT one.* FROM (SELECT chosen.pool_id, max(chosen.room) AS lanes, least(:spread, count(*)) AS places
+                           FROM chosen GROUP BY chosen.pool_id) AS pool
+        CROSS JOIN LATERAL (
+            SELECT mine.pool_id, mine.kind_group, mine.priority, found.tenant_id, found.lane_id
+            FROM (SELECT * FROM chosen WHERE chosen.pool_id = pool.pool_id
+                  ORDER BY chosen.rank, chosen.turn_at, chosen.tenant_id) AS mine
+            CROSS JOIN LATERAL (
+                SELECT lane.tenant_id, lane.lane_id FROM lane
+                WHERE {_PLACE.format("mine")} AND {LIVE} AND lane.due_at <= :now
+                ORDER BY lane.due_at LIMIT least(:each, (mine.room + pool.places - 1) / pool.places)
+                FOR UPDATE SKIP LOCKED
+            ) AS found
+            LIMIT pool.lanes
         ) AS one
+        LIMIT :limit
     ), turned AS (
-        UPDATE tenant_ring SET turn_at = :now,
-            idle_until = CASE WHEN EXISTS (SELECT FROM due WHERE due.tenant_id = ring.tenant_id
-                                                             AND due.pool_id = ring.pool_id)
-                              THEN to_timestamp(0) ELSE :idle_until END
-        FROM ring WHERE tenant_ring.kind = :kind AND tenant_ring.pool_id = ring.pool_id
-                    AND tenant_ring.tenant_id = ring.tenant_id
+        UPDATE tenant_ring SET
+            served_at = CASE WHEN looked.served THEN :now ELSE tenant_ring.served_at END,
+            turn_at = CASE WHEN looked.served THEN :now
+                           ELSE least(looked.first_due, :now + least(CAST(:pause_max AS interval),
+                                greatest(CAST(:pause AS interval), (:now - tenant_ring.served_at) / {IDLE_PART}))) END
+        FROM (SELECT turn.*, EXISTS (SELECT FROM due WHERE due.pool_id = turn.pool_id AND due.tenant_id = turn.tenant_id
+                                       AND due.kind_group = turn.kind_group AND due.priority = turn.priority) AS served
+              FROM turn JOIN tenant_ring AS ring USING (pool_id, tenant_id, kind_group, priority)
+              WHERE ring.kind = :kind FOR UPDATE OF ring SKIP LOCKED) AS looked
+        WHERE tenant_ring.kind = :kind AND tenant_ring.pool_id = looked.pool_id
+          AND tenant_ring.tenant_id = looked.tenant_id AND tenant_ring.kind_group = looked.kind_group
+          AND tenant_ring.priority = looked.priority
+          AND (looked.served OR looked.first_due IS NULL OR looked.first_due > :now)
     )
     UPDATE lane SET owner = :owner, fence = lane.fence + 1, lease_until = :lease_until, due_at = :lease_until,
                     waiting = false, call_id = ''
     FROM due WHERE lane.tenant_id = due.tenant_id AND lane.lane_id = due.lane_id
     RETURNING lane.tenant_id, lane.lane_id, lane.kind, lane.pool_id, lane.fence, lane.requested, lane.read_through,
-              lane.pending, lane.attempts, lane.lease_until, lane.priority
+              lane.pending, lane.attempts, lane.lease_until, lane.priority, lane.kind_group
     """
 )
 
@@ -83,14 +131,18 @@ def claim(
     lanes_per_tenant: int = DEFAULT_LANES_PER_TENANT,
     lease: timedelta = DEFAULT_LEASE,
     pools: Sequence[PoolRoom] | None = None,
+    others: int = 0,
+    full: Sequence[str] = (),
     tenants_max: int = 100,
     now: datetime | None = None,
 ) -> Claim:
-    """Take due lanes of a kind: tenants by turn, at most `lanes_per_tenant` of each, at most `limit` in all.
+    """Take due lanes of a kind: what has the priority of the close first, then by turn; of one tenant at most half of a pool's
+    room and `lanes_per_tenant`, at most `limit` in all.
 
-    owner: unique per process. lease: how long they are ours unless renewed. pools: capacity pools with room (level lanes have
-    none: leave it out). tenants_max: the most tenants in one claim, so that one unit may name them all. now: for tests and
-    simulation; database time otherwise. Cost grows with what is taken, not with the backlog.
+    owner: unique per process. lease: how long they are ours unless renewed. pools: room in capacity pools (level lanes have none:
+    leave it out). others: room in each pool that isn't named. full: parts of the work that may have no more (`Ledger.full`): they
+    are passed over. tenants_max: the most tenants in one claim, so that one unit may name them all. now: for tests and simulation;
+    database time otherwise. Cost grows with what is taken, not with the backlog.
     """
     with database.control() as connection:
         lanes = claim_on(
@@ -101,6 +153,8 @@ def claim(
             lanes_per_tenant=lanes_per_tenant,
             lease=lease,
             pools=pools,
+            others=others,
+            full=full,
             tenants_max=tenants_max,
             now=(at := now or queries.moment(connection)),
         )
@@ -117,25 +171,32 @@ def claim_on(
     lanes_per_tenant: int = DEFAULT_LANES_PER_TENANT,
     lease: timedelta = DEFAULT_LEASE,
     pools: Sequence[PoolRoom] | None = None,
+    others: int = 0,
+    full: Sequence[str] = (),
     tenants_max: int = 100,
 ) -> tuple[ClaimedLane, ...]:
     """`claim` as the last statement of an open control transaction, for whoever read something there first."""
     if not 0 < limit <= LANES_PER_CLAIM_MAX:
         raise ValueError(f"a claim takes between 1 and {LANES_PER_CLAIM_MAX} lanes")
-    rooms = [PoolRoom(pool_id=NO_POOL, lanes=limit)] if pools is None else [room for room in pools if room.lanes > 0]
-    per_tenant = min(lanes_per_tenant, limit)
-    if not rooms:
-        return ()
+    each = min(lanes_per_tenant, limit)
+    rooms = list(pools or ())
     parameters = {
         "kind": kind,
         "owner": owner,
         "now": now,
         "lease_until": now + lease,
-        "idle_until": now + IDLE_PAUSE,
+        "pause": IDLE_PAUSE,
+        "pause_max": IDLE_PAUSE_MAX,
         "pools": [room.pool_id for room in rooms],
         "rooms": [room.lanes for room in rooms],
-        "lanes_per_tenant": per_tenant,
-        "tenants": max(1, min(tenants_max, limit // per_tenant)),
+        "closing": [room.lanes if room.closing is None else room.closing for room in rooms],
+        "others": limit if pools is None else others,
+        "full": list(full),
+        "each": each,
+        "spread": 1 if pools is None else TENANTS_PER_ROOM,
+        "places": PLACES_PER_CLAIM,
+        "tenants": max(1, min(tenants_max, PLACES_PER_CLAIM if pools is not None else limit // each)),
+        "limit": limit,
     }
     result = connection.execute(_CLAIM, parameters)
     names = tuple(result.keys())

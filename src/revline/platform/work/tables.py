@@ -1,4 +1,5 @@
-"""Tables of lanes, the tenant ring, capacity pools and processes (control: ids, counts and times only) and lane items."""
+"""Tables of lanes, the tenant ring, capacity pools with their budgets and processes (control: ids, counts and times only), and
+lane items."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Identity,
     Index,
     Integer,
     Numeric,
@@ -29,6 +31,7 @@ lane: Final[Table] = control_table(
     Column("tenant_id", Text, primary_key=True),
     Column("lane_id", Text, primary_key=True),
     Column("kind", Text, nullable=False),
+    Column("kind_group", Text, nullable=False, server_default=""),
     Column("pool_id", Text, nullable=False),
     Column("priority", SmallInteger, nullable=False),
     Column("pending", BigInteger, nullable=False),
@@ -45,9 +48,18 @@ lane: Final[Table] = control_table(
     Column("call_id", Text, nullable=False),
     CheckConstraint("pending >= 0", name="pending"),
     CheckConstraint("requested >= read_through", name="requested"),
-    CheckConstraint("priority BETWEEN 0 AND 9", name="priority"),
-    Index("ix_lane_due", "kind", "pool_id", "tenant_id", "priority", "due_at", postgresql_where=text(LIVE)),
-    Index("ix_lane_call", "pool_id", "lease_until", postgresql_where=text("call_id <> ''")),
+    CheckConstraint("priority IN (1, 5, 9)", name="priority"),
+    Index(
+        "ix_lane_due",
+        "kind",
+        "pool_id",
+        "tenant_id",
+        "kind_group",
+        "priority",
+        "due_at",
+        postgresql_where=text(LIVE),
+    ),
+    Index("ix_lane_owned", "pool_id", "lease_until", postgresql_where=text("owner <> ''")),
     Index("ix_lane_waiting", "tenant_id", "lane_id", postgresql_where=text("waiting")),
     Index("ix_lane_parked", "kind", "parked_code", "tenant_id", postgresql_where=text("parked_code <> ''")),
     postgresql_with={
@@ -57,20 +69,25 @@ lane: Final[Table] = control_table(
     },
 )
 """One row a lane. `due_at` is also the end of a claimed lane's lease, so a dead owner's lane is due again by itself.
-`fence` counts claims; `call_id` names the far-side call the head is in; `next_sequence` is the last sequence given."""
+`fence` counts claims; `call_id` names the slot of the far-side call the head is in; `next_sequence` is the last sequence given.
+`kind_group`: what the lane's items are (masters, invoices, journals ...), so that budgets can tell them apart."""
 
 tenant_ring: Final[Table] = control_table(
     "tenant_ring",
     Column("kind", Text, primary_key=True),
     Column("pool_id", Text, primary_key=True),
     Column("tenant_id", Text, primary_key=True),
+    Column("kind_group", Text, primary_key=True),
+    Column("priority", SmallInteger, primary_key=True, autoincrement=False),
     Column("turn_at", DateTime(timezone=True), nullable=False),
-    Column("idle_until", DateTime(timezone=True), nullable=False),
-    Index("ix_tenant_ring_turn", "kind", "turn_at", "tenant_id"),
+    Column("served_at", DateTime(timezone=True), nullable=False),
+    Index("ix_tenant_ring_turn", "kind", "priority", "turn_at", "tenant_id"),
     postgresql_with={"fillfactor": "50"},
 )
-"""Whose turn it is: the tenant that waited longest goes first. `idle_until`: a claim found nothing due and looks again then;
-enqueueing sets it back, and if that is missed the pause is short, so it only ever costs time."""
+"""Whose turn it is: what waited longest goes first. A turn is a tenant's, in one pool, for one kind group and priority, so that
+nothing of a tenant stands behind its own bulk either. `turn_at`: not before then, and in this order; where a claim found nothing
+due it lies ahead, at the next due time or after a pause that grows while nothing comes; new work sets it back to `served_at`.
+If that is missed the pause has an end, so it only ever costs time."""
 
 capacity_pool: Final[Table] = control_table(
     "capacity_pool",
@@ -78,15 +95,58 @@ capacity_pool: Final[Table] = control_table(
     Column("slots", Integer, nullable=False),
     Column("bucket_per_second", Numeric(18, 6), nullable=False),
     Column("bucket_burst", Integer, nullable=False),
+    Column("set_slots", Integer),
+    Column("set_per_second", Numeric(18, 6)),
+    Column("set_burst", Integer),
     Column("bucket_tokens", Numeric(18, 6), nullable=False),
     Column("refilled_at", DateTime(timezone=True), nullable=False),
+    Column("adapted_slots", Integer),
+    Column("adapted_at", DateTime(timezone=True)),
+    Column("throttled_until", DateTime(timezone=True)),
+    Column("throttled", BigInteger, nullable=False, server_default="0"),
+    Column("calls", BigInteger, nullable=False, server_default="0"),
     Column("breaker_failures", Integer, nullable=False),
     Column("breaker_until", DateTime(timezone=True)),
+    Column("probe_call", Text, nullable=False, server_default=""),
     Column("blocked", Boolean, nullable=False),
-    CheckConstraint("slots > 0", name="slots"),
+    CheckConstraint("slots > 0 AND set_slots > 0 AND adapted_slots > 0", name="slots"),
+    CheckConstraint("set_per_second > 0 AND set_burst > 0", name="rate"),
     postgresql_with={"fillfactor": "50"},
 )
-"""One row a far account that owns a limit. Slots in use are counted from lanes in a call with a live lease, never kept."""
+"""One row a far account that owns a limit. `slots`, `bucket_per_second` and `bucket_burst` are the manifest's; `set_...` what an
+operator put in their place; `adapted_slots` fewer of them while the far side asks for less. Slots in use are counted from lanes
+in a call with a live lease, never kept. `calls`: ever granted; `throttled`: how often the far side asked for less; `probe_call`:
+the slot of the one call that tries again after the breaker's pause."""
+
+capacity_budget: Final[Table] = control_table(
+    "capacity_budget",
+    Column("pool_id", Text, primary_key=True),
+    Column("tenant_id", Text, primary_key=True),
+    Column("kind_group", Text, primary_key=True),
+    Column("share_percent", Integer, nullable=False),
+    Column("slots_max", Integer),
+    CheckConstraint("share_percent BETWEEN 0 AND 100", name="share_percent"),
+    CheckConstraint("slots_max > 0", name="slots_max"),
+    CheckConstraint("tenant_id <> '' OR kind_group <> ''", name="of_something"),
+)
+"""What a part of the work may have of a pool's slots. `tenant_id`: one, `*` for each that has no row of its own, `` for all
+together; `kind_group`: one, `` for all. `share_percent`: theirs whenever they want it, lent when they don't; `slots_max`: never
+more than that many."""
+
+capacity_change: Final[Table] = control_table(
+    "capacity_change",
+    Column("change_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("pool_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("ix_capacity_change_pool", "pool_id", "change_id"),
+    control_role="none",
+    info={"append_only": True},
+)
+"""Who changed what of a pool, when and why; append-only."""
 
 process: Final[Table] = control_table(
     "process",

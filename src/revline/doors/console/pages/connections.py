@@ -30,7 +30,7 @@ from revline.platform.cases import queries as cases
 from revline.platform.config.queries import versions
 from revline.platform.tenancy.kinds import SOURCE_CONNECTORS, Connection, LegalEntity, Tenant
 from revline.platform.work import capacity
-from revline.platform.work.capacity import PoolState
+from revline.platform.work.pool_state import PoolState
 
 MISSING_CODES: Final = ("mapping.missing", "posting.account_missing")
 

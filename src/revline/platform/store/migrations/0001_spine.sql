@@ -182,18 +182,58 @@ CREATE POLICY tenant_wall ON body
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON body TO revline_app;
 
+CREATE TABLE capacity_budget (
+    pool_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    kind_group TEXT NOT NULL,
+    share_percent INTEGER NOT NULL,
+    slots_max INTEGER,
+    CONSTRAINT pk_capacity_budget PRIMARY KEY (pool_id, tenant_id, kind_group),
+    CONSTRAINT ck_capacity_budget_share_percent CHECK (share_percent BETWEEN 0 AND 100),
+    CONSTRAINT ck_capacity_budget_slots_max CHECK (slots_max > 0),
+    CONSTRAINT ck_capacity_budget_of_something CHECK (tenant_id <> '' OR kind_group <> '')
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON capacity_budget TO revline_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON capacity_budget TO revline_control;
+
+CREATE TABLE capacity_change (
+    change_id BIGINT GENERATED ALWAYS AS IDENTITY,
+    pool_id TEXT NOT NULL,
+    action TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_capacity_change PRIMARY KEY (change_id)
+);
+
+CREATE INDEX ix_capacity_change_pool ON capacity_change (pool_id, change_id);
+
+GRANT SELECT, INSERT ON capacity_change TO revline_app;
+
 CREATE TABLE capacity_pool (
     pool_id TEXT NOT NULL,
     slots INTEGER NOT NULL,
     bucket_per_second NUMERIC(18, 6) NOT NULL,
     bucket_burst INTEGER NOT NULL,
+    set_slots INTEGER,
+    set_per_second NUMERIC(18, 6),
+    set_burst INTEGER,
     bucket_tokens NUMERIC(18, 6) NOT NULL,
     refilled_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    adapted_slots INTEGER,
+    adapted_at TIMESTAMP WITH TIME ZONE,
+    throttled_until TIMESTAMP WITH TIME ZONE,
+    throttled BIGINT DEFAULT '0' NOT NULL,
+    calls BIGINT DEFAULT '0' NOT NULL,
     breaker_failures INTEGER NOT NULL,
     breaker_until TIMESTAMP WITH TIME ZONE,
+    probe_call TEXT DEFAULT '' NOT NULL,
     blocked BOOLEAN NOT NULL,
     CONSTRAINT pk_capacity_pool PRIMARY KEY (pool_id),
-    CONSTRAINT ck_capacity_pool_slots CHECK (slots > 0)
+    CONSTRAINT ck_capacity_pool_slots CHECK (slots > 0 AND set_slots > 0 AND adapted_slots > 0),
+    CONSTRAINT ck_capacity_pool_rate CHECK (set_per_second > 0 AND set_burst > 0)
 )
  WITH (fillfactor = 50);
 
@@ -943,6 +983,7 @@ CREATE TABLE lane (
     tenant_id TEXT NOT NULL,
     lane_id TEXT NOT NULL,
     kind TEXT NOT NULL,
+    kind_group TEXT DEFAULT '' NOT NULL,
     pool_id TEXT NOT NULL,
     priority SMALLINT NOT NULL,
     pending BIGINT NOT NULL,
@@ -960,13 +1001,13 @@ CREATE TABLE lane (
     CONSTRAINT pk_lane PRIMARY KEY (tenant_id, lane_id),
     CONSTRAINT ck_lane_pending CHECK (pending >= 0),
     CONSTRAINT ck_lane_requested CHECK (requested >= read_through),
-    CONSTRAINT ck_lane_priority CHECK (priority BETWEEN 0 AND 9)
+    CONSTRAINT ck_lane_priority CHECK (priority IN (1, 5, 9))
 )
  WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
-CREATE INDEX ix_lane_call ON lane (pool_id, lease_until) WHERE call_id <> '';
+CREATE INDEX ix_lane_due ON lane (kind, pool_id, tenant_id, kind_group, priority, due_at) WHERE (pending > 0 OR requested > read_through) AND parked_code = '';
 
-CREATE INDEX ix_lane_due ON lane (kind, pool_id, tenant_id, priority, due_at) WHERE (pending > 0 OR requested > read_through) AND parked_code = '';
+CREATE INDEX ix_lane_owned ON lane (pool_id, lease_until) WHERE owner <> '';
 
 CREATE INDEX ix_lane_parked ON lane (kind, parked_code, tenant_id) WHERE parked_code <> '';
 
@@ -1303,13 +1344,15 @@ CREATE TABLE tenant_ring (
     kind TEXT NOT NULL,
     pool_id TEXT NOT NULL,
     tenant_id TEXT NOT NULL,
+    kind_group TEXT NOT NULL,
+    priority SMALLINT NOT NULL,
     turn_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    idle_until TIMESTAMP WITH TIME ZONE NOT NULL,
-    CONSTRAINT pk_tenant_ring PRIMARY KEY (kind, pool_id, tenant_id)
+    served_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_tenant_ring PRIMARY KEY (kind, pool_id, tenant_id, kind_group, priority)
 )
  WITH (fillfactor = 50);
 
-CREATE INDEX ix_tenant_ring_turn ON tenant_ring (kind, turn_at, tenant_id);
+CREATE INDEX ix_tenant_ring_turn ON tenant_ring (kind, priority, turn_at, tenant_id);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_ring TO revline_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_ring TO revline_control;
