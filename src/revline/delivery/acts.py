@@ -26,10 +26,11 @@ from revline.core.clock import Clock
 from revline.core.documents import DocumentState
 from revline.core.problem import Problem, problem
 from revline.delivery import waiting
+from revline.delivery.evidence import Asked, Conclusion, Evidence
 from revline.delivery.loading import DocumentKey
 from revline.delivery.permitted import Act, refusal
 from revline.delivery.putting_back import Aside, aside_of, put_back, why_not_back
-from revline.delivery.record import lock_states, record_transition
+from revline.delivery.record import lock_states, record_evidence, record_transition
 from revline.delivery.tables import document_state
 from revline.delivery.values import SUBJECT_KIND, Standing
 from revline.platform.cases.record import NewCase, open_cases, resolve_cases, waive_cases, withdraw_waivers
@@ -39,6 +40,7 @@ from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
+from revline.platform.work.cell import read_epoch
 from revline.platform.work.lanes import LaneKey
 
 RESEND_TO_READY: Final = frozenset({DocumentState.REJECTED, DocumentState.HELD})
@@ -229,11 +231,29 @@ def _resend(unit: Unit, found: Standing, aside: Aside, *, known_absent: bool) ->
     state = found.state
     if found.state in RESEND_TO_READY or (found.state is DocumentState.UNCERTAIN and known_absent):
         state = DocumentState.READY
+    if found.state is DocumentState.UNCERTAIN and known_absent:
+        _looked_by_hand(unit, found)
     _change(unit, found, state, uncertain_since=None if state is DocumentState.READY else aside.uncertain_since)
     if state is DocumentState.READY:
         _resolve(unit, found, f"sent again: {unit.reason}")
     _unpark(unit, found)
     return Resent(document_id=found.document_id, state=state)
+
+
+def _looked_by_hand(unit: Unit, found: Standing) -> None:
+    """A person's search counts as a look-up in the present epoch, and is kept beside those of machines."""
+    unit.change(
+        document_state,
+        key=("document_id",),
+        tenant_id=found.tenant_id,
+        document_id=found.document_id,
+        epoch=read_epoch(unit.connection).number,
+    )
+    now = work_queries.moment(unit.connection)
+    line = Evidence(at=now, asked=Asked.PERSON, conclusion=Conclusion.ABSENT, detail=f"{unit.actor}: {unit.reason}")
+    record_evidence(
+        unit, tenant_id=found.tenant_id, document_id=found.document_id, attempt=found.attempts, evidence=line
+    )
 
 
 def _skip(unit: Unit, found: Standing, aside: Aside) -> Done | Problem:

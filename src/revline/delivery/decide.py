@@ -115,7 +115,7 @@ def _resolve(head: Head, capability: KindCapability, *, now: datetime, epoch: Ep
     ready_at = waited_until(standing=standing, epoch=epoch, window=window)
     if ready_at is not None and now < ready_at:
         return Later(due_at=ready_at)
-    return LookUp(epoch=epoch.number) if capability.searchable else send
+    return LookUp(epoch=epoch.number, waited_until=ready_at) if capability.searchable else send
 
 
 def _sent(is_older: bool) -> str:  # noqa: FBT001 - one sentence's choice

@@ -34,6 +34,7 @@ class DeliveryHops:
             delivery = queries.find_delivery(connection, tenant_id=tenant_id, document_id=reference.record_id)
             if delivery is None:
                 return None
+            account = queries.account_of(connection, tenant_id=tenant_id, delivery=delivery)
             waits = queries.waits_of(connection, tenant_id=tenant_id, document_id=reference.record_id)
             fields = {
                 "state": delivery.state,
@@ -44,6 +45,7 @@ class DeliveryHops:
                 "attempts": delivery.attempts,
                 "waits_for": list(waits),
                 "problem": delivery.problem_detail,
+                "account": list(account),
             }
             title = f"{delivery.kind} for {delivery.connection}"
             return Described(reference=reference, title=title, at=delivery.changed_at.isoformat(), fields=fields)

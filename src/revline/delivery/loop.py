@@ -279,7 +279,7 @@ def _looked(
     ready: Ready, found: tuple[ErpRecord, ...] | Problem, read: Posted | Placed | Problem | None = None
 ) -> Looked:
     assert isinstance(ready.decision, LookUp)
-    return Looked(head=ready.head, epoch=ready.decision.epoch, found=found, read=read)
+    return Looked(head=ready.head, asked=ready.decision, found=found, read=read)
 
 
 async def _polled(ready: Ready) -> Answered | None:

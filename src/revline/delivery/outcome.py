@@ -20,6 +20,7 @@ from revline.core.farside import (
 )
 from revline.core.problem import Problem, Retryable, problem
 from revline.delivery.decide import RESENDABLE, UNRESOLVED, effect_window, next_step, refused_state
+from revline.delivery.evidence import Asked, Conclusion, Evidence, records_of
 from revline.delivery.pauses import Pauses, Uniform
 from revline.delivery.resolving import looked
 from revline.delivery.settlements import (
@@ -53,6 +54,12 @@ from revline.platform.cases.values import CaseClass
 REQUEST_LENGTH_MAX: Final = 16_000
 PERIOD_CLOSED: Final = "erp.period_closed"
 UNREACHED: Final = frozenset({"erp.unreachable"})
+
+
+_KEPT_APART: Final = {
+    Idempotency.KEY: "the far side answers a second request under one key as it answered the first",
+    Idempotency.UNIQUE_REFERENCE: "the far side refuses a second record under one reference",
+}
 
 
 def settle(*, result: Result, now: datetime, timing: Timing, uniform: Uniform) -> Settlement:
@@ -111,6 +118,30 @@ def _answered(result: Answered, pauses: Pauses) -> Settlement:
         attempt_state=_attempt_state(outcome),
         reached=reached,
         request=result.prepared.body[:REQUEST_LENGTH_MAX].decode(errors="replace") if refused else "",
+        proof=_proof(result, pauses),
+    )
+
+
+def _proof(result: Answered, pauses: Pauses) -> Evidence | None:
+    """A line where a job was asked for its end, and where an unanswered step is sent again without a look."""
+    head, outcome = result.head, result.outcome
+    company = head.far.mapping.company
+    if head.loaded.standing.state is DocumentState.ACCEPTED:
+        records = (outcome.record,) if isinstance(outcome, Posted | Placed) else ()
+        return Evidence(
+            at=pauses.now,
+            asked=Asked.POLL,
+            conclusion=Conclusion.ENDED,
+            company=company,
+            found=len(records),
+            records=records_of(records),
+            detail=f"the job ended: {_attempt_state(outcome)}",
+        )
+    kept_apart = _KEPT_APART.get(capability(head).idempotency)
+    if not isinstance(outcome, Uncertain) or kept_apart is None:
+        return None
+    return Evidence(
+        at=pauses.now, asked=Asked.POLICY, conclusion=Conclusion.SENT_AGAIN, company=company, detail=kept_apart
     )
 
 

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, func, select
 
 from revline.core.documents import Document, decode_document
 from revline.core.money import at_least_in_scale
+from revline.delivery.evidence import account
 from revline.delivery.tables import (
     attempt,
     document,
+    document_evidence,
     document_predecessor,
     document_revision,
     document_state,
@@ -55,7 +57,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """A document with all that became of it; rows as their tables name the columns."""
+    """A document with all that became of it; rows as their tables name the columns.
+
+    evidence: what was asked while its effect was unknown. account: why it was sent as often as it was, and why not now.
+    """
 
     delivery: Delivery
     document: Document
@@ -65,6 +70,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Mapping[str, Any], ...]
     records: tuple[Mapping[str, Any], ...]
     entries: tuple[Mapping[str, Any], ...]
+    evidence: tuple[Mapping[str, Any], ...] = ()
+    account: tuple[str, ...] = ()
 
 
 class StateCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,16 +129,37 @@ def show(connection: Connection, *, tenant_id: str, document_id: str) -> Shown |
             document_revision.c.revision == delivery.revision,
         )
     ).scalar_one()
+    attempts = _rows(connection, attempt, tenant_id, document_id, "attempt")
+    evidence = evidence_of(connection, tenant_id=tenant_id, document_id=document_id)
     return Shown(
         delivery=delivery,
         document=decode_document(content),
         predecessors=predecessors_of(connection, tenant_id=tenant_id, document_id=document_id),
         waits_for=waits_of(connection, tenant_id=tenant_id, document_id=document_id),
         transitions=_rows(connection, document_transition, tenant_id, document_id, "position", "ordinal"),
-        attempts=_rows(connection, attempt, tenant_id, document_id, "attempt"),
+        attempts=attempts,
         records=records_of(connection, tenant_id=tenant_id, document_id=document_id),
         entries=_rows(connection, erp_entry, tenant_id, document_id, "line"),
+        evidence=evidence,
+        account=account(
+            reference=delivery.external_reference, state=delivery.state, attempts=attempts, evidence=evidence
+        ),
     )
+
+
+def evidence_of(connection: Connection, *, tenant_id: str, document_id: str) -> tuple[Mapping[str, Any], ...]:
+    """What was asked while nobody knew a document's effect, oldest first; `records` as values."""
+    rows = _rows(connection, document_evidence, tenant_id, document_id, "position", "ordinal")
+    return tuple({**row, "records": msgspec.json.decode(row["records"])} for row in rows)
+
+
+def account_of(connection: Connection, *, tenant_id: str, delivery: Delivery) -> tuple[str, ...]:
+    """Why a document was sent as often as it was, and why it is not sent now."""
+    evidence = evidence_of(connection, tenant_id=tenant_id, document_id=delivery.document_id)
+    if delivery.attempts < 2 and not evidence:
+        return ()
+    attempts = _rows(connection, attempt, tenant_id, delivery.document_id, "attempt")
+    return account(reference=delivery.external_reference, state=delivery.state, attempts=attempts, evidence=evidence)
 
 
 def find_delivery(connection: Connection, *, tenant_id: str, document_id: str) -> Delivery | None:

@@ -12,12 +12,14 @@ from revline.core.documents import Document, DocumentState, Rank
 from revline.core.facts import Name
 from revline.core.hashing import canonical_bytes, digest
 from revline.core.problem import Problem
+from revline.delivery.evidence import DETAIL_LENGTH_MAX, Evidence
 from revline.delivery.loading import DocumentKey, Present, present_as, standing_of
 from revline.delivery.order import EARLIER, Place, check_order, lane_of
 from revline.delivery.tables import (
     document as document_table,
 )
 from revline.delivery.tables import (
+    document_evidence,
     document_predecessor,
     document_revision,
     document_state,
@@ -107,6 +109,24 @@ def write_documents(
         _write(unit, tenant_id, one, sequences[one.document_id], configuration_version, as_of)
         written[tenant_id, one.document_id] = Place(one.rank, lane_of(tenant_id=tenant_id, document=one), EARLIER)
     return tuple(one.document_id for one in new)
+
+
+def record_evidence(unit: Unit, *, tenant_id: str, document_id: str, attempt: int, evidence: Evidence) -> None:
+    """Keep a line of evidence. attempt: the newest one then, 0 when there is none."""
+    unit.record(
+        document_evidence,
+        tenant_id=tenant_id,
+        document_id=document_id,
+        attempt=attempt,
+        at=evidence.at,
+        asked=evidence.asked,
+        company=evidence.company,
+        waited_until=evidence.waited_until,
+        found=evidence.found,
+        records=canonical_bytes(evidence.records).decode(),
+        conclusion=evidence.conclusion,
+        detail=evidence.detail[:DETAIL_LENGTH_MAX],
+    )
 
 
 def record_transition(

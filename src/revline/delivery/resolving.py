@@ -8,9 +8,10 @@ import msgspec
 
 from revline.core.differences import FieldDifference, differences_text
 from revline.core.documents import DocumentState
-from revline.core.farside import ErpRecord, Placed, Posted
+from revline.core.farside import ErpRecord, Idempotency, Placed, Posted
 from revline.core.problem import Problem, problem
 from revline.delivery.decide import step_of_draft
+from revline.delivery.evidence import Asked, Conclusion, Evidence, is_kept, records_of
 from revline.delivery.pauses import Pauses
 from revline.delivery.settlements import (
     Settlement,
@@ -32,7 +33,39 @@ def looked(result: Looked, pauses: Pauses) -> Settlement:
     found = _of_lookup(result, pauses)
     reached = not isinstance(result.found, Problem)
     latest = result.head.loaded.standing.attempts
-    return msgspec.structs.replace(found, attempt=latest, looked=True, reached=reached)
+    proof = _proof(result, found, pauses)
+    return msgspec.structs.replace(found, attempt=latest, looked=True, reached=reached, proof=proof)
+
+
+def _proof(result: Looked, found: Settlement, pauses: Pauses) -> Evidence | None:
+    head = result.head
+    records = () if isinstance(result.found, Problem) else result.found
+    conclusion = _conclusion(result, found)
+    if not is_kept(conclusion=conclusion, failures=head.loaded.standing.failures):
+        return None
+    listed = capability(head).idempotency is Idempotency.NEITHER
+    return Evidence(
+        at=pauses.now,
+        asked=Asked.READ if listed else Asked.LOOK_UP,
+        conclusion=conclusion,
+        company=head.far.mapping.company,
+        waited_until=result.asked.waited_until,
+        found=len(records),
+        records=records_of(records),
+        detail=found.problem.detail if found.problem else "",
+    )
+
+
+def _conclusion(result: Looked, found: Settlement) -> Conclusion:
+    if isinstance(result.found, Problem) or isinstance(result.read, Problem):
+        return Conclusion.UNREACHABLE
+    if not result.found:
+        return Conclusion.RUNNING if result.head.loaded.standing.state is DocumentState.ACCEPTED else Conclusion.ABSENT
+    if len(result.found) > 1:
+        return Conclusion.NOT_UNIQUE
+    if found.parked:
+        return Conclusion.DIFFERS
+    return Conclusion.DRAFT if found.state is DocumentState.PLACED else Conclusion.FOUND
 
 
 def _of_lookup(result: Looked, pauses: Pauses) -> Settlement:

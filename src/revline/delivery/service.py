@@ -142,7 +142,7 @@ class Desk:
         self._give_back(ready, due_at=None)
 
     def _settlement(self, result: Result, now: datetime) -> Settlement:
-        if isinstance(result, Looked) and result.epoch != self.epoch.number:
+        if isinstance(result, Looked) and result.asked.epoch != self.epoch.number:
             result = Decided(head=result.head, decision=Later(due_at=now))
         try:
             return settle(result=result, now=now, timing=self.timing, uniform=self.uniform)

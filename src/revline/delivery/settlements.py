@@ -11,6 +11,7 @@ from revline.core.documents import DocumentState
 from revline.core.farside import ErpEntry, ErpRecord, KindCapability, Posted, PrepareContext
 from revline.core.problem import Problem, problem
 from revline.delivery.decide import UNRESOLVED
+from revline.delivery.evidence import Evidence
 from revline.delivery.expectation import difference
 from revline.delivery.pauses import Pauses
 from revline.delivery.values import Head
@@ -27,7 +28,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     extra: a case beside (entries differ) that leaves the document where it is. done: the lane goes on to its next item.
     due_at: when the lane is due again; parked: it stands still until a person acts. failed: it counts as a failed try.
     reached: whether the far side answered, None when it wasn't asked. looked: it was looked up, so it stands as of this epoch.
-    request: what was sent, where it did not succeed. throttled_for: how long the far side wants no calls.
+    request: what was sent, where it did not succeed. throttled_for: how long the far side wants no calls. proof: the line of
+    evidence this leaves, when something was asked.
     """
 
     head: Head
@@ -52,6 +54,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     throttled_for: timedelta | None = None
     looked: bool = False
     request: str = ""
+    proof: Evidence | None = None
 
 
 def posted(head: Head, outcome: Posted) -> Settlement:

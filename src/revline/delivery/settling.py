@@ -22,7 +22,7 @@ from revline.core.problem import Problem
 from revline.delivery import waiting
 from revline.delivery.loading import DocumentKey, Present, present_of
 from revline.delivery.ports import Told, nobody
-from revline.delivery.record import lock_present, record_transition
+from revline.delivery.record import lock_present, record_evidence, record_transition
 from revline.delivery.settlements import Settlement
 from revline.delivery.tables import document_state, erp_entry, erp_record
 from revline.delivery.values import SUBJECT_KIND
@@ -137,6 +137,14 @@ def _write_one(unit: Unit, one: Settlement, from_state: DocumentState, epoch: in
         changed_at=unit.recorded_at,
         **({"epoch": epoch} if one.looked else {}),
     )
+    if one.proof is not None:
+        record_evidence(
+            unit,
+            tenant_id=standing.tenant_id,
+            document_id=standing.document_id,
+            attempt=one.attempt or standing.attempts,
+            evidence=one.proof,
+        )
     if from_state is not one.state or one.record is not None:
         record_transition(
             unit,

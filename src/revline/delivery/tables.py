@@ -173,6 +173,25 @@ attempt: Final[Table] = tenant_table(
 
 `request` holds those bytes as text where the step did not succeed; for the rest the digest proves what was sent."""
 
+document_evidence: Final[Table] = tenant_table(
+    "document_evidence",
+    Column("document_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("company", Text, nullable=False),
+    Column("waited_until", DateTime(timezone=True)),
+    Column("found", Integer, nullable=False),
+    Column("records", Text, nullable=False),
+    Column("conclusion", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("ix_document_evidence_document", "tenant_id", "document_id"),
+    recorded=True,
+)
+"""Every question about a document nobody knew the effect of, with what came back and what followed (`delivery.evidence`).
+
+`attempt` is the newest one when it was asked; `at` is database time; `records` is JSON of the first records that came back."""
+
 erp_record: Final[Table] = tenant_table(
     "erp_record",
     Column("connection", Text, primary_key=True),

@@ -129,9 +129,13 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LookUp(msgspec.Struct, frozen=True, kw_only=True):
-    """Look first what the far side holds under the reference. epoch: of the cell when this was decided."""
+    """Look first what the far side holds under the reference. epoch: of the cell when this was decided.
+
+    waited_until: until when nothing could be concluded, since what was sent before might still come; None when nothing was.
+    """
 
     epoch: int
+    waited_until: datetime | None = None
 
 
 class Later(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,11 +186,11 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """What a look-up found. read: the record with its entries, when exactly one was found and could be read.
 
-    epoch: of the cell when it was decided; a look-up of an earlier one says nothing of the present one.
+    asked: what was decided; a look-up of an earlier epoch says nothing of the present one.
     """
 
     head: Head
-    epoch: int
+    asked: LookUp
     found: tuple[ErpRecord, ...] | Problem
     read: Posted | Placed | Problem | None = None
 

@@ -118,7 +118,7 @@ def _of_document(connection: Connection, tenant_id: str, document_id: str) -> _S
     shown = deliveries.show(connection, tenant_id=tenant_id, document_id=document_id)
     if shown is None:
         return _Subject()
-    shown = msgspec.structs.replace(shown, attempts=tuple(map(_masked, shown.attempts)))
+    shown = masked_delivery(shown)
     event = (
         posting.find_event(connection, tenant_id=tenant_id, event_id=shown.delivery.event_id)
         if shown.delivery.event_id
@@ -135,6 +135,11 @@ def _of_document(connection: Connection, tenant_id: str, document_id: str) -> _S
         events=() if event is None else (event,),
         journals=() if journal is None else (journal,),
     )
+
+
+def masked_delivery(shown: deliveries.Shown) -> deliveries.Shown:
+    """The same without what looks like a secret in what was sent and answered."""
+    return msgspec.structs.replace(shown, attempts=tuple(map(_masked, shown.attempts)))
 
 
 def _masked(one: Mapping[str, Any]) -> Mapping[str, Any]:

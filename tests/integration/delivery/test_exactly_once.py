@@ -62,6 +62,10 @@ def test_a_lost_answer_is_looked_up_after_the_bound_and_accepted(database: Datab
     assert "time-out" in shown.attempts[0]["evidence"]
     assert "looked up" in shown.attempts[0]["evidence"]
     assert len(shown.entries) == 2, "what the far side booked is read back"
+    (line,) = shown.evidence
+    assert (line["asked"], line["conclusion"], line["attempt"], line["found"]) == ("look_up", "found", 1, 1)
+    assert line["records"][0]["number"] == "N1"
+    assert line["waited_until"] is not None
 
 
 def test_a_request_that_had_no_effect_is_sent_again_after_the_look_up(database: Database) -> None:
@@ -73,7 +77,11 @@ def test_a_request_that_had_no_effect_is_sent_again_after_the_look_up(database: 
     world.deliver()
     assert world.far.lookups == [journal("sale").external_reference]
     assert world.far.posted(document_id("sale")) == 1
-    assert [one["state"] for one in world.show("sale").attempts] == ["uncertain", "posted"]
+    shown = world.show("sale")
+    assert [one["state"] for one in shown.attempts] == ["uncertain", "posted"]
+    assert [line["conclusion"] for line in shown.evidence] == ["absent"]
+    assert shown.account[0].startswith("Sent again as attempt 2: attempt 1 was not answered; looked up at ")
+    assert shown.account[0].endswith(f"{shown.delivery.external_reference} was not there.")
 
 
 @pytest.mark.parametrize("idempotency", [Idempotency.UNIQUE_REFERENCE, Idempotency.KEY])
@@ -89,6 +97,9 @@ def test_where_doubles_are_refused_it_is_sent_again_without_look_up(
     assert world.state("sale") is DocumentState.POSTED
     assert world.far.lookups == []
     assert len(world.far.effects) == 1
+    shown = world.show("sale")
+    assert [(line["asked"], line["conclusion"]) for line in shown.evidence] == [("policy", "sent_again")]
+    assert "the far side" in shown.account[0]
 
 
 def test_a_found_record_that_differs_is_a_case_and_trying_again_looks_again(database: Database) -> None:
@@ -100,6 +111,7 @@ def test_a_found_record_that_differs_is_a_case_and_trying_again_looks_again(data
     world.pass_time(timedelta(seconds=11))
     world.deliver()
     assert causes(world) == {"erp.record_differs": "amount,party"}
+    assert "amount is as found there, as meant here" in world.show("sale").account[-1]
     resend(world, "sale")
     world.deliver()
     assert len(world.far.effects) == 1, "nothing is sent while the other record stands there"

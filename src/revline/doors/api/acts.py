@@ -15,11 +15,12 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from revline.core.hashing import plain
 from revline.core.problem import Problem, ProblemError, problem
+from revline.delivery import queries as deliveries
 from revline.delivery.permitted import Act
 from revline.doors.api.description import ProblemOperation
 from revline.doors.api.guards import PERMISSION, principal_of
 from revline.doors.api.ports import Threads
-from revline.doors.case_view import case_view
+from revline.doors.case_view import case_view, masked_delivery
 from revline.doors.document_acts import TAKES, Wanted, act_on_document
 from revline.doors.services import Services
 from revline.doors.tracing import trace_of
@@ -98,6 +99,14 @@ class Acts:
         with self._services.database.read(tenants=[who.tenant_id]) as connection:
             found = case_view(connection, tenant_id=who.tenant_id, case_id=case_id)
         return found or problem("case.unknown", f"there is no case {case_id[:60]!r}")
+
+    def delivery(self, who: Principal, document_id: str) -> Any:
+        """One document with its attempts, the evidence of what became of it, and why it was sent as often as it was."""
+        with self._services.database.read(tenants=[who.tenant_id]) as connection:
+            found = deliveries.show(connection, tenant_id=who.tenant_id, document_id=document_id)
+        if found is None:
+            return problem("document.unknown", f"there is no document {document_id[:60]!r}")
+        return masked_delivery(found)
 
     def causes(self, who: Principal) -> Any:
         """Open causes with counts and money at risk."""
@@ -185,6 +194,10 @@ def _reading(desk: Acts) -> Sequence[Any]:
     async def show_case(request: Request[Any, Any, Any], case_id: FromPath[str]) -> Response[Any]:
         return await desk.run(partial(desk.case, principal_of(request), case_id))
 
+    @get("/deliveries/{document_id:str}", operation_id="showDelivery", summary="A document and its evidence", **read)
+    async def show_delivery(request: Request[Any, Any, Any], document_id: FromPath[str]) -> Response[Any]:
+        return await desk.run(partial(desk.delivery, principal_of(request), document_id))
+
     @get("/trace", operation_id="trace", summary="The whole way of whatever an id names", **read)
     async def trace(
         request: Request[Any, Any, Any],
@@ -192,7 +205,7 @@ def _reading(desk: Acts) -> Sequence[Any]:
     ) -> Response[Any]:
         return await desk.run(partial(desk.trace, principal_of(request), value))
 
-    return (list_causes, show_case, trace)
+    return (list_causes, show_case, show_delivery, trace)
 
 
 def _acting(desk: Acts) -> Sequence[Any]:

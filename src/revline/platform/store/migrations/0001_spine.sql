@@ -498,6 +498,33 @@ CREATE POLICY tenant_wall ON document
 
 GRANT SELECT, INSERT ON document TO revline_app;
 
+CREATE TABLE document_evidence (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    document_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    asked TEXT NOT NULL,
+    company TEXT NOT NULL,
+    waited_until TIMESTAMP WITH TIME ZONE,
+    found INTEGER NOT NULL,
+    records TEXT NOT NULL,
+    conclusion TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    CONSTRAINT pk_document_evidence PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_document_evidence_document ON document_evidence (tenant_id, document_id);
+
+ALTER TABLE document_evidence ENABLE ROW LEVEL SECURITY;
+ALTER TABLE document_evidence FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON document_evidence
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON document_evidence TO revline_app;
+
 CREATE TABLE document_predecessor (
     tenant_id TEXT NOT NULL,
     document_id TEXT NOT NULL,
