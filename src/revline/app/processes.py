@@ -26,6 +26,7 @@ from revline.delivery.values import Timing
 from revline.doors.api.ports import ApiLimits, ApiPorts, Key, Listing
 from revline.doors.cli.output import say, say_problem
 from revline.intake import queries as fact_log
+from revline.platform.bulk import queries as bulk
 from revline.platform.cases import queries as cases
 from revline.platform.logs import configure
 from revline.platform.settings import Settings
@@ -112,6 +113,7 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
         timing=Timing(lease=timedelta(seconds=settings.lease_seconds), overdue=timedelta(hours=settings.overdue_hours)),
         readers=runtime.readers,
         steady=SteadyClock(),
+        bulk=runtime.services.bulk.handlers,
     )
     asyncio.run(worker.run(until=partial(_idle, runtime.database) if until_idle else None))
     runtime.database.dispose()
@@ -160,6 +162,7 @@ def api_ports(runtime: Runtime) -> ApiPorts:
     """What the API calls, wired."""
     # The server's libraries take longer to import than a worker takes to start; only the server needs them.
     from revline.doors.api.acts import act_handlers  # noqa: PLC0415
+    from revline.doors.api.bulk import bulk_handlers  # noqa: PLC0415
 
     settings, services = runtime.settings, runtime.services
     return ApiPorts(
@@ -178,11 +181,12 @@ def api_ports(runtime: Runtime) -> ApiPorts:
                 page=partial(_deliveries, runtime.database), filters=frozenset({"state", "connection"})
             ),
             "cases": Listing(page=partial(_cases, runtime.database), filters=frozenset({"state", "cause"})),
+            "acts": Listing(page=partial(_acts, runtime.database), filters=frozenset({"state"})),
             "webhook-deliveries": webhook_deliveries(services),
         },
         cursor_key=_cursor_key(settings),
         problem_base=settings.problem_base,
-        routes=(partial(act_handlers, services), partial(question_routes, services)),
+        routes=(partial(act_handlers, services), partial(bulk_handlers, services), partial(question_routes, services)),
         limits=ApiLimits(
             body_bytes_max=settings.body_bytes_max,
             json_depth_max=settings.json_depth_max,
@@ -268,6 +272,20 @@ def _cases(
             limit=limit,
         )
     return [(plain(one), (one.case_id,)) for one in page]
+
+
+def _acts(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    with database.read(tenants=[tenant_id]) as connection:
+        page = bulk.acts(
+            connection,
+            tenant_id=tenant_id,
+            state=filters.get("state", ""),
+            before=str(after[0]) if after else "",
+            limit=limit,
+        )
+    return [(plain(one), (one.act_id,)) for one in page]
 
 
 def _cursor_key(settings: Settings) -> bytes:

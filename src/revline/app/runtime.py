@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from revline.app import feeding
+from revline.app.acting import bulk_acts
 from revline.app.asking import answers_of
 from revline.app.directory import Directory, pool_id
 from revline.app.kinds import registry
@@ -115,6 +116,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         corrections=_corrections(database, directory, time),
         answers=answers_of(database=database, directory=directory, clock=time),
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
+        bulk=bulk_acts(database=database, directory=directory, intake=intake, clock=time),
         told_of_cases=feeding.FeedbackDirectory(directory).asking().waived,
         hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
         retry_handlers=_handlers(database, intake, directory, time),

@@ -28,6 +28,8 @@ from revline.derive.service import Derive
 from revline.feedback.service import Feedback
 from revline.intake.readings import Readings
 from revline.intake.service import Intake
+from revline.platform.bulk.ports import Handler
+from revline.platform.bulk.runner import BulkRunner
 from revline.platform.logs import log
 from revline.platform.store.engine import Database, is_transient
 from revline.platform.tenancy import queries as tenancy
@@ -39,13 +41,16 @@ T = TypeVar("T")
 DATABASE_THREADS: Final = 6
 IDLE_SECONDS: Final = 0.05
 FEEDBACK_IDLE_SECONDS: Final = 0.5
+BULK_PAUSE_SECONDS: Final = 0.05
+BULK_IDLE_SECONDS: Final = 0.5
 WATCH_SECONDS: Final = 0.2
 WATCHES_IN_A_ROW: Final = 5
 SWEEP_SECONDS: Final = 2.0
 
 
 class Worker:
-    """One worker. owner: unique to this process; every lease and write is fenced by it. epoch: of the cell. steady: as `Desk`."""
+    """One worker. owner: unique to this process; every lease and write is fenced by it. epoch: of the cell. steady: as `Desk`.
+    bulk: acts on many records by kind."""
 
     def __init__(
         self,
@@ -61,26 +66,18 @@ class Worker:
         seed: int | None = None,
         readers: Readers | None = None,
         steady: Clock | None = None,
+        bulk: Mapping[str, Handler] | None = None,
     ) -> None:
-        self._database, self._intake, self._owner, self._version = database, intake, owner, version
-        self._directory = directory
+        self._database, self._directory, self._intake = database, directory, intake
+        self._owner, self._version, self._stopping = owner, version, asyncio.Event()
         self._threads = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
-        self._stopping = asyncio.Event()
         uniform = random.Random(seed).uniform  # noqa: S311 - jitter only
         pauses = timing or Timing()
         told = FeedbackDirectory(directory)
         self.feedback = Feedback(
             database=database, configurations=told, clock=clock, owner=owner, epoch=epoch, lease=pauses.lease
         )
-        self.derive = Derive(
-            database=database,
-            configurations=directory,
-            clock=clock,
-            owner=owner,
-            epoch=epoch,
-            lease=pauses.lease,
-            told=told.asking().derived,
-        )
+        self.derive = self._derive_of(clock, epoch, pauses, told)
         self.delivery = DeliveryLoop(
             desk=Desk(
                 database=database,
@@ -96,8 +93,20 @@ class Worker:
             ),
             blocking=self.blocking,
         )
+        self.bulk = BulkRunner(database=database, handlers=bulk or {}, clock=clock, owner=owner, lease=pauses.lease)
         self._readings = Readings(database=database, intake=intake, clock=clock, owner=owner)
         self.reading = None if readers is None else self._reading_loop(readers, uniform)
+
+    def _derive_of(self, clock: Clock, epoch: int, pauses: Timing, told: FeedbackDirectory) -> Derive:
+        return Derive(
+            database=self._database,
+            configurations=self._directory,
+            clock=clock,
+            owner=self._owner,
+            epoch=epoch,
+            lease=pauses.lease,
+            told=told.asking().derived,
+        )
 
     def _reading_loop(self, readers: Readers, uniform: Callable[[float, float], float]) -> ReadingLoop:
         return ReadingLoop(
@@ -123,6 +132,7 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._derive())
                 group.create_task(self._feedback())
+                group.create_task(self._bulk())
                 group.create_task(self._timers())
                 if self.reading is not None:
                     group.create_task(self.reading.run(stopping=self._stopping))
@@ -159,6 +169,16 @@ class Worker:
                 roots = 0
             if not roots:
                 await self._pause(FEEDBACK_IDLE_SECONDS)
+
+    async def _bulk(self) -> None:
+        """A small batch, then a pause: what people do to many records at once leaves room for what is due by itself."""
+        while not self._stopping.is_set():
+            try:
+                treated = await self.blocking(self.bulk.turn)
+            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
+                log().exception("bulk.turn_failed")
+                treated = 0
+            await self._pause(BULK_PAUSE_SECONDS if treated else BULK_IDLE_SECONDS)
 
     async def _timers(self) -> None:
         while not self._stopping.is_set():

@@ -79,6 +79,22 @@ def renew_documents(
 
     others: documents the same unit writes afterwards, so that the lanes of all of them are locked in one order.
     """
+    changed = reading_otherwise(unit.connection, tenant_id=tenant_id, documents=documents)
+    if not changed:
+        return {}
+    lanes = {lane_of(tenant_id=tenant_id, document=one) for one in (*changed, *others)}
+    work_record.lock_lanes(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=lanes)
+    answers = {
+        one.document_id: new_revision(
+            unit, tenant_id=tenant_id, document=one, configuration_version=configuration_version
+        )
+        for one in changed
+    }
+    return {name: answer for name, answer in answers.items() if isinstance(answer, Problem)}
+
+
+def reading_otherwise(connection: Connection, *, tenant_id: str, documents: Sequence[Document]) -> Sequence[Document]:
+    """Those of `documents` that are there and whose present revision reads otherwise."""
     state, revision = document_state, document_revision
     ids = sorted(one.document_id for one in documents)
     statement = (
@@ -91,21 +107,8 @@ def renew_documents(
         )
         .where(revision.c.tenant_id == tenant_id, state.c.tenant_id == tenant_id, revision.c.document_id.in_(ids))
     )
-    present = {
-        row.document_id: bytes(row.content_digest) for row in (unit.connection.execute(statement) if ids else ())
-    }
-    changed = [one for one in documents if present.get(one.document_id, digest(one)) != digest(one)]
-    if not changed:
-        return {}
-    lanes = {lane_of(tenant_id=tenant_id, document=one) for one in (*changed, *others)}
-    work_record.lock_lanes(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=lanes)
-    answers = {
-        one.document_id: new_revision(
-            unit, tenant_id=tenant_id, document=one, configuration_version=configuration_version
-        )
-        for one in changed
-    }
-    return {name: answer for name, answer in answers.items() if isinstance(answer, Problem)}
+    present = {row.document_id: bytes(row.content_digest) for row in (connection.execute(statement) if ids else ())}
+    return [one for one in documents if present.get(one.document_id, digest(one)) != digest(one)]
 
 
 def supersede_unsent(unit: Unit, *, tenant_id: str, document_ids: Collection[str]) -> frozenset[str]:

@@ -6,7 +6,7 @@ unexpectedly is run alone and then parked, so it can't stop its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -115,14 +115,14 @@ class Derive:
             mine = [lane for lane in lanes if lane.key in held]
             now = self._clock.now()
             seen_through = unit.position_before(tenant_id=tenant_id)
-            known = _known(unit.connection, tenant_id, mine)
+            known = known_roots(unit.connection, tenant_id, [lane.lane_id for lane in mine])
             wishes = reprocess.wishes_of(unit.connection, tenant_id=tenant_id, root_ids=list(known))
             plans: dict[str, RootPlan] = {}
             refused: dict[str, Problem] = {}
             if isinstance(configuration, Problem):
                 refused = dict.fromkeys(known, configuration)
             else:
-                plans, refused = _plans(unit.connection, tenant_id, known, configuration, wishes)
+                plans, refused = plans_of(unit.connection, tenant_id, known, configuration, wishes)
             writer = record.Writer(
                 unit=unit,
                 tenant_id=tenant_id,
@@ -198,9 +198,8 @@ def _places(known: Mapping[str, RootFacts]) -> dict[str, list[tuple[int, int]]]:
     return {root_id: [(fact.position, fact.ordinal) for fact in root.facts] for root_id, root in known.items()}
 
 
-def _known(connection: Connection, tenant_id: str, lanes: Iterable[ClaimedLane]) -> dict[str, RootFacts]:
-    """Every claimed root with all its facts and the facts that answer its needs, in a few queries for all of them."""
-    root_ids = [lane.lane_id for lane in lanes]
+def known_roots(connection: Connection, tenant_id: str, root_ids: Sequence[str]) -> dict[str, RootFacts]:
+    """Each root with all its facts and the facts that answer its needs, in a few queries for all of them."""
     sources = fact_log.root_sources(connection, tenant_id=tenant_id, root_ids=root_ids)
     facts = fact_log.facts_of_roots(connection, tenant_id=tenant_id, root_ids=list(sources))
     needs = {root_id: rule_of(source.kind).needs(facts[root_id]) for root_id, source in sources.items()}
@@ -218,7 +217,7 @@ def _known(connection: Connection, tenant_id: str, lanes: Iterable[ClaimedLane])
     }
 
 
-def _plans(
+def plans_of(
     connection: Connection,
     tenant_id: str,
     known: Mapping[str, RootFacts],

@@ -21,6 +21,7 @@ from revline.intake.values import Channels
 from revline.platform.access.people import People
 from revline.platform.access.service import Access
 from revline.platform.access.sessions import Sessions
+from revline.platform.bulk.service import BulkActs
 from revline.platform.cases.service import RetryHandler, Told
 from revline.platform.config.registry import Registry
 from revline.platform.lineage.walk import Hops
@@ -70,6 +71,7 @@ class Services:
     corrections: Corrections
     answers: Answers
     outbound: Outbound
+    bulk: BulkActs
     told_of_cases: Told
     hops: tuple[Hops, ...]
     retry_handlers: Mapping[str, RetryHandler]

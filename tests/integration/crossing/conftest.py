@@ -19,6 +19,7 @@ from revline.intake import queries as fact_log
 from revline.intake.correcting import corrections
 from revline.intake.values import Form
 from revline.platform.access.roles import PERSON_ROLES, Role
+from revline.platform.bulk import queries as bulk
 from revline.platform.cases import queries as cases
 from revline.platform.store.walls import metadata
 from revline.subledger.posting.tables import accounting_event, journal
@@ -152,6 +153,10 @@ def _what_stands_still(world: World, tenant: str, connection: str) -> None:
         reason=f"a copy for {tenant}",
     )
     assert not isinstance(made, Problem), made
+    started = world.runtime.services.bulk.start(
+        tenant_id=tenant, kind="retry", given={}, actor="person:test", reason=f"an act for {tenant}"
+    )
+    assert not isinstance(started, Problem), started
 
 
 def _known(world: World, tenant: str) -> Known:
@@ -178,6 +183,7 @@ def _known(world: World, tenant: str) -> Known:
             "journal": list(journals),
             "event": list(events),
             "correction": [one.correction_id for one in mended[:1]],
+            "act": [one.act_id for one in bulk.acts(connection, tenant_id=tenant)],
         }
     assert all(ids.values()), ids
     people = [one for one in services.people.people(tenant_id=tenant) if tenant in one.grants]

@@ -21,7 +21,7 @@ from tests.ui.world import KEY
 PLACE = re.compile(r"\{(\w+):str\}")
 FIXED = {"kind": ("fact", "input")}
 """Places that name no record."""
-FORMS = ("message", "person", "key")
+FORMS = ("message", "person", "key", "of_cause")
 """Fields of forms that name a record."""
 GETS = [page for page in PAGES if page.method == "GET"]
 POSTS = [page for page in PAGES if page.method == "POST"]
@@ -67,7 +67,7 @@ def test_a_page_shows_nothing_of_another_tenants_record(crossing: Crossing, wher
             assert answer.status_code == 404, path
         assert answer.status_code < 500, path
         assert_nothing_of_theirs(crossing, answer, path)
-    for name in ("id", "cause", "connection", "actor", "state"):
+    for name in ("id", "cause", "of_cause", "connection", "actor", "state"):
         for value in (*(ids if name == "id" else ids[:2]), "stripe-us", THEIRS):
             for form in ("", "csv"):
                 path = paths(where, OURS, ids)[0] + f"?{name}={quote(value)}&format={form}"

@@ -20,6 +20,7 @@ from revline.delivery.permitted import Act
 from revline.doors.api.description import ProblemOperation
 from revline.doors.api.guards import PERMISSION, principal_of
 from revline.doors.api.ports import Threads
+from revline.doors.bulk import retry_cause
 from revline.doors.case_view import case_view, masked_delivery
 from revline.doors.document_acts import TAKES, Wanted, act_on_document
 from revline.doors.services import Services
@@ -113,8 +114,8 @@ class Acts:
         with self._services.database.read(tenants=[who.tenant_id]) as connection:
             return {"items": cases.causes(connection, tenant_id=who.tenant_id)}
 
-    def retry(self, who: Principal, reason: str, *, case_id: str = "", cause_id: str = "") -> Any:
-        """Try a case, or all open cases of a cause, again."""
+    def retry_case(self, who: Principal, reason: str, case_id: str) -> Any:
+        """Try a case again."""
         return case_service.retry(
             self._services.database,
             handlers=self._services.retry_handlers,
@@ -122,8 +123,11 @@ class Acts:
             actor=who.actor,
             reason=reason,
             case_id=case_id,
-            cause_id=cause_id,
         )
+
+    def retry_cause(self, who: Principal, reason: str, cause_id: str) -> Any:
+        """Try all open cases of a cause again, by an act on many records where they are many."""
+        return retry_cause(self._services, tenant_id=who.tenant_id, cause_id=cause_id, actor=who.actor, reason=reason)
 
     def waive(self, who: Principal, case_id: str, reason: str) -> Any:
         """Decide that nothing is to be done about a case of no document."""
@@ -218,15 +222,15 @@ def _acting(desk: Acts) -> Sequence[Any]:
     async def retry_case(
         request: Request[Any, Any, Any], case_id: FromPath[str], data: JSONBody[Reason]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.retry, principal_of(request), data.reason, case_id=case_id))
+        return await desk.run(partial(desk.retry_case, principal_of(request), data.reason, case_id))
 
     @post(
         "/causes/{cause_id:str}/retry", operation_id="retryCause", summary="Try all cases of a cause again", **resolve
     )
-    async def retry_cause(
+    async def retry_all(
         request: Request[Any, Any, Any], cause_id: FromPath[str], data: JSONBody[Reason]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.retry, principal_of(request), data.reason, cause_id=cause_id))
+        return await desk.run(partial(desk.retry_cause, principal_of(request), data.reason, cause_id))
 
     @post(
         "/cases/{case_id:str}/waive", operation_id="waiveCase", summary="Nothing is to be done about a case", **give_up
@@ -249,7 +253,7 @@ def _acting(desk: Acts) -> Sequence[Any]:
     ) -> Response[Any]:
         return await desk.run(partial(desk.decide, principal_of(request), correction_id, data))
 
-    return (retry_case, retry_cause, waive_case, propose, decide)
+    return (retry_case, retry_all, waive_case, propose, decide)
 
 
 def _on_documents(desk: Acts) -> Sequence[Any]:

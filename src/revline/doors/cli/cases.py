@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from revline.core.problem import Problem, problem
+from revline.doors.bulk import Tried, retry_cause
 from revline.doors.cli.context import (
     JsonOption,
     LimitOption,
@@ -79,18 +80,26 @@ def retry(
         chosen = one_tenant(services, tenant, as_json=as_json)
         with services.database.read(tenants=[chosen]) as connection:
             single = cases.case(connection, tenant_id=chosen, case_id=case_or_cause) is not None
-        answer = case_service.retry(
-            services.database,
-            handlers=services.retry_handlers,
-            tenant_id=chosen,
-            actor=actor(),
-            reason=reason,
-            case_id=case_or_cause if single else "",
-            cause_id="" if single else case_or_cause,
-        )
+        answer: case_service.Retried | Tried | Problem
+        if single:
+            answer = case_service.retry(
+                services.database,
+                handlers=services.retry_handlers,
+                tenant_id=chosen,
+                actor=actor(),
+                reason=reason,
+                case_id=case_or_cause,
+            )
+        else:
+            answer = retry_cause(services, tenant_id=chosen, cause_id=case_or_cause, actor=actor(), reason=reason)
     if isinstance(answer, Problem):
         fail(answer, as_json=as_json)
-    emit_json(answer) if as_json else say(f"{answer.asked} cases looked at, {answer.started} set going")
+    if as_json:
+        emit_json(answer)
+    elif isinstance(answer, Tried):
+        say(f"{answer.asked} cases are tried again by act {answer.act_id}: see `revline acts show`")
+    else:
+        say(f"{answer.asked} cases looked at, {answer.started} set going")
 
 
 @app.command()

@@ -6,6 +6,7 @@ import typer
 
 from revline.doors.cli import (
     access,
+    acts,
     cases,
     configuration,
     conformance,
@@ -50,6 +51,7 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     app.add_typer(corrections.app, name="corrections")
     app.add_typer(deliveries.app, name="deliveries")
     app.add_typer(epoch.app, name="epoch")
+    app.add_typer(acts.app, name="acts")
     app.add_typer(users.user_commands(), name="users")
     app.add_typer(access.key_commands(), name="keys")
     app.add_typer(outbound.add_outbound(access.webhook_commands()), name="webhooks")

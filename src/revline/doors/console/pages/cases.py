@@ -13,6 +13,7 @@ from revline.delivery import acts
 from revline.delivery import queries as deliveries
 from revline.delivery.queries import Delivery
 from revline.delivery.values import SUBJECT_KIND as DOCUMENT
+from revline.doors import bulk
 from revline.doors.case_view import CaseView, case_view
 from revline.doors.console.shown import pretty, shown_attempts
 from revline.doors.console.values import (
@@ -203,34 +204,34 @@ def _view(visit: Visit) -> CaseView:
 
 
 def retry_cause(visit: Visit) -> Answer:
-    """Try every open case of a cause again."""
-    answer = _retried(visit, cause_id=visit.parameters["cause"])
+    """Try every open case of a cause again; many, by an act whose page says how far it is."""
+    identity = visit.parameters["cause"]
+    answer = bulk.retry_cause(
+        visit.services, tenant_id=visit.tenant_id, cause_id=identity, actor=visit.actor, reason=visit.reason()
+    )
     if isinstance(answer, Problem):
         return answer
+    if isinstance(answer, bulk.Tried):
+        return Redirect(to=visit.url("act", act=answer.act_id), said=f"{answer.asked} records are tried again.")
     said = f"{answer.started} of {answer.asked} records set going. Their cases close as they go on."
-    return Redirect(to=visit.url("cause", cause=visit.parameters["cause"]), said=said)
+    return Redirect(to=visit.url("cause", cause=identity), said=said)
 
 
 def retry_case(visit: Visit) -> Answer:
     """Try one case again."""
-    answer = _retried(visit, case_id=visit.parameters["case"])
-    if isinstance(answer, Problem):
-        return answer
-    said = "It was set going. The case closes when it goes on." if answer.started else "It is not in a state for that."
-    return Redirect(
-        to=visit.url("case", case=visit.parameters["case"]), said=said, tone="good" if answer.started else "warn"
-    )
-
-
-def _retried(visit: Visit, *, case_id: str = "", cause_id: str = "") -> case_service.Retried | Problem:
-    return case_service.retry(
+    answer = case_service.retry(
         visit.services.database,
         handlers=visit.services.retry_handlers,
         tenant_id=visit.tenant_id,
         actor=visit.actor,
         reason=visit.reason(),
-        case_id=case_id,
-        cause_id=cause_id,
+        case_id=visit.parameters["case"],
+    )
+    if isinstance(answer, Problem):
+        return answer
+    said = "It was set going. The case closes when it goes on." if answer.started else "It is not in a state for that."
+    return Redirect(
+        to=visit.url("case", case=visit.parameters["case"]), said=said, tone="good" if answer.started else "warn"
     )
 
 

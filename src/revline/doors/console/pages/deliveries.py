@@ -87,6 +87,8 @@ def deliveries(visit: Visit) -> Answer:
             command=f"revline deliveries list --tenant {visit.tenant_id}" + (f" --state {state}" if state else ""),
             call="GET /v1/deliveries" + (f"?state={state}" if state else ""),
         ),
+        template="deliveries.html",
+        values={"act_on_all": visit.url("new_act", of_state=state, of_connection=far)},
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from revline.doors.console.pages import (
+    acts,
     audit,
     cases,
     connections,
@@ -24,6 +25,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *overview.PAGES,
     *cases.PAGES,
     *deliveries.PAGES,
+    *acts.PAGES,
     *trace.PAGES,
     *corrections.PAGES,
     *webhooks.PAGES,

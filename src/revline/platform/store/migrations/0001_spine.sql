@@ -182,6 +182,109 @@ CREATE POLICY tenant_wall ON body
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON body TO revline_app;
 
+CREATE TABLE bulk_act (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    act_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    filter TEXT NOT NULL,
+    records INTEGER NOT NULL,
+    money TEXT NOT NULL,
+    digest BYTEA NOT NULL,
+    second_person BOOLEAN NOT NULL,
+    author TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    frozen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_bulk_act PRIMARY KEY (tenant_id, act_id),
+    CONSTRAINT ck_bulk_act_records CHECK (records > 0),
+    CONSTRAINT uq_bulk_act_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+ALTER TABLE bulk_act ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulk_act FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON bulk_act
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON bulk_act TO revline_app;
+
+CREATE TABLE bulk_item (
+    tenant_id TEXT NOT NULL,
+    act_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    subject_kind TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    amount NUMERIC(38, 12),
+    outcome TEXT NOT NULL,
+    problem_code TEXT NOT NULL,
+    problem_detail TEXT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_bulk_item PRIMARY KEY (tenant_id, act_id, number),
+    CONSTRAINT ck_bulk_item_outcome CHECK (outcome IN ('none', 'done', 'refused', 'failed'))
+);
+
+CREATE INDEX ix_bulk_item_outcome ON bulk_item (tenant_id, act_id, outcome, number);
+
+ALTER TABLE bulk_item ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulk_item FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON bulk_item
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON bulk_item TO revline_app;
+
+CREATE TABLE bulk_state (
+    tenant_id TEXT NOT NULL,
+    act_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    filter TEXT NOT NULL,
+    state TEXT NOT NULL,
+    done INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    decided_by TEXT NOT NULL,
+    note TEXT NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_bulk_state PRIMARY KEY (tenant_id, act_id),
+    CONSTRAINT ck_bulk_state_state CHECK (state IN ('proposed', 'running', 'paused', 'aborted', 'done', 'refused'))
+);
+
+CREATE INDEX ix_bulk_state_live ON bulk_state (tenant_id, kind) WHERE state IN ('proposed', 'running', 'paused');
+
+ALTER TABLE bulk_state ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulk_state FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON bulk_state
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON bulk_state TO revline_app;
+
+CREATE TABLE bulk_transition (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    act_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    done INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_bulk_transition PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_bulk_transition_act ON bulk_transition (tenant_id, act_id);
+
+ALTER TABLE bulk_transition ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulk_transition FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON bulk_transition
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON bulk_transition TO revline_app;
+
 CREATE TABLE capacity_budget (
     pool_id TEXT NOT NULL,
     tenant_id TEXT NOT NULL,

@@ -1,0 +1,106 @@
+"""Acts on many documents: which ones a filter means, what each would say to the act now, and the act itself in an open unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from revline.core.documents import DocumentState
+from revline.core.problem import Problem
+from revline.delivery import acts, queries
+from revline.delivery.permitted import OPEN_TO, Act, refusal
+from revline.delivery.tables import document_state
+from revline.delivery.values import SUBJECT_KIND
+from revline.platform.bulk.values import Chosen, Sample, Subject
+from revline.platform.cases import queries as cases
+from revline.platform.store.engine import Database
+from revline.platform.store.unit import Unit
+
+FILTERS: Final = frozenset({"cause", "connection", "entity", "kind", "problem", "state"})
+_COLUMNS: Final = {
+    "connection": "connection",
+    "entity": "entity",
+    "kind": "kind",
+    "problem": "problem_code",
+    "state": "state",
+}
+
+
+def choose(
+    connection: Connection, *, act: Act, tenant_id: str, given: Mapping[str, str], after: str, limit: int
+) -> tuple[Sequence[Chosen], str]:
+    """A page of the documents that fit the filter and are open to the act, by id; with a cause, those with an open case of it."""
+    table = document_state
+    names = ("document_id", "state", "currency", "amount", "set_aside_at")
+    statement = select(*(table.c[name] for name in names)).where(
+        table.c.tenant_id == tenant_id, table.c.state.in_(sorted(OPEN_TO[act]))
+    )
+    for name, value in given.items():
+        if name in _COLUMNS:
+            statement = statement.where(table.c[_COLUMNS[name]] == value)
+    following = ""
+    if "cause" in given:
+        page = cases.cases(connection, tenant_id=tenant_id, cause_id=given["cause"], after=after, limit=limit)
+        following = page[-1].case_id if len(page) == limit else ""
+        subjects = [one.subject_id for one in page if one.subject_kind == SUBJECT_KIND]
+        statement = statement.where(table.c.document_id.in_(subjects))
+    else:
+        statement = statement.where(table.c.document_id > after).limit(limit)
+    rows = connection.execute(statement.order_by(table.c.document_id)).all()
+    if "cause" not in given and len(rows) == limit:
+        following = rows[-1].document_id
+    chosen = [
+        Chosen(
+            subject=Subject(SUBJECT_KIND, row.document_id),
+            currency=row.currency,
+            amount=row.amount if row.currency else None,
+        )
+        for row in rows
+        if refusal(act=act, state=DocumentState(row.state), set_aside=row.set_aside_at is not None) is None
+    ]
+    return chosen, following
+
+
+def sample_of(connection: Connection, *, act: Act, tenant_id: str, subjects: Sequence[Subject]) -> Sequence[Sample]:
+    """What each document would say to the act now."""
+    ids = [one.identity for one in subjects]
+    there = queries.deliveries_by_id(connection, tenant_id=tenant_id, document_ids=ids)
+    found: list[Sample] = []
+    for identity in ids:
+        one = there[identity]
+        refused = refusal(act=act, state=DocumentState(one.state), set_aside=one.set_aside_at is not None)
+        detail = f"{one.kind} {one.external_reference} for {one.connection} is {one.state}"
+        code = refused.code if refused else ""
+        found.append(Sample(subject_kind=SUBJECT_KIND, subject_id=identity, problem_code=code, detail=detail))
+    return found
+
+
+class DocumentAct:
+    """Handler of one act of delivery's: resend, skip, replay or waive."""
+
+    filters = FILTERS
+
+    def __init__(self, *, database: Database, act: Act) -> None:
+        self._database, self._act = database, act
+
+    def choose(
+        self, connection: Connection, /, *, tenant_id: str, given: Mapping[str, str], after: str, limit: int
+    ) -> tuple[Sequence[Chosen], str]:
+        """As `choose`."""
+        return choose(connection, act=self._act, tenant_id=tenant_id, given=given, after=after, limit=limit)
+
+    def sample(self, *, tenant_id: str, subjects: Sequence[Subject]) -> Sequence[Sample]:
+        """As `sample_of`."""
+        with self._database.read(tenants=[tenant_id]) as connection:
+            return sample_of(connection, act=self._act, tenant_id=tenant_id, subjects=subjects)
+
+    def before(self, *, tenant_id: str, subjects: Sequence[Subject], actor: str, reason: str) -> None:
+        """Nothing."""
+
+    def act(self, unit: Unit, /, *, tenant_id: str, subjects: Sequence[Subject]) -> Mapping[Subject, Problem]:
+        """The act, each document refusing for itself."""
+        ids = [one.identity for one in subjects]
+        answers = acts.act_on(unit, tenant_id=tenant_id, act=self._act, document_ids=ids)
+        return {Subject(SUBJECT_KIND, one): found for one, found in answers.items() if isinstance(found, Problem)}
