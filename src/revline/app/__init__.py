@@ -10,6 +10,7 @@ from pathlib import Path
 from revline.app import processes
 from revline.app.kinds import registry
 from revline.app.runtime import open_runtime
+from revline.core.clock import SystemClock
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.doors.cli.context import Program
 from revline.doors.cli.main import build
@@ -46,6 +47,7 @@ def program_of(settings: Settings) -> Program:
         serve=partial(processes.run_server, settings),
         upgrade=partial(processes.upgrade, settings),
         demo=_demo,
+        sim=_sim,
         starter=_starter,
     )
 
@@ -55,6 +57,21 @@ def _demo(folder: Path, small: bool, keep: bool) -> int:  # noqa: FBT001 - one c
     from revline.sim.demo.run import run  # noqa: PLC0415
 
     return run(folder, small, keep)
+
+
+def _sim(seeds: int, first: int, seconds: float, trace: bool, as_json: bool) -> int:  # noqa: FBT001 - one command's flags
+    # As the demonstration: only this command needs the played systems.
+    from revline.sim.world.command import run  # noqa: PLC0415
+
+    return run(
+        registry=registry(),
+        clock=SystemClock(),
+        seeds=seeds,
+        first=first,
+        seconds=seconds,
+        trace=trace,
+        as_json=as_json,
+    )
 
 
 def _services(settings: Settings) -> Services | Problem:

@@ -77,19 +77,39 @@ def judge(*, wanted: Iterable[Intent], effects: Iterable[Effect]) -> Verdict:
     )
 
 
-def expected_balances(*, folder: Path, entity: str, month: StripeMonth) -> Balances:
-    """What the oracle computes from the raw input, by the far codes of the entity's mapping."""
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
+    """What an oracle needs to know of a configuration: an entity's books, and the far codes of its accounts."""
+
+    books: list[oracle.BookData]
+    codes: Mapping[str, str]
+
+
+def expectation_of(*, folder: Path, entity: str) -> Expectation:
+    """Read from the configuration folder as plain YAML."""
     codes: dict[str, str] = {}
     for file in sorted(folder.rglob("*.yaml")):
         for document in YAML(typ="safe", pure=True).load_all(file.read_text(encoding="utf-8")):
             if document and document["kind"] == "Mapping" and document["spec"]["entity"] == entity:
                 codes |= document["spec"]["accounts"]
-    found = oracle.expected(
-        folder=folder, entity=entity, webhooks=month.webhooks, balance_transactions=month.balance_transactions
+    return Expectation(books=oracle.read_books(folder)[entity], codes=codes)
+
+
+def expected_balances(*, folder: Path, entity: str, month: StripeMonth) -> Balances:
+    """What the oracle computes from the raw input, by the far codes of the entity's mapping."""
+    return balances_of(expectation=expectation_of(folder=folder, entity=entity), month=month)
+
+
+def balances_of(*, expectation: Expectation, month: StripeMonth) -> Balances:
+    """`expected_balances` of a folder that is read already."""
+    found = oracle.expected_in(
+        books=expectation.books,
+        webhooks=month.webhooks,
+        balance_transactions=month.balance_transactions,
+        credit_movements=month.credit_movements,
     )
     sums: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
     for key, balance in found.items():
-        both = sums[codes[key.account], key.currency, key.period]
+        both = sums[expectation.codes[key.account], key.currency, key.period]
         both[0] += balance.amount
         both[1] += balance.functional
     return _without_zeros(sums)

@@ -41,6 +41,7 @@ class Program:
     serve: Callable[[], int]
     upgrade: Callable[[bool], Problem | str]
     demo: Callable[[Path, bool, bool], int]
+    sim: Callable[[int, int, float, bool, bool], int]
     starter: Callable[[Path], tuple[str, ...] | Problem]
 
 

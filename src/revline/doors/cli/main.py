@@ -18,6 +18,7 @@ from revline.doors.cli import (
     outbound,
     questions,
     running,
+    simulating,
     sources,
     users,
 )
@@ -62,4 +63,5 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     app.add_typer(access.audit_commands(), name="audit")
     app.add_typer(access.export_commands(), name="export")
     conformance.add_conformance(app)
+    simulating.add_simulation(app)
     return app

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -64,6 +65,7 @@ class Entries:
     pairs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
+@cache
 def golden_pairs() -> dict[str, tuple[str, str]]:
     """Event -> (debited, credited) neutral account, read from the golden examples; tax and earned parts come apart."""
     events = {event["id"]: event for event in json.loads(GOLDEN.read_text(encoding="utf-8"))["events"]}
@@ -206,8 +208,32 @@ def expected(
 
     credit_movements: customers' balance transactions, as the API lists them.
     """
-    data = read_books(folder)[entity]
-    books, zone = Books(data), ZoneInfo(data[0].time_zone)
+    return expected_in(
+        books=read_books(folder)[entity],
+        webhooks=webhooks,
+        balance_transactions=balance_transactions,
+        credit_movements=credit_movements,
+    )
+
+
+def expected_in(
+    *,
+    books: list[BookData],
+    webhooks: Iterable[bytes],
+    balance_transactions: Iterable[bytes],
+    credit_movements: Iterable[bytes] = (),
+) -> dict[Key, Balance]:
+    """`expected` of one entity whose books are read already."""
+    return _filled(Books(books), webhooks, balance_transactions, credit_movements)
+
+
+def _filled(
+    books: Books,
+    webhooks: Iterable[bytes],
+    balance_transactions: Iterable[bytes],
+    credit_movements: Iterable[bytes],
+) -> dict[Key, Balance]:
+    zone = ZoneInfo(books.books[0].time_zone)
     objects: dict[tuple[str, str], list[tuple[tuple[int, int], Mapping[str, Any], str]]] = defaultdict(list)
     for body in webhooks:
         event = json.loads(body, parse_float=Decimal)

@@ -1,0 +1,171 @@
+"""The simulated network between processes and simulated ERPs: latency, lost and late answers, broken connections.
+
+A request that has left belongs to the network: it takes effect, or not, whatever becomes of its caller meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from enum import StrEnum
+from typing import Final
+
+import httpx2
+import msgspec
+
+from revline.connectors.sdk.effects import Effect, EffectsFile
+from revline.connectors.sdk.rehearsal_calls import Answer, Request
+from revline.connectors.simulated.calls import Arrival, call_of
+from revline.connectors.simulated.simulator import Simulator
+from revline.sim.world.plan import CALL_TIMEOUT_SECONDS, EFFECT_BOUND_SECONDS, Network, stream
+from revline.sim.world.process import Process
+from revline.sim.world.trace import Trace
+
+LATENCY_SECONDS: Final = (0.002, 0.06)
+
+
+class Fate(StrEnum):
+    """What becomes of one call; see `plan.Network`."""
+
+    CLEAN = "clean"
+    REFUSED = "refused"
+    RESET = "reset"
+    LOST = "lost"
+    LATE = "late"
+    SLOW = "slow"
+
+
+class HeldEffects(EffectsFile):
+    """A simulated ERP's effects, kept in memory for the judge."""
+
+    def __init__(self) -> None:
+        self.effects: list[Effect] = []
+        self.appended = self.synced = 0
+
+    def append(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def sync(self) -> None:
+        """Nothing is lost here."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class SimulatedErp(msgspec.Struct, frozen=True, kw_only=True):
+    """One tenant's ERP. name: for the trace."""
+
+    name: str
+    simulator: Simulator
+    effects: HeldEffects
+
+
+class Wires:
+    """The network of one world. fell: how many calls met which fate. over: it works without a fault from now on."""
+
+    def __init__(self, *, seed: int, network: Network, trace: Trace) -> None:
+        self.random = stream(seed, "network")
+        self.trace = trace
+        self.over = False
+        self.fell: Counter[str] = Counter()
+        shares = {
+            Fate.REFUSED: network.refused,
+            Fate.RESET: network.reset,
+            Fate.LOST: network.lost,
+            Fate.LATE: network.late,
+            Fate.SLOW: network.slow,
+        }
+        self._fates = [fate for fate, share in shares.items() for _ in range(share)]
+
+    def fate(self) -> Fate:
+        """Of the next call."""
+        drawn = self.random.randrange(100)
+        chosen = self._fates[drawn] if drawn < len(self._fates) and not self.over else Fate.CLEAN
+        self.fell[chosen] += 1
+        return chosen
+
+    def latency(self) -> float:
+        """Of one way."""
+        return self.random.uniform(*LATENCY_SECONDS)
+
+
+class WorldTransport(httpx2.AsyncBaseTransport):
+    """Carries one process's calls to one ERP."""
+
+    def __init__(self, *, wires: Wires, process: Process, erp: SimulatedErp) -> None:
+        self._wires, self._process, self._erp = wires, process, erp
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """One request. Raises what a real connection would."""
+        wires, process = self._wires, self._process
+        fate = wires.fate()
+        body = await request.aread()
+        what = f"{request.method} {request.url.raw_path.decode('ascii').partition('?')[0]}"
+        if process.may_die("before a call") or process.stands_still or fate is Fate.REFUSED:
+            # A process that stands still sends nothing; when it goes on, the connection has been closed.
+            await asyncio.sleep(wires.latency())
+            wires.trace.tell(process.name, f"can't reach {self._erp.name} for {what}")
+            raise httpx2.ConnectError("connection refused", request=request)
+        wires.trace.tell(process.name, f"sends {what} to {self._erp.name}{'' if fate is Fate.CLEAN else f' ({fate})'}")
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._send(_request(request, body), fate, answered)
+        process.may_die("with a call in flight")
+        answer = await answered
+        await process.awake()
+        if process.may_die("after an answer"):
+            await asyncio.sleep(0)
+        if answer.lost:
+            raise httpx2.RemoteProtocolError("server disconnected without sending a response", request=request)
+        wires.trace.tell(process.name, f"is answered {answer.status} to {what}")
+        return httpx2.Response(answer.status, headers=list(answer.headers), content=answer.body, request=request)
+
+    def _send(self, request: Request, fate: Fate, answered: asyncio.Future[Answer]) -> None:
+        loop, wires = asyncio.get_running_loop(), self._wires
+        travels = wires.latency()
+        if fate is Fate.RESET:
+            loop.call_later(travels, _tell, answered, Answer(status=0, lost=True))
+            return
+        if fate is Fate.LATE:
+            travels = wires.random.uniform(CALL_TIMEOUT_SECONDS * 1.02, EFFECT_BOUND_SECONDS * 0.97)
+        loop.call_later(travels, self._arrive, request, fate, answered)
+
+    def _arrive(self, request: Request, fate: Fate, answered: asyncio.Future[Answer]) -> None:
+        simulator = self._erp.simulator
+        arrival = simulator.arrive(call=call_of(request))
+        if arrival.wait_before:
+            asyncio.get_running_loop().call_later(
+                arrival.wait_before.total_seconds(), self._process_call, arrival, fate, answered
+            )
+            return
+        self._process_call(arrival, fate, answered)
+
+    def _process_call(self, arrival: Arrival, fate: Fate, answered: asyncio.Future[Answer]) -> None:
+        simulator, before = self._erp.simulator, len(self._erp.effects.effects)
+        answer = simulator.process(arrival=arrival)
+        simulator.leave(arrival=arrival, client_gone=answered.cancelled())
+        for effect in self._erp.effects.effects[before:]:
+            done = f"{effect.action} {effect.kind} {effect.record_id} {effect.external_reference}"
+            self._wires.trace.tell(self._erp.name, done if effect.type == "effect" else "answers a caller that is gone")
+        for fault in arrival.faults:
+            self._wires.fell[f"erp {fault}"] += 1
+        returns = arrival.wait_after.total_seconds() + self._wires.latency()
+        if fate is Fate.SLOW:
+            returns += CALL_TIMEOUT_SECONDS
+        if fate is Fate.LOST:
+            answer = msgspec.structs.replace(answer, lost=True)
+        asyncio.get_running_loop().call_later(returns, _tell, answered, answer)
+
+
+def _tell(answered: asyncio.Future[Answer], answer: Answer) -> None:
+    if not answered.done():
+        answered.set_result(answer)
+
+
+def _request(request: httpx2.Request, body: bytes) -> Request:
+    return Request(
+        method=request.method,
+        base_url=f"{request.url.scheme}://{request.url.host}",
+        target=request.url.raw_path.decode("ascii"),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=body,
+    )

@@ -1,0 +1,139 @@
+"""The processes of a world that run Revline's own code: workers (derive, delivery, timers) and the door that takes input in.
+
+What they run is the product's; only their wiring is here, as app wires the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+
+from revline.core.journal import JournalEntry
+from revline.delivery.deciding import DATABASE_AWAY
+from revline.delivery.loop import DeliveryLoop
+from revline.delivery.service import Desk
+from revline.derive.service import Derive
+from revline.intake.service import Intake
+from revline.intake.values import Channel, Form, Input, WhenUnreadable
+from revline.platform.store.engine import is_transient
+from revline.sim.world.database import WorldDatabase
+from revline.sim.world.directory import SOURCE, WorldDirectory
+from revline.sim.world.plan import TIMING, stream
+from revline.sim.world.process import Process
+from revline.subledger.posting import queries as posting
+
+EPOCH: Final = 1
+IDLE_SECONDS: Final = 0.5
+FAILED_SECONDS: Final = 0.5
+SWEEP_SECONDS: Final = 1.5
+
+
+class Worker:
+    """One worker process. `run` it as a task of its process."""
+
+    def __init__(self, *, process: Process, engine: Engine, directory: WorldDirectory, seed: int) -> None:
+        self.process = process
+        self._database = WorldDatabase(engine=engine, process=process)
+        self._directory = directory
+        self._stopping = False
+        owner = f"worker-{process.name}"
+        self.derive = Derive(
+            database=self._database,
+            configurations=directory,
+            clock=process.clock,
+            owner=owner,
+            epoch=EPOCH,
+            lease=TIMING.lease,
+        )
+        self.delivery = DeliveryLoop(
+            desk=Desk(
+                database=self._database,
+                directory=directory,
+                journals=journals_by_id,
+                clock=process.clock,
+                owner=owner,
+                epoch=EPOCH,
+                uniform=stream(seed, f"pauses of {process.name}").uniform,
+                timing=TIMING,
+            ),
+            blocking=process.blocking,
+        )
+        self._intake = intake_of(process=process, database=self._database, seed=seed)
+
+    async def run(self, *, tenants: Sequence[str]) -> None:
+        """Work until asked to stop, or until the process ends."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._derives())
+            group.create_task(self._sweeps(tenants))
+            group.create_task(self.delivery.run())
+
+    def stop(self) -> None:
+        """End in good order."""
+        self._stopping = True
+        self.delivery.stop()
+
+    async def _derives(self) -> None:
+        while not self._stopping:
+            try:
+                result = await self.process.blocking(self.derive.turn)
+            except DATABASE_AWAY:
+                await asyncio.sleep(FAILED_SECONDS)
+                continue
+            if not result.roots:
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def _sweeps(self, tenants: Sequence[str]) -> None:
+        while not self._stopping:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                await self.process.blocking(lambda: [self._intake.sweep_awaited(tenant_id=one) for one in tenants])
+            except DATABASE_AWAY:
+                continue
+
+
+class Door:
+    """The process that takes input in: what a server does with a webhook once its signature holds."""
+
+    def __init__(self, *, process: Process, engine: Engine, directory: WorldDirectory, seed: int) -> None:
+        self.process = process
+        self._directory = directory
+        self._intake = intake_of(process=process, database=WorldDatabase(engine=engine, process=process), seed=seed)
+
+    async def accept(self, *, tenant_id: str, bodies: Sequence[bytes], form: Form) -> bool:
+        """Whether the sender is told that they were taken in; if not, it sends them again."""
+        channel = self._directory.channel(tenant_id=tenant_id, connection=SOURCE)
+        assert isinstance(channel, Channel)
+        now = self.process.clock.now() - self.process.skew
+        inputs = [Input(body=body, content_type="application/json", received_at=now) for body in bodies]
+
+        def take() -> None:
+            self._intake.accept(
+                channel=channel,
+                inputs=inputs,
+                actor="source:stripe",
+                reason="webhook",
+                form=form,
+                when_unreadable=WhenUnreadable.KEEP,
+            )
+
+        try:
+            await self.process.blocking(take)
+        except Exception as failure:
+            if is_transient(failure):
+                return False
+            raise
+        return True
+
+
+def intake_of(*, process: Process, database: WorldDatabase, seed: int) -> Intake:
+    """Intake with ids of the seed's own."""
+    return Intake(database=database, clock=process.clock, random_bytes=stream(seed, f"ids of {process.name}").randbytes)
+
+
+def journals_by_id(connection: Connection, *, tenant_id: str, journal_ids: Sequence[str]) -> Mapping[str, JournalEntry]:
+    """Delivery's port to posting: what the far side's own entries must equal."""
+    found = posting.journals_by_id(connection, tenant_id=tenant_id, journal_ids=journal_ids)
+    return {entry.journal_id: entry for entry in found}
