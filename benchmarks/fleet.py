@@ -80,11 +80,11 @@ def race(
     arguments: Sequence[Mapping[str, Any]],
     goal: int,
     limit_seconds: float,
-    watch: Callable[[float, int], None] | None = None,
+    watch: Callable[[float, int], bool] | None = None,
 ) -> Raced:
     """Run `work(reins, **given)` in one process for each of `arguments` until `goal` is done, the limit is over or all stall.
 
-    watch: called while they run with the seconds since the start and what is done.
+    watch: called while they run with the seconds since the start and what is done; it ends the race by saying so.
     """
     context = multiprocessing.get_context("spawn")
     reins = Reins(context.Barrier(len(arguments) + 1), context.Value("q", 0), context.Event(), context.SimpleQueue())
@@ -116,7 +116,7 @@ def _until_done(
     *,
     goal: int,
     limit: float,
-    watch: Callable[[float, int], None] | None,
+    watch: Callable[[float, int], bool] | None,
 ) -> Raced:
     ids = [process.pid for process in running if process.pid is not None]
 
@@ -132,8 +132,8 @@ def _until_done(
             if done == 0:
                 first = reading(seen)
             done, moved = seen, now
-        if watch is not None:
-            watch(now - begun, done)
+        if watch is not None and watch(now - begun, done):
+            break
         if done >= goal or now - moved > STALL_SECONDS or not any(process.is_alive() for process in running):
             break
         time.sleep(POLL_SECONDS)

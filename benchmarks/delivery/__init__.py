@@ -2,7 +2,9 @@
 
 `noop`: documents through every state and row with a far side that does nothing, beside jobs in Procrastinate and DBOS.
 `http`: the same documents over the wire to an ERP that takes 20 ms, beside the HTTP client bare.
+`quiet`: quiet tenants beside one with a great backlog, over what they take alone.
 `lanes`: claiming and settling with a million due and a million parked lanes, beside ten thousand.
+`latency`: from the commit that makes a document due to the commit that posts it, at three rates.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from benchmarks.common import Measured
-from benchmarks.delivery import http, lanes, noop
+from benchmarks.delivery import http, lanes, latency, noop, quiet
 
-PARTS = {"noop": noop.run, "http": http.run, "lanes": lanes.run}
+PARTS = {"noop": noop.run, "http": http.run, "quiet": quiet.run, "lanes": lanes.run, "latency": latency.run}
 
 
 def add_options(parser: ArgumentParser) -> None:

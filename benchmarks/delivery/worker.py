@@ -38,13 +38,18 @@ def deliver(
     size: Size,
     url: str = "",
     uvloop: bool = False,
+    pause_seconds: float = 0.0,
     turn_milliseconds: int = 20,
     profile: bool = False,
     dump: str = "",
 ) -> None:
-    """Deliver until told to stop. url: of an ERP on the wire, "" for a far side that does nothing. profile: statements are counted
-    and told. dump: a file for cProfile, "" for none."""
-    connector = wire_connector(url=url, slots=size.slots) if url else NoopConnector(slots=size.slots, batch=size.batch)
+    """Deliver until told to stop.
+
+    url: of an ERP on the wire, "" for a far side in memory that takes `pause_seconds`. profile: statements are counted and told.
+    dump: a file for cProfile, "" for none.
+    """
+    noop = NoopConnector(slots=size.slots, batch=size.batch, pause_seconds=pause_seconds)
+    connector = wire_connector(url=url, slots=size.slots) if url else noop
     loop = loop_of(
         dsn=dsn,
         number=number,

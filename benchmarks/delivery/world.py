@@ -5,6 +5,7 @@ The documents are written by the product's own code into a database that every r
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -123,9 +124,10 @@ def journal(tenant: str, number: int) -> Document:
 
 
 class NoopConnector:
-    """Posts whatever it is given at once, and gives the record and the general-ledger lines that a far side would."""
+    """Posts whatever it is given after a pause, and gives the record and the general-ledger lines that a far side would."""
 
-    def __init__(self, *, slots: int, batch: int) -> None:
+    def __init__(self, *, slots: int, batch: int, pause_seconds: float = 0.0) -> None:
+        self._pause_seconds = pause_seconds
         self._entries: dict[str, tuple[ErpEntry, ...]] = {}
         self._number = 0
         self.manifest = Manifest(
@@ -182,13 +184,15 @@ class NoopConnector:
         return ()
 
     async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
+        if self._pause_seconds:
+            await asyncio.sleep(self._pause_seconds)
         return [self._post(step) for step in steps]
 
     def _post(self, step: PreparedStep) -> Posted:
         self._number += 1
         found = ErpRecord(
             record_kind="journalentry",
-            erp_id=step.document_id[:16],
+            erp_id=step.document_id,
             number=f"JE{self._number}",
             state="posted",
             external_reference=step.external_reference,
@@ -269,13 +273,18 @@ def make_source(server: EmbeddedServer, *, name: str, size: Size) -> Filled:
     took, postgres = time.perf_counter() - begun, server_seconds(server) - postgres
     database.dispose()
     execute_all(server.dsn("revline_owner", name), ["VACUUM (ANALYZE)"])
-    return Filled(documents_a_second=size.documents / took, server_milliseconds=1000 * postgres / size.documents)
+    return Filled(
+        documents_a_second=size.documents / took, server_milliseconds=1000 * postgres / max(1, size.documents)
+    )
 
 
-def write_journals(database: Database, *, tenant: str, count: int, pools: int, first: int = 0) -> None:
-    """Write journals of one tenant in units of at most 500."""
-    with database.control() as connection:
-        register_tenant(connection, tenant_id=tenant, created_at=MOMENT)
+def write_journals(
+    database: Database, *, tenant: str, count: int, pools: int, first: int = 0, registered: bool = False
+) -> None:
+    """Write journals of one tenant, from number `first`, in units of at most 500."""
+    if not registered:
+        with database.control() as connection:
+            register_tenant(connection, tenant_id=tenant, created_at=MOMENT)
     for start in range(first, first + count, 500):
         documents = [journal(tenant, number) for number in range(start, min(start + 500, first + count))]
         with database.unit(
