@@ -163,6 +163,7 @@ def api_ports(runtime: Runtime) -> ApiPorts:
     # The server's libraries take longer to import than a worker takes to start; only the server needs them.
     from revline.doors.api.acts import act_handlers  # noqa: PLC0415
     from revline.doors.api.bulk import bulk_handlers  # noqa: PLC0415
+    from revline.doors.api.pools import pool_handlers  # noqa: PLC0415
 
     settings, services = runtime.settings, runtime.services
     return ApiPorts(
@@ -186,7 +187,7 @@ def api_ports(runtime: Runtime) -> ApiPorts:
         },
         cursor_key=_cursor_key(settings),
         problem_base=settings.problem_base,
-        routes=(partial(act_handlers, services), partial(bulk_handlers, services), partial(question_routes, services)),
+        routes=tuple(partial(make, services) for make in (act_handlers, bulk_handlers, pool_handlers, question_routes)),
         limits=ApiLimits(
             body_bytes_max=settings.body_bytes_max,
             json_depth_max=settings.json_depth_max,

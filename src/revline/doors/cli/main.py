@@ -16,6 +16,7 @@ from revline.doors.cli import (
     importing,
     looking,
     outbound,
+    pools,
     questions,
     running,
     simulating,
@@ -53,6 +54,7 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     app.add_typer(deliveries.app, name="deliveries")
     app.add_typer(epoch.app, name="epoch")
     app.add_typer(acts.app, name="acts")
+    app.add_typer(pools.app, name="pools")
     app.add_typer(users.user_commands(), name="users")
     app.add_typer(access.key_commands(), name="keys")
     app.add_typer(outbound.add_outbound(access.webhook_commands()), name="webhooks")

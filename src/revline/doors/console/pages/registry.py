@@ -7,6 +7,7 @@ from typing import Final
 from revline.doors.console.pages import (
     acts,
     audit,
+    capacity,
     cases,
     connections,
     contracts,
@@ -29,6 +30,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *trace.PAGES,
     *corrections.PAGES,
     *webhooks.PAGES,
+    *capacity.PAGES,
     *connections.PAGES,
     *contracts.PAGES,
     *audit.PAGES,
