@@ -1,0 +1,112 @@
+"""Capacity pools at the doors: a tenant sees and changes its own, and nothing of another's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from revline.doors import pools as shared
+from revline.platform.access.roles import Role
+from tests.integration.crossing.conftest import OURS, THEIRS, Crossing
+
+REASON = {"reason": "the ERP is being upgraded"}
+
+
+@pytest.fixture
+def connection(crossing: Crossing) -> str:
+    """A connection of Birch that has called out."""
+    items = crossing.call("GET", "/v1/pools", Role.AUDITOR).json()["items"]
+    assert items, "a worker has posted a month of documents"
+    return str(next(one["connection"] for one in items if one["own"]))
+
+
+def shown(crossing: Crossing, connection: str) -> dict[str, Any]:
+    answer = crossing.call("GET", f"/v1/pools/{connection}", Role.AUDITOR)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_an_own_pool_is_blocked_and_freed_with_who_and_why(crossing: Crossing, connection: str) -> None:
+    blocked = crossing.call("POST", f"/v1/pools/{connection}/block", Role.OPERATOR, REASON).json()
+    assert (blocked["state"], blocked["blocked_by"]["reason"]) == ("blocked", REASON["reason"])
+    assert blocked["blocked_by"]["actor"].startswith("key:")
+    freed = crossing.call("POST", f"/v1/pools/{connection}/unblock", Role.OPERATOR, REASON).json()
+    assert freed["state"] in {"idle", "working"}
+    assert [one["action"] for one in freed["changes"][:2]] == ["unblocked", "blocked"]
+
+
+def test_limits_set_by_an_operator_stand_beside_the_manifests(crossing: Crossing, connection: str) -> None:
+    before = shown(crossing, connection)["limits"]["manifest"]
+    wanted = {**REASON, "slots": 3, "per_second": "2.5"}
+    limits = crossing.call("POST", f"/v1/pools/{connection}/limits", Role.OPERATOR, wanted).json()["limits"]
+    assert limits["manifest"] == before
+    assert (limits["set"]["slots"], limits["now"]["slots"]) == (3, 3)
+    assert limits["now"]["per_second"].rstrip("0") == "2.5"
+    cleared = crossing.call("POST", f"/v1/pools/{connection}/limits", Role.OPERATOR, REASON).json()["limits"]
+    assert cleared["now"] == before
+
+
+def test_a_budget_is_set_checked_and_ended(crossing: Crossing, connection: str) -> None:
+    path = f"/v1/pools/{connection}/budget"
+    wanted = {**REASON, "kind_group": "masters", "share_percent": 20, "slots_max": 2}
+    budgets = crossing.call("POST", path, Role.OPERATOR, wanted).json()["budgets"]
+    assert {"tenant": "", "kind_group": "masters", "share_percent": 20, "slots_max": 2} in budgets
+    assert any(one["kind_group"] == "close" for one in budgets), "the close has one where nobody set it"
+    too_much = {**wanted, "kind_group": "journals", "share_percent": 90}
+    assert crossing.call("POST", path, Role.OPERATOR, too_much).status_code == 422
+    assert crossing.call("POST", path, Role.OPERATOR, {**wanted, "kind_group": "nothing"}).status_code == 422
+    ended = crossing.call("POST", path, Role.OPERATOR, {**REASON, "kind_group": "masters"}).json()["budgets"]
+    assert [one["kind_group"] for one in ended] == ["close"]
+
+
+def test_a_shared_pool_is_changed_by_nobody_of_one_tenant(
+    crossing: Crossing, connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shared.pools_of
+
+    def named(services: Any, *, tenant_id: str) -> Any:
+        return {
+            name: shared.NamedPool(connection=name, pool_id=one.pool_id, own=False)
+            for name, one in real(services, tenant_id=tenant_id).items()
+        }
+
+    monkeypatch.setattr(shared, "pools_of", named)
+    answer = crossing.call("POST", f"/v1/pools/{connection}/block", Role.OPERATOR, REASON)
+    assert (answer.status_code, answer.json()["code"]) == (403, "pool.shared")
+    part = shown(crossing, connection)
+    assert "changes" not in part, "who did what to a shared pool is not a tenant's to see"
+    assert "tokens" not in part
+
+
+def test_nothing_of_another_tenants_queue_is_told(crossing: Crossing, connection: str) -> None:
+    """Even where both share a pool: only the own queue is in the answer."""
+    pool_id = shown(crossing, connection)["pool_id"]
+    database = crossing.world.runtime.database
+    move = "UPDATE lane SET pool_id = :pool WHERE tenant_id = :tenant AND kind = 'delivery'"
+    with database.control() as control:
+        control.execute(text(move), {"pool": pool_id, "tenant": THEIRS})
+        whole = shared.pool_acts.show_pools(control, pools=[pool_id], now=crossing.world.runtime.clock.now())
+        part = shared.pool_acts.show_pools(
+            control, pools=[pool_id], now=crossing.world.runtime.clock.now(), tenant_id=OURS
+        )
+        control.rollback()
+    assert THEIRS in {queue.tenant_id for queue in whole[pool_id].queues}
+    assert {queue.tenant_id for queue in part[pool_id].queues} <= {OURS}
+
+
+def test_the_page_shows_pools_and_its_forms_change_them(crossing: Crossing, connection: str) -> None:
+    page = crossing.visit("GET", f"/t/{OURS}/capacity").text
+    assert connection in page
+    assert THEIRS not in page.replace(f"/t/{THEIRS}", "")
+    form = {"form_token": crossing.form_token, "connection": connection, "reason": "maintenance tonight"}
+    assert crossing.visit("POST", f"/t/{OURS}/capacity/block", form).status_code == 303
+    page = crossing.visit("GET", f"/t/{OURS}/capacity").text
+    assert "maintenance tonight" in page
+    assert "Blocked" in page
+    assert crossing.visit("POST", f"/t/{OURS}/capacity/unblock", form).status_code == 303
+    odd = {**form, "slots": "many"}
+    assert crossing.visit("POST", f"/t/{OURS}/capacity/limits", odd).status_code == 422
+    foreign = {**form, "connection": "no such thing"}
+    assert crossing.visit("POST", f"/t/{OURS}/capacity/block", foreign).status_code == 404
