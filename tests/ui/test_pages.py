@@ -31,6 +31,7 @@ PATHS: Final = {
     "all": "/all",
     "cases": "/t/birch/cases",
     "deliveries": "/t/birch/deliveries",
+    "holding": "/t/birch/holding",
     "trace": "/t/birch/trace",
     "corrections": "/t/birch/corrections",
     "webhooks": "/t/birch/webhooks",

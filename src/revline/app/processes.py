@@ -8,26 +8,22 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from revline import __version__
 from revline.app.asking import question_routes, webhook_deliveries
 from revline.app.directory import SOURCES, Directory, entry_of
+from revline.app.listings import listings_of
 from revline.app.runtime import Runtime, dsn_of, embedded, open_runtime
 from revline.app.worker import Worker, new_owner
 from revline.core.clock import SteadyClock
-from revline.core.hashing import plain
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
-from revline.delivery import queries as deliveries
 from revline.delivery.values import Timing
-from revline.doors.api.ports import ApiLimits, ApiPorts, Key, Listing
+from revline.doors.api.ports import ApiLimits, ApiPorts
 from revline.doors.cli.output import say, say_problem
-from revline.intake import queries as fact_log
-from revline.platform.bulk import queries as bulk
-from revline.platform.cases import queries as cases
 from revline.platform.logs import configure
 from revline.platform.settings import Settings
 from revline.platform.store import migrate
@@ -164,6 +160,7 @@ def api_ports(runtime: Runtime) -> ApiPorts:
     from revline.doors.api.acts import act_handlers  # noqa: PLC0415
     from revline.doors.api.bulk import bulk_handlers  # noqa: PLC0415
     from revline.doors.api.pools import pool_handlers  # noqa: PLC0415
+    from revline.doors.api.waiting import waiting_routes  # noqa: PLC0415
 
     settings, services = runtime.settings, runtime.services
     return ApiPorts(
@@ -177,17 +174,15 @@ def api_ports(runtime: Runtime) -> ApiPorts:
         tenant_active=partial(_tenant_active, runtime.database),
         ready=partial(_not_ready, settings, runtime.database),
         listings={
-            "facts": Listing(page=partial(_facts, runtime.database), filters=frozenset({"kind"})),
-            "deliveries": Listing(
-                page=partial(_deliveries, runtime.database), filters=frozenset({"state", "connection"})
-            ),
-            "cases": Listing(page=partial(_cases, runtime.database), filters=frozenset({"state", "cause"})),
-            "acts": Listing(page=partial(_acts, runtime.database), filters=frozenset({"state"})),
+            **listings_of(runtime.database),
             "webhook-deliveries": webhook_deliveries(services),
         },
         cursor_key=_cursor_key(settings),
         problem_base=settings.problem_base,
-        routes=tuple(partial(make, services) for make in (act_handlers, bulk_handlers, pool_handlers, question_routes)),
+        routes=tuple(
+            partial(make, services)
+            for make in (act_handlers, bulk_handlers, pool_handlers, waiting_routes, question_routes)
+        ),
         limits=ApiLimits(
             body_bytes_max=settings.body_bytes_max,
             json_depth_max=settings.json_depth_max,
@@ -232,61 +227,6 @@ def _database_problem(settings: Settings, database: Database) -> Problem | None:
 
 def _behind(state: migrate.SchemaState) -> Problem:
     return problem("database.behind", f"the schema is at {state.current or 'nothing'}, newest is {state.head}")
-
-
-def _facts(
-    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
-) -> Sequence[tuple[Mapping[str, Any], Key]]:
-    place = (int(after[0]), int(after[1])) if after else (0, 0)
-    with database.read(tenants=[tenant_id]) as connection:
-        page = fact_log.facts_page(
-            connection, tenant_id=tenant_id, after=place, limit=limit, kind=filters.get("kind", "")
-        )
-    return [(plain(one), (one.position, one.ordinal)) for one in page]
-
-
-def _deliveries(
-    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
-) -> Sequence[tuple[Mapping[str, Any], Key]]:
-    with database.read(tenants=[tenant_id]) as connection:
-        page = deliveries.deliveries(
-            connection,
-            tenant_id=tenant_id,
-            state=filters.get("state", ""),
-            far_connection=filters.get("connection", ""),
-            after=str(after[0]) if after else "",
-            limit=limit,
-        )
-    return [(plain(one), (one.document_id,)) for one in page]
-
-
-def _cases(
-    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
-) -> Sequence[tuple[Mapping[str, Any], Key]]:
-    with database.read(tenants=[tenant_id]) as connection:
-        page = cases.cases(
-            connection,
-            tenant_id=tenant_id,
-            cause_id=filters.get("cause", ""),
-            state=filters.get("state", "open"),
-            after=str(after[0]) if after else "",
-            limit=limit,
-        )
-    return [(plain(one), (one.case_id,)) for one in page]
-
-
-def _acts(
-    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
-) -> Sequence[tuple[Mapping[str, Any], Key]]:
-    with database.read(tenants=[tenant_id]) as connection:
-        page = bulk.acts(
-            connection,
-            tenant_id=tenant_id,
-            state=filters.get("state", ""),
-            before=str(after[0]) if after else "",
-            limit=limit,
-        )
-    return [(plain(one), (one.act_id,)) for one in page]
 
 
 def _cursor_key(settings: Settings) -> bytes:

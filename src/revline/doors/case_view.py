@@ -5,8 +5,8 @@ For every door. It reads; what a person then does (retry, waive, correct) is the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -16,7 +16,8 @@ from revline.core.ids import SourceObject
 from revline.core.problem import CATALOGUE
 from revline.delivery import queries as deliveries
 from revline.delivery.values import SUBJECT_KIND as DOCUMENT
-from revline.doors.masking import without_secrets
+from revline.doors.delivery_view import masked_delivery
+from revline.doors.waiting_view import Page, what_waits
 from revline.intake import queries as fact_log
 from revline.intake.record import SUBJECT_INPUT
 from revline.platform.cases import queries as cases
@@ -58,6 +59,7 @@ class CaseView(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[Fact, ...]
     correctable: tuple[Correctable, ...]
     alike: tuple[Case, ...]
+    waits: Page | None
 
 
 class _Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +101,11 @@ def case_view(connection: Connection, *, tenant_id: str, case_id: str) -> CaseVi
         facts=facts,
         correctable=(*subject.correctable, *(_of_fact(fact) for fact in facts)),
         alike=tuple(closed[:ALIKE_SHOWN]),
+        waits=(
+            what_waits(connection, tenant_id=tenant_id, document_id=case.subject_id)
+            if case.subject_kind == DOCUMENT and case.state == "open"
+            else None
+        ),
     )
 
 
@@ -135,15 +142,6 @@ def _of_document(connection: Connection, tenant_id: str, document_id: str) -> _S
         events=() if event is None else (event,),
         journals=() if journal is None else (journal,),
     )
-
-
-def masked_delivery(shown: deliveries.Shown) -> deliveries.Shown:
-    """The same without what looks like a secret in what was sent and answered."""
-    return msgspec.structs.replace(shown, attempts=tuple(map(_masked, shown.attempts)))
-
-
-def _masked(one: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**one, "request": without_secrets(one["request"]), "evidence": without_secrets(one["evidence"])}
 
 
 def _journals(connection: Connection, tenant_id: str, event_ids: Sequence[str]) -> tuple[StoredJournal, ...]:

@@ -15,13 +15,13 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from revline.core.hashing import plain
 from revline.core.problem import Problem, ProblemError, problem
-from revline.delivery import queries as deliveries
 from revline.delivery.permitted import Act
 from revline.doors.api.description import ProblemOperation
 from revline.doors.api.guards import PERMISSION, principal_of
 from revline.doors.api.ports import Threads
 from revline.doors.bulk import retry_cause
-from revline.doors.case_view import case_view, masked_delivery
+from revline.doors.case_view import case_view
+from revline.doors.delivery_view import delivery_view
 from revline.doors.document_acts import TAKES, Wanted, act_on_document
 from revline.doors.services import Services
 from revline.doors.tracing import trace_of
@@ -104,10 +104,10 @@ class Acts:
     def delivery(self, who: Principal, document_id: str) -> Any:
         """One document with its attempts, the evidence of what became of it, and why it was sent as often as it was."""
         with self._services.database.read(tenants=[who.tenant_id]) as connection:
-            found = deliveries.show(connection, tenant_id=who.tenant_id, document_id=document_id)
+            found = delivery_view(connection, tenant_id=who.tenant_id, document_id=document_id)
         if found is None:
             return problem("document.unknown", f"there is no document {document_id[:60]!r}")
-        return masked_delivery(found)
+        return found.as_json()
 
     def causes(self, who: Principal) -> Any:
         """Open causes with counts and money at risk."""

@@ -8,6 +8,7 @@ import typer
 
 from revline.core.documents import DocumentState
 from revline.core.problem import Problem, problem
+from revline.delivery import naming
 from revline.delivery import queries as deliveries
 from revline.delivery.permitted import Act
 from revline.derive import reprocess
@@ -22,7 +23,9 @@ from revline.doors.cli.context import (
     services_of,
 )
 from revline.doors.cli.output import emit_json, emit_rows, fail, say
+from revline.doors.delivery_view import delivery_view
 from revline.doors.document_acts import Wanted, act_on_document
+from revline.doors.waiting_view import first_hops
 
 DocumentArgument = Annotated[str, typer.Argument(help="The id of a document.")]
 
@@ -51,8 +54,22 @@ def list_deliveries(
                 after=after,
                 limit=limit,
             )
+            waits = first_hops(connection, tenant_id=chosen, documents=found)
     rows = [{name: getattr(one, name) for name in one.__struct_fields__} for one in found]
-    columns = ["document_id", "kind", "state", "connection", "amount", "currency", "attempts", "problem_detail"]
+    for row in rows:
+        hop, others = waits.get(row["document_id"], (None, 0))
+        row["waits"] = "" if hop is None else f"{hop.relation} {hop.title}" + (f" and {others} more" if others else "")
+    columns = [
+        "document_id",
+        "kind",
+        "state",
+        "connection",
+        "amount",
+        "currency",
+        "attempts",
+        "waits",
+        "problem_detail",
+    ]
     emit_rows(rows, columns=columns, as_json=as_json, empty="No documents here.")
 
 
@@ -67,10 +84,42 @@ def show(
     with services_of(context, as_json=as_json) as services:
         chosen = one_tenant(services, tenant, as_json=as_json)
         with services.database.read(tenants=[chosen]) as connection:
-            found = deliveries.show(connection, tenant_id=chosen, document_id=document_id)
+            found = delivery_view(connection, tenant_id=chosen, document_id=document_id)
     if found is None:
         fail(problem("document.unknown", f"there is no document {document_id[:60]!r}"), as_json=as_json)
-    emit_json(found)
+    if found.waiting.said and not as_json:
+        say(found.waiting.said)
+    emit_json(found.as_json())
+
+
+@app.command(name="name-record")
+def name_one(
+    context: typer.Context,
+    document_id: DocumentArgument,
+    erp_id: Annotated[
+        str, typer.Option("--id", help="The record's internal id in the ERP, as others there refer to it.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="How you know; kept in the audit chain.")],
+    number: Annotated[str, typer.Option("--number", help="What people call it there.")] = "",
+    record_kind: Annotated[str, typer.Option("--kind", help="Its kind there; as others of such documents have.")] = "",
+    tenant: TenantOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say which record of the ERP a document is: it is waived if it isn't, and what must name its record goes on."""
+    with services_of(context, as_json=as_json) as services:
+        refused = naming.name_record(
+            services.database,
+            tenant_id=one_tenant(services, tenant, as_json=as_json),
+            document_id=document_id,
+            record=naming.NamedRecord(erp_id=erp_id, number=number, record_kind=record_kind),
+            actor=actor(),
+            reason=reason,
+            recorded_at=services.clock.now(),
+        )
+    if refused is not None:
+        fail(refused, as_json=as_json)
+    named = {"document_id": document_id, "state": DocumentState.WAIVED, "erp_id": erp_id}
+    emit_json(named) if as_json else say(f"document {document_id} is record {erp_id}")
 
 
 @app.command(name="reprocess")

@@ -36,6 +36,7 @@ from revline.doors.console.values import (
     View,
     Visit,
 )
+from revline.doors.waiting_view import count_said
 from revline.platform.access.roles import Permission
 from revline.platform.cases import queries
 from revline.platform.cases import service as case_service
@@ -48,6 +49,7 @@ CASE_COLUMNS: Final = (
     Column(key="entity", title="Entity"),
     Column(key="day", title="Accounting day", kind="moment"),
     Column(key="amount", title="Amount", kind="money"),
+    Column(key="behind", title="Waits behind it", kind="count"),
     Column(key="state", title="State", kind="state"),
     Column(key="opened", title="Since", kind="moment"),
 )
@@ -152,6 +154,7 @@ def _case_row(visit: Visit, one: Case, document: Delivery | None) -> Row:
             Text(text="" if document is None else document.entity),
             Moment(at=None if document is None else document.accounting_date),
             Money(amount=one.amount, currency=one.currency),
+            Count(number=one.behind, href=visit.url("case_behind", case=one.case_id) if one.behind else ""),
             State(word=one.state if one.state != "open" else one.case_class),
             Moment(at=one.opened_at, ago=True),
         ),
@@ -181,6 +184,7 @@ def case(visit: Visit) -> Answer:
             for one in view.correctable
             if one.subject_kind == "input"
         ],
+        "count_said": count_said,
         "alike": [(one, visit.url("case", case=one.case_id)) for one in view.alike],
         "content": "" if view.document is None else pretty(canonical_bytes(view.document.document.content)),
         "same": SameAs(

@@ -8,7 +8,8 @@ from typing import Any, Final
 from revline.core.documents import DocumentState
 from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem, ProblemError, problem
-from revline.delivery import queries
+from revline.delivery import naming, queries
+from revline.delivery.needs import RECORDLESS
 from revline.delivery.permitted import Act, refusal
 from revline.delivery.queries import Delivery, Shown
 from revline.doors.console.configured import connections_of
@@ -34,6 +35,8 @@ from revline.doors.console.values import (
     Visit,
 )
 from revline.doors.document_acts import TAKES, Wanted, act_on_document
+from revline.doors.waiting_view import Hop, count_said, first_hops, waiting_view
+from revline.platform.access.roles import Permission
 from revline.platform.cases import queries as cases
 from revline.subledger.posting import queries as posting
 
@@ -54,7 +57,7 @@ def deliveries(visit: Visit) -> Answer:
             limit=visit.limit + 1,
         )
         ids = [one.document_id for one in found]
-        waits = queries.waits_of_many(connection, tenant_id=visit.tenant_id, document_ids=ids)
+        waits = first_hops(connection, tenant_id=visit.tenant_id, documents=found)
         numbers = queries.numbers_of(connection, tenant_id=visit.tenant_id, document_ids=ids)
     columns = (
         Column(key="document", title="Document"),
@@ -72,7 +75,7 @@ def deliveries(visit: Visit) -> Answer:
         title="Deliveries",
         lead="Every document, where it stands and what it waits for.",
         columns=columns,
-        rows=tuple(_row(visit, one, waits.get(one.document_id, ()), numbers.get(one.document_id, "")) for one in found),
+        rows=tuple(_row(visit, one, waits.get(one.document_id), numbers.get(one.document_id, "")) for one in found),
         empty=Empty(
             title="No document yet",
             detail="Documents are written when facts are derived under posting rules.",
@@ -92,7 +95,7 @@ def deliveries(visit: Visit) -> Answer:
     )
 
 
-def _row(visit: Visit, one: Delivery, waits: tuple[str, ...], number: str) -> Row:
+def _row(visit: Visit, one: Delivery, waits: tuple[Hop, int] | None, number: str) -> Row:
     return Row(
         cells=(
             Text(text=one.kind.replace("_", " ").capitalize(), hint=one.entity),
@@ -114,14 +117,15 @@ def _row(visit: Visit, one: Delivery, waits: tuple[str, ...], number: str) -> Ro
     )
 
 
-def _word(one: Delivery, waits: tuple[str, ...]) -> str:
+def _word(one: Delivery, waits: tuple[Hop, int] | None) -> str:
     return "waiting" if waits else "set_aside" if one.set_aside_at else one.state
 
 
-def _standing(visit: Visit, one: Delivery, waits: tuple[str, ...]) -> Text:
+def _standing(visit: Visit, one: Delivery, waits: tuple[Hop, int] | None) -> Text:
     if waits:
-        more = f" and {len(waits) - 1} more" if len(waits) > 1 else ""
-        return Text(text=f"waits for {waits[0][:10]}…{more}", href=visit.url("delivery", document=waits[0]))
+        hop, others = waits
+        said = f"{hop.relation} {hop.title}" + (f" and {others} more" if others else "")
+        return Text(text=said, href=visit.url("delivery", document=hop.document_id) if hop.kind else "")
     return Text(text=one.problem_detail, hint=one.problem_code) if one.problem_code else Text(text="")
 
 
@@ -135,14 +139,16 @@ def delivery(visit: Visit) -> Answer:
             if shown.delivery.journal_id
             else None
         )
-        waiting = [queries.find_delivery(connection, tenant_id=tenant_id, document_id=one) for one in shown.waits_for]
+        waiting = waiting_view(connection, tenant_id=tenant_id, document_id=document_id)
         opened = cases.cases(connection, tenant_id=tenant_id, subject_kind="document", subject_id=document_id, limit=10)
     values: dict[str, Any] = {
         "shown": shown,
         "one": shown.delivery,
         "open_to": _open_to(shown.delivery),
         "journal": journal,
-        "waiting": list(zip(shown.waits_for, waiting, strict=True)),
+        "waiting": waiting,
+        "count_said": count_said,
+        "nameable": shown.delivery.state in RECORDLESS and not shown.records,
         "cases": opened,
         "attempts": shown_attempts(shown.attempts),
         "content": pretty(canonical_bytes(shown.document.content)),
@@ -200,6 +206,25 @@ ACTS: Final = (
     (Act.WAIVE, "Waive", "Waived; what waited for it goes on."),
 )
 
+
+def name_record(visit: Visit) -> Answer:
+    """Say which of the far system's records the document is."""
+    document_id = visit.parameters["document"]
+    refused = naming.name_record(
+        visit.services.database,
+        tenant_id=visit.tenant_id,
+        document_id=document_id,
+        record=naming.NamedRecord(
+            erp_id=visit.field("erp_id"), number=visit.field("number"), record_kind=visit.field("record_kind")
+        ),
+        actor=visit.actor,
+        reason=visit.reason(),
+        recorded_at=visit.now,
+    )
+    said = "Its record is named; what needs it goes on."
+    return refused or Redirect(to=visit.url("delivery", document=document_id), said=said)
+
+
 PAGES: Final = (
     Page(
         path="/deliveries",
@@ -221,5 +246,13 @@ PAGES: Final = (
             method="POST",
         )
         for act, title, said in ACTS
+    ),
+    Page(
+        path="/deliveries/{document:str}/record",
+        name="name_record",
+        title="Name its record",
+        answer=name_record,
+        permission=Permission.WAIVE,
+        method="POST",
     ),
 )

@@ -13,6 +13,7 @@ from revline.doors.console.pages import (
     contracts,
     corrections,
     deliveries,
+    holding,
     overview,
     people,
     person,
@@ -25,6 +26,7 @@ from revline.doors.console.values import Page
 PAGES: Final[tuple[Page, ...]] = (
     *overview.PAGES,
     *cases.PAGES,
+    *holding.PAGES,
     *deliveries.PAGES,
     *acts.PAGES,
     *trace.PAGES,

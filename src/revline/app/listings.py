@@ -1,0 +1,102 @@
+"""The API's lists of facts, deliveries, cases and acts on many records: each page read from the room that owns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from revline.core.hashing import plain
+from revline.delivery import queries as deliveries
+from revline.doors.api.ports import Key, Listing
+from revline.doors.waiting_view import Hop, first_hops
+from revline.intake import queries as fact_log
+from revline.platform.bulk import queries as bulk
+from revline.platform.cases import behind
+from revline.platform.cases import queries as cases
+from revline.platform.store.engine import Database
+
+
+def listings_of(database: Database) -> Mapping[str, Listing]:
+    """By name, as they stand in the path."""
+    return {
+        "facts": Listing(page=partial(_facts, database), filters=frozenset({"kind"})),
+        "deliveries": Listing(page=partial(_deliveries, database), filters=frozenset({"state", "connection"})),
+        "cases": Listing(page=partial(_cases, database), filters=frozenset({"state", "cause", "sort", "currency"})),
+        "acts": Listing(page=partial(_acts, database), filters=frozenset({"state"})),
+    }
+
+
+def _facts(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    place = (int(after[0]), int(after[1])) if after else (0, 0)
+    with database.read(tenants=[tenant_id]) as connection:
+        page = fact_log.facts_page(
+            connection, tenant_id=tenant_id, after=place, limit=limit, kind=filters.get("kind", "")
+        )
+    return [(plain(one), (one.position, one.ordinal)) for one in page]
+
+
+def _deliveries(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    with database.read(tenants=[tenant_id]) as connection:
+        page = deliveries.deliveries(
+            connection,
+            tenant_id=tenant_id,
+            state=filters.get("state", ""),
+            far_connection=filters.get("connection", ""),
+            after=str(after[0]) if after else "",
+            limit=limit,
+        )
+        waits = first_hops(connection, tenant_id=tenant_id, documents=page)
+    return [(_with_waits(one, waits), (one.document_id,)) for one in page]
+
+
+def _with_waits(one: deliveries.Delivery, waits: Mapping[str, tuple[Hop, int]]) -> Mapping[str, Any]:
+    hop, others = waits.get(one.document_id, (None, 0))
+    return {**plain(one), "waits_for": None if hop is None else {**plain(hop), "title": hop.title, "others": others}}
+
+
+def _cases(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    if filters.get("sort") == "behind":
+        return _most_behind(database, tenant_id, after, limit, filters.get("currency", "").upper())
+    with database.read(tenants=[tenant_id]) as connection:
+        page = cases.cases(
+            connection,
+            tenant_id=tenant_id,
+            cause_id=filters.get("cause", ""),
+            state=filters.get("state", "open"),
+            after=str(after[0]) if after else "",
+            limit=limit,
+        )
+    return [(plain(one), (one.case_id,)) for one in page]
+
+
+def _most_behind(
+    database: Database, tenant_id: str, after: Key | None, limit: int, currency: str
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    """Open cases by what they hold up: by money of one currency, or by count."""
+    place = (Decimal(str(after[0])), str(after[1])) if after else None
+    with database.read(tenants=[tenant_id]) as connection:
+        page = behind.most_behind(connection, tenant_id=tenant_id, currency=currency, after=place, limit=limit)
+    places = [behind.place_of(one, currency=currency) for one in page]
+    return [(plain(one), (str(amount), identity)) for one, (amount, identity) in zip(page, places, strict=True)]
+
+
+def _acts(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    with database.read(tenants=[tenant_id]) as connection:
+        page = bulk.acts(
+            connection,
+            tenant_id=tenant_id,
+            state=filters.get("state", ""),
+            before=str(after[0]) if after else "",
+            limit=limit,
+        )
+    return [(plain(one), (one.act_id,)) for one in page]
