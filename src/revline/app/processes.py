@@ -16,6 +16,7 @@ from typing import Final
 from revline import __version__
 from revline.app.asking import question_routes, webhook_deliveries
 from revline.app.directory import SOURCES, Directory, entry_of
+from revline.app.keeping import Keeper, retention_of
 from revline.app.listings import listings_of
 from revline.app.runtime import Runtime, dsn_of, embedded, open_runtime
 from revline.app.worker import Worker, new_owner
@@ -110,6 +111,7 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
         readers=runtime.readers,
         steady=SteadyClock(),
         bulk=runtime.services.bulk.handlers,
+        keeper=Keeper(database=runtime.database, clock=runtime.clock, retention=retention_of(settings)),
     )
     asyncio.run(worker.run(until=partial(_idle, runtime.database) if until_idle else None))
     runtime.database.dispose()

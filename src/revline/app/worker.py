@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from revline.app.directory import Directory
 from revline.app.feeding import FeedbackDirectory
+from revline.app.keeping import Keeper
 from revline.app.readers import Readers
 from revline.app.reading import ReadingLoop
 from revline.core.clock import Clock
@@ -50,7 +51,7 @@ SWEEP_SECONDS: Final = 2.0
 
 class Worker:
     """One worker. owner: unique to this process; every lease and write is fenced by it. epoch: of the cell. steady: as `Desk`.
-    bulk: acts on many records by kind."""
+    bulk: acts on many records by kind. keeper: its housekeeping, if it does any."""
 
     def __init__(
         self,
@@ -67,9 +68,11 @@ class Worker:
         readers: Readers | None = None,
         steady: Clock | None = None,
         bulk: Mapping[str, Handler] | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._database, self._directory, self._intake = database, directory, intake
-        self._owner, self._version, self._stopping = owner, version, asyncio.Event()
+        self._owner, self._version, self._keeper = owner, version, keeper
+        self._stopping = asyncio.Event()
         self._threads = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
         uniform = random.Random(seed).uniform  # noqa: S311 - jitter only
         pauses = timing or Timing()
@@ -134,6 +137,8 @@ class Worker:
                 group.create_task(self._feedback())
                 group.create_task(self._bulk())
                 group.create_task(self._timers())
+                if self._keeper is not None:
+                    group.create_task(self._keep(self._keeper))
                 if self.reading is not None:
                     group.create_task(self.reading.run(stopping=self._stopping))
                 group.create_task(self.delivery.run())
@@ -179,6 +184,14 @@ class Worker:
                 log().exception("bulk.turn_failed")
                 treated = 0
             await self._pause(BULK_PAUSE_SECONDS if treated else BULK_IDLE_SECONDS)
+
+    async def _keep(self, keeper: Keeper) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self.blocking(keeper.turn)
+            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
+                log().exception("keeping.failed")
+            await self._pause(keeper.retention.every.total_seconds())
 
     async def _timers(self) -> None:
         while not self._stopping.is_set():

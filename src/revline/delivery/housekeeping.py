@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from revline.core.clock import Clock
 from revline.core.farside import ErpConnector, ErpPeriod
@@ -17,6 +18,7 @@ from revline.delivery.values import LANE_KIND
 from revline.platform.logs import log
 from revline.platform.store.engine import Database
 from revline.platform.work import queries as work_queries
+from revline.platform.work.lanes import LaneKey
 
 ARCHIVE_PAGE: Final = 1_000
 
@@ -32,6 +34,42 @@ _ARCHIVE: Final = text(
       AND NOT document_state.archived
     """
 )
+
+_FORGET_WAITS: Final = text(
+    f"""
+    DELETE FROM wait USING (
+        SELECT wait.tenant_id, wait.document_id, wait.predecessor_id FROM wait
+        JOIN document_state AS state ON state.tenant_id = wait.tenant_id AND state.document_id = wait.document_id
+        WHERE wait.tenant_id = ANY(CAST(:tenants AS text[])) AND state.state IN ({FINISHED_SQL})
+        ORDER BY wait.tenant_id, wait.document_id, wait.predecessor_id LIMIT :limit FOR UPDATE OF wait SKIP LOCKED) AS old
+    WHERE wait.tenant_id = old.tenant_id AND wait.document_id = old.document_id
+      AND wait.predecessor_id = old.predecessor_id
+    """
+)
+# A document that was set aside, or waived, may be put back on its lane; then its sequence and its pool are needed.
+_NEEDED: Final = text(
+    """
+    SELECT DISTINCT item.tenant_id, item.lane_id
+    FROM unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[])) AS given(tenant_id, lane_id)
+    JOIN lane_item AS item USING (tenant_id, lane_id)
+    JOIN document_state AS state ON state.tenant_id = item.tenant_id AND state.document_id = item.subject
+    WHERE state.state NOT IN ('posted', 'reversed', 'superseded')
+    """
+)
+
+
+def forget_waits(database: Database, *, tenants: Sequence[str], recorded_at: datetime) -> int:
+    """Remove what finished documents are said to wait for still (they were waived or superseded meanwhile), a page at most."""
+    with database.unit(
+        tenants=tenants, kind="keep", actor="worker:keep", reason="nobody waits", recorded_at=recorded_at
+    ) as unit:
+        return unit.connection.execute(_FORGET_WAITS, {"tenants": list(tenants), "limit": ARCHIVE_PAGE}).rowcount
+
+
+def needed_lanes(connection: Connection, lanes: Sequence[LaneKey]) -> frozenset[LaneKey]:
+    """Of these lanes, those with a document that is not finished for good."""
+    parameters = {"tenants": [key.tenant_id for key in lanes], "lanes": [key.lane_id for key in lanes]}
+    return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in connection.execute(_NEEDED, parameters))
 
 
 def archive_finished(database: Database, *, before: datetime) -> int:

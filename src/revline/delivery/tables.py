@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from revline.core.documents import FINISHED_STATES, DocumentState
+from revline.platform.store.hot import HOT
 from revline.platform.store.walls import tenant_table
 
 _STATES: Final = ", ".join(f"'{state}'" for state in DocumentState)
@@ -111,6 +112,7 @@ document_state: Final[Table] = tenant_table(
         postgresql_where=text(f"state IN ({FINISHED_SQL}) AND NOT archived"),
     ),
     archivable=True,
+    live_with=HOT,
 )
 """Where a document stands. `step` is the next far-side step ("" for the first); `uncertain_since`: when the last request was
 given up without an answer; `epoch`: of the cell when it was last known not to be in the far system unseen. `set_aside_at`: when
@@ -140,6 +142,7 @@ wait: Final[Table] = tenant_table(
     Column("since", DateTime(timezone=True), nullable=False),
     Column("for_record", Boolean, nullable=False),
     Index("ix_wait_predecessor", "tenant_id", "predecessor_id"),
+    postgresql_with=HOT,
 )
 """What documents at the head of a lane wait for now. for_record: the predecessor is finished without a far-side record, and its
 record is what is waited for."""
@@ -168,6 +171,7 @@ attempt: Final[Table] = tenant_table(
         name="state",
     ),
     archivable=True,
+    live_with=HOT,
 )
 """One far-side step sent once: marked with the digest of its exact bytes before the call, and what came of it.
 

@@ -20,7 +20,7 @@ import structlog
 
 FIELDS: Final = frozenset(
     {
-        "actor_key", "attempt", "attempts", "batch", "bytes", "case_id", "cause_id", "code", "component",
+        "act_id", "actor_key", "application", "attempt", "attempts", "batch", "bytes", "case_id", "cause_id", "code", "component",
         "connection", "connector", "correlation_id", "count", "counts", "document_id", "document_kind",
         "duration_milliseconds", "entity", "event", "event_id", "event_kind", "fact_id", "host",
         "journal_id", "kind", "lane_id", "level", "limit", "logger", "method", "outcome", "owner", "pool",

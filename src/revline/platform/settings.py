@@ -61,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     production: refuses the embedded server and allows a host that is not loopback.
     lease_seconds: how long a worker's claims hold without a renewal, so how long the work of a dead one stands still.
     overdue_hours: how long others may wait for a document before it is a case of its own.
+    keep_lanes_days, keep_acts_days, keep_rereads_days: how long what may go is kept (`app.keeping`). long_transaction_minutes: from
+    when on a transaction is told of.
     public_url: where people reach the console; https:// makes its cookies secure. oidc_issuer, oidc_client_id, oidc_client_secret:
     the identity provider, "" for none. oidc_groups_claim, oidc_grants: the claim that names groups, and what each gives, as
     group=role@tenant with commas between.
@@ -89,6 +91,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: int = 20
     lease_seconds: int = 15
     overdue_hours: int = 4
+    keep_lanes_days: int = 30
+    keep_acts_days: int = 90
+    keep_rereads_days: int = 30
+    long_transaction_minutes: int = 5
     public_url: str = ""
     oidc_issuer: str = ""
     oidc_client_id: str = ""
@@ -223,6 +229,10 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "drain_seconds": _whole(1, 600),
     "lease_seconds": _whole(1, 600),
     "overdue_hours": _whole(1, 720),
+    "keep_lanes_days": _whole(1, 3_650),
+    "keep_acts_days": _whole(1, 3_650),
+    "keep_rereads_days": _whole(1, 3_650),
+    "long_transaction_minutes": _whole(1, 1_440),
     "public_url": _url,
     "oidc_issuer": _url,
     "oidc_client_id": _word,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from revline.core.problem import Problem
-from revline.doors.cli.context import JsonOption, Program
-from revline.doors.cli.output import emit_json, fail, say
+from revline.doors.cli.context import JsonOption, Program, services_of
+from revline.doors.cli.output import emit_json, emit_rows, fail, say
+from revline.platform.store.housekeeping import holders
+from revline.platform.work.queries import moment
 
 
 def add_processes(app: typer.Typer) -> None:
@@ -71,5 +74,19 @@ def database_commands() -> typer.Typer:
         if isinstance(answer, Problem):
             fail(answer, as_json=as_json)
         emit_json({"current": True, "detail": answer}) if as_json else say(answer)
+
+    @app.command()
+    def transactions(
+        context: typer.Context,
+        minutes: Annotated[int, typer.Option("--minutes", min=0, max=1_440, help="Only those older than this.")] = 5,
+        as_json: JsonOption = False,
+    ) -> None:
+        """What holds back the database's cleaning: old transactions by application name, slots far behind; 1 when any does."""
+        with services_of(context, as_json=as_json) as services, services.database.control() as connection:
+            now = moment(connection)
+            found = holders(connection, now=now, older_than=timedelta(minutes=minutes))
+        rows = [{name: getattr(one, name) for name in one.__struct_fields__} | {"said": one.said(now)} for one in found]
+        emit_rows(rows, columns=["said", "role"], as_json=as_json, empty="Nothing holds back cleaning.")
+        raise typer.Exit(1 if found else 0)
 
     return app

@@ -56,7 +56,9 @@ def _table_parts(table: Table) -> Iterator[str]:
     lines = str(CreateTable(table).compile(dialect=_DIALECT)).strip().splitlines()
     yield "\n".join(line.replace("\t", "    ").rstrip() for line in lines) + ";"
     for name, value in (("live", "false"), ("history", "true")) if is_archivable(table) else ():
-        yield f"CREATE TABLE {table.name}_{name} PARTITION OF {_quoted(table.name)} FOR VALUES IN ({value});"
+        settings = table.info.get("live_with", {}) if name == "live" else {}
+        stored = f" WITH ({', '.join(f'{key} = {given}' for key, given in settings.items())})" if settings else ""
+        yield f"CREATE TABLE {table.name}_{name} PARTITION OF {_quoted(table.name)} FOR VALUES IN ({value}){stored};"
     for index in sorted(table.indexes, key=lambda one: str(one.name)):
         yield str(CreateIndex(index).compile(dialect=_DIALECT)).strip() + ";"
     if is_tenant_table(table):

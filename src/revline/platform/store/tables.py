@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from revline.platform.store.hot import FEW_AND_HOT
 from revline.platform.store.walls import control_table, metadata, tenant_table
 
 counter: Final[Table] = control_table(
@@ -20,7 +21,7 @@ counter: Final[Table] = control_table(
     CheckConstraint("tenant_id ~ '^[a-z][a-z0-9-]{0,38}$'", name="tenant_id"),
     CheckConstraint("position >= 0", name="position"),
     control_role="read",
-    postgresql_with={"fillfactor": "50"},
+    postgresql_with=FEW_AND_HOT,
 )
 """One row a tenant: the position of its last unit of work and the head of its audit chain. Locked last before commit."""
 

@@ -7,7 +7,7 @@ have no policy and hold no business data. This module declares and checks; it ru
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from sqlalchemy import (
@@ -65,6 +65,7 @@ def tenant_table(
     *items: SchemaItem,
     archivable: bool = False,
     recorded: bool | None = None,
+    live_with: Mapping[str, str] | None = None,
     into: MetaData = metadata,
     **options: Any,
 ) -> Table:
@@ -75,6 +76,7 @@ def tenant_table(
     recorded: rows are append-only, written with `unit.record`, and part of the audit hash chain; `position` and `ordinal` are
         added when not declared (they are the primary key if none is). Default: true when both are declared. Columns added to
         a recorded table later must be nullable without a default, or old rows would no longer match their hash.
+    live_with: storage settings of the live partition (`hot`); a partitioned table itself can have none.
     into: another collection than the shared one, for tests of the store itself.
     """
     columns = [item for item in items if isinstance(item, Column)]
@@ -96,7 +98,8 @@ def tenant_table(
         kept.append(UniqueConstraint("tenant_id", "position", "ordinal", *tail))
     if archivable:
         options["postgresql_partition_by"] = "LIST (archived)"
-    info = {"wall": "tenant", "archivable": archivable, "recorded": is_recorded, **options.pop("info", {})}
+    more = {"live_with": dict(live_with)} if live_with else {}
+    info = {"wall": "tenant", "archivable": archivable, "recorded": is_recorded, **more, **options.pop("info", {})}
     return Table(name, into, *leading, *kept, PrimaryKeyConstraint(*key, *tail), info=info, **options)
 
 

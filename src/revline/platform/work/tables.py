@@ -21,6 +21,7 @@ from sqlalchemy import (
     text,
 )
 
+from revline.platform.store.hot import FEW_AND_HOT, HOT
 from revline.platform.store.walls import control_table, tenant_table
 
 LIVE: Final = "(pending > 0 OR requested > read_through) AND parked_code = ''"
@@ -62,11 +63,7 @@ lane: Final[Table] = control_table(
     Index("ix_lane_owned", "pool_id", "lease_until", postgresql_where=text("owner <> ''")),
     Index("ix_lane_waiting", "tenant_id", "lane_id", postgresql_where=text("waiting")),
     Index("ix_lane_parked", "kind", "parked_code", "tenant_id", postgresql_where=text("parked_code <> ''")),
-    postgresql_with={
-        "fillfactor": "60",
-        "autovacuum_vacuum_scale_factor": "0.02",
-        "autovacuum_vacuum_cost_delay": "0",
-    },
+    postgresql_with={"fillfactor": "60", **HOT},
 )
 """One row a lane. `due_at` is also the end of a claimed lane's lease, so a dead owner's lane is due again by itself.
 `fence` counts claims; `call_id` names the slot of the far-side call the head is in; `next_sequence` is the last sequence given.
@@ -82,7 +79,7 @@ tenant_ring: Final[Table] = control_table(
     Column("turn_at", DateTime(timezone=True), nullable=False),
     Column("served_at", DateTime(timezone=True), nullable=False),
     Index("ix_tenant_ring_turn", "kind", "priority", "turn_at", "tenant_id"),
-    postgresql_with={"fillfactor": "50"},
+    postgresql_with=FEW_AND_HOT,
 )
 """Whose turn it is: what waited longest goes first. A turn is a tenant's, in one pool, for one kind group and priority, so that
 nothing of a tenant stands behind its own bulk either. `turn_at`: not before then, and in this order; where a claim found nothing
@@ -111,7 +108,7 @@ capacity_pool: Final[Table] = control_table(
     Column("blocked", Boolean, nullable=False),
     CheckConstraint("slots > 0 AND set_slots > 0 AND adapted_slots > 0", name="slots"),
     CheckConstraint("set_per_second > 0 AND set_burst > 0", name="rate"),
-    postgresql_with={"fillfactor": "50"},
+    postgresql_with=FEW_AND_HOT,
 )
 """One row a far account that owns a limit. `slots`, `bucket_per_second` and `bucket_burst` are the manifest's; `set_...` what an
 operator put in their place; `adapted_slots` fewer of them while the far side asks for less. Slots in use are counted from lanes
@@ -183,6 +180,7 @@ lane_item: Final[Table] = tenant_table(
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("subject", Text, nullable=False),
     archivable=True,
+    live_with=HOT,
 )
 """Items of item lanes by sequence. Finished ones move to history in the transaction that finishes them, since only the
 lane's owner ever touches them."""

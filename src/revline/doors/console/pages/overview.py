@@ -30,6 +30,7 @@ from revline.doors.console.values import (
 from revline.intake.freshness import freshness
 from revline.platform.cases import queries as cases
 from revline.platform.store import units
+from revline.platform.store.housekeeping import holders
 from revline.platform.tenancy.kinds import SOURCE_CONNECTORS
 from revline.platform.tenancy.queries import active_tenants
 from revline.platform.work import queries as work
@@ -37,6 +38,7 @@ from revline.platform.work import queries as work
 QUIET_AFTER: Final = timedelta(days=1)
 CAUSES_SHOWN: Final = 6
 HOURS: Final = 24
+HOLDERS_SHOWN: Final = 3
 
 
 def overview(visit: Visit) -> Answer:
@@ -95,6 +97,9 @@ def everything(visit: Visit) -> Answer:
     with database.control() as connection:
         tenants = active_tenants(connection)
         counted = {one: work.counts(connection, tenant_id=one) for one in tenants[:500]}
+        now = work.moment(connection)
+        older_than = timedelta(minutes=visit.services.settings.long_transaction_minutes)
+        holding = [one.said(now) for one in holders(connection, now=now, older_than=older_than)]
     rows = []
     for one in tenants[:500]:
         lanes = counted[one]
@@ -122,7 +127,8 @@ def everything(visit: Visit) -> Answer:
     )
     return ListPage(
         title="All tenants",
-        lead="Ids and counts only. To see a tenant's business, open the tenant.",
+        lead="Ids and counts only. To see a tenant's business, open the tenant."
+        + "".join(f" Look at this: {one}." for one in holding[:HOLDERS_SHOWN]),
         columns=columns,
         rows=tuple(rows),
         empty=Empty(title="No tenant yet", detail="Apply a configuration that holds one.", icon="building-2"),

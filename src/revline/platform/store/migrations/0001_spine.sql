@@ -116,7 +116,7 @@ CREATE TABLE attempt (
 )
  PARTITION BY LIST (archived);
 
-CREATE TABLE attempt_live PARTITION OF attempt FOR VALUES IN (false);
+CREATE TABLE attempt_live PARTITION OF attempt FOR VALUES IN (false) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 CREATE TABLE attempt_history PARTITION OF attempt FOR VALUES IN (true);
 
@@ -338,7 +338,7 @@ CREATE TABLE capacity_pool (
     CONSTRAINT ck_capacity_pool_slots CHECK (slots > 0 AND set_slots > 0 AND adapted_slots > 0),
     CONSTRAINT ck_capacity_pool_rate CHECK (set_per_second > 0 AND set_burst > 0)
 )
- WITH (fillfactor = 50);
+ WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON capacity_pool TO revline_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON capacity_pool TO revline_control;
@@ -517,7 +517,7 @@ CREATE TABLE counter (
     CONSTRAINT ck_counter_tenant_id CHECK (tenant_id ~ '^[a-z][a-z0-9-]{0,38}$'),
     CONSTRAINT ck_counter_position CHECK (position >= 0)
 )
- WITH (fillfactor = 50);
+ WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON counter TO revline_app;
 GRANT SELECT ON counter TO revline_control;
@@ -706,7 +706,7 @@ CREATE TABLE document_state (
 )
  PARTITION BY LIST (archived);
 
-CREATE TABLE document_state_live PARTITION OF document_state FOR VALUES IN (false);
+CREATE TABLE document_state_live PARTITION OF document_state FOR VALUES IN (false) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 CREATE TABLE document_state_history PARTITION OF document_state FOR VALUES IN (true);
 
@@ -1133,7 +1133,7 @@ CREATE TABLE lane (
     CONSTRAINT ck_lane_requested CHECK (requested >= read_through),
     CONSTRAINT ck_lane_priority CHECK (priority IN (1, 5, 9))
 )
- WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+ WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX ix_lane_due ON lane (kind, pool_id, tenant_id, kind_group, priority, due_at) WHERE (pending > 0 OR requested > read_through) AND parked_code = '';
 
@@ -1156,7 +1156,7 @@ CREATE TABLE lane_item (
 )
  PARTITION BY LIST (archived);
 
-CREATE TABLE lane_item_live PARTITION OF lane_item FOR VALUES IN (false);
+CREATE TABLE lane_item_live PARTITION OF lane_item FOR VALUES IN (false) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 CREATE TABLE lane_item_history PARTITION OF lane_item FOR VALUES IN (true);
 
@@ -1480,7 +1480,7 @@ CREATE TABLE tenant_ring (
     served_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT pk_tenant_ring PRIMARY KEY (kind, pool_id, tenant_id, kind_group, priority)
 )
- WITH (fillfactor = 50);
+ WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX ix_tenant_ring_turn ON tenant_ring (kind, priority, turn_at, tenant_id);
 
@@ -1542,7 +1542,8 @@ CREATE TABLE wait (
     since TIMESTAMP WITH TIME ZONE NOT NULL,
     for_record BOOLEAN NOT NULL,
     CONSTRAINT pk_wait PRIMARY KEY (tenant_id, document_id, predecessor_id)
-);
+)
+ WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX ix_wait_predecessor ON wait (tenant_id, predecessor_id);
 
