@@ -22,6 +22,7 @@ from revline.app.runtime import Runtime, dsn_of, embedded, open_runtime
 from revline.app.worker import Worker, new_owner
 from revline.core.clock import SteadyClock
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
+from revline.delivery.closing import LANE_KIND as CLOSING
 from revline.delivery.values import Timing
 from revline.doors.api.ports import ApiLimits, ApiPorts
 from revline.doors.cli.output import say, say_problem
@@ -121,7 +122,8 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
 def _idle(database: Database) -> bool:
     """Nothing is due or under way: what is left is parked until a person mends something, or waits for what is."""
     with database.control() as connection:
-        return all(count.parked_code or count.waiting for count in work.counts(connection))
+        counts = [count for count in work.counts(connection) if count.kind != CLOSING]
+    return all(count.parked_code or count.waiting for count in counts)
 
 
 def run_server(settings: Settings) -> int:

@@ -10,6 +10,7 @@ import random
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -22,6 +23,7 @@ from revline.app.reading import ReadingLoop
 from revline.core.clock import Clock
 from revline.core.ids import derived_id
 from revline.core.journal import JournalEntry
+from revline.delivery.closing import run_closings
 from revline.delivery.loop import DeliveryLoop
 from revline.delivery.service import Desk
 from revline.delivery.values import Timing
@@ -47,6 +49,7 @@ BULK_IDLE_SECONDS: Final = 0.5
 WATCH_SECONDS: Final = 0.2
 WATCHES_IN_A_ROW: Final = 5
 SWEEP_SECONDS: Final = 2.0
+CLOSING_IDLE_SECONDS: Final = 1.0
 
 
 class Worker:
@@ -71,7 +74,7 @@ class Worker:
         keeper: Keeper | None = None,
     ) -> None:
         self._database, self._directory, self._intake = database, directory, intake
-        self._owner, self._version, self._keeper = owner, version, keeper
+        self._owner, self._version, self._clock, self._keeper = owner, version, clock, keeper
         self._stopping = asyncio.Event()
         self._threads = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
         uniform = random.Random(seed).uniform  # noqa: S311 - jitter only
@@ -136,6 +139,7 @@ class Worker:
                 group.create_task(self._derive())
                 group.create_task(self._feedback())
                 group.create_task(self._bulk())
+                group.create_task(self._closings())
                 group.create_task(self._timers())
                 if self._keeper is not None:
                     group.create_task(self._keep(self._keeper))
@@ -192,6 +196,15 @@ class Worker:
             except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
                 log().exception("keeping.failed")
             await self._pause(keeper.retention.every.total_seconds())
+
+    async def _closings(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                due = await self.blocking(partial(run_closings, self._database, owner=self._owner, clock=self._clock))
+            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
+                log().exception("closing.turn_failed")
+                due = 0
+            await self._pause(IDLE_SECONDS if due else CLOSING_IDLE_SECONDS)
 
     async def _timers(self) -> None:
         while not self._stopping.is_set():

@@ -12,6 +12,7 @@ from revline.core.documents import Document, DocumentState, Rank
 from revline.core.facts import Name
 from revline.core.hashing import canonical_bytes, digest
 from revline.core.problem import Problem
+from revline.delivery.closing import going_first
 from revline.delivery.evidence import DETAIL_LENGTH_MAX, Evidence
 from revline.delivery.loading import DocumentKey, Present, present_as, standing_of
 from revline.delivery.order import EARLIER, Place, check_order, lane_of
@@ -30,7 +31,7 @@ from revline.platform.lineage.record import add_names
 from revline.platform.store.unit import Unit
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
-from revline.platform.work.lanes import PRIORITY_NORMAL, NewItem
+from revline.platform.work.lanes import PRIORITY_CLOSE, PRIORITY_NORMAL, NewItem
 
 _LOCK: Final = """
     SELECT {columns} FROM document_state AS state
@@ -93,12 +94,14 @@ def write_documents(
     if not new:
         return ()
     _check_order(unit.connection, tenant_id, new, written)
+    first = going_first(unit, tenant_id=tenant_id, documents=new)
     items = [
         NewItem(
             lane_id=lane_of(tenant_id=tenant_id, document=one),
             subject=one.document_id,
             pool_id=pool_of(one),
             kind_group=KIND_GROUPS[one.rank],
+            priority=PRIORITY_CLOSE if one.document_id in first else 0,
         )
         for one in new
     ]

@@ -254,3 +254,30 @@ erp_period: Final[Table] = tenant_table(
     UniqueConstraint("tenant_id", "connection", "company", "start_day"),
 )
 """Accounting periods as a far system has them; half-open days."""
+
+closing_period: Final[Table] = tenant_table(
+    "closing_period",
+    Column("entity", Text, primary_key=True),
+    Column("start_day", Date, primary_key=True),
+    Column("end_day", Date, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("ended", Boolean, nullable=False),
+    Column("lane_id", Text, nullable=False),
+    Column("treated", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    CheckConstraint("end_day > start_day", name="days"),
+    Index("ix_closing_period_lane", "tenant_id", "lane_id"),
+)
+"""Periods of entities whose documents go first, because they are being closed, until a moment. `treated`: the last document whose
+lane's priority was changed in the pass under way, "" between passes."""
+
+closing_change: Final[Table] = tenant_table(
+    "closing_change",
+    Column("entity", Text, nullable=False),
+    Column("start_day", Date, nullable=False),
+    Column("end_day", Date, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("ended", Boolean, nullable=False),
+    recorded=True,
+)
+"""Every act on them; who and why is the unit's actor and reason."""

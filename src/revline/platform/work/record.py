@@ -13,7 +13,15 @@ from typing import Final
 from sqlalchemy import Connection, TextClause, text
 
 from revline.platform.store.unit import Unit
-from revline.platform.work.lanes import NO_POOL, PRIORITY_NORMAL, ClaimedLane, LaneChange, LaneKey, NewItem
+from revline.platform.work.lanes import (
+    NO_POOL,
+    PRIORITY_CLOSE,
+    PRIORITY_NORMAL,
+    ClaimedLane,
+    LaneChange,
+    LaneKey,
+    NewItem,
+)
 from revline.platform.work.queries import moment
 from revline.platform.work.ring import join_ring, wake_ring
 
@@ -164,7 +172,8 @@ _REPRIORITISE: Final = text(
     f"""
     WITH found AS MATERIALIZED (
         SELECT lane.tenant_id, lane.lane_id FROM lane JOIN {_GIVEN} USING (tenant_id, lane_id)
-        WHERE lane.pending > 0 AND lane.priority = :was ORDER BY lane.tenant_id, lane.lane_id FOR UPDATE OF lane
+        WHERE lane.pending > 0 AND lane.priority <> :priority AND (:closing OR lane.priority = {PRIORITY_CLOSE})
+        ORDER BY lane.tenant_id, lane.lane_id FOR UPDATE OF lane
     )
     UPDATE lane SET priority = :priority
     FROM found WHERE lane.tenant_id = found.tenant_id AND lane.lane_id = found.lane_id
@@ -343,17 +352,17 @@ def unpark(connection: Connection, *, lanes: Iterable[LaneKey], now: datetime) -
 
 
 def reprioritise(
-    connection: Connection, *, lanes: Iterable[LaneKey], was: int, priority: int, now: datetime
+    connection: Connection, *, lanes: Iterable[LaneKey], closing: bool, priority: int, now: datetime
 ) -> frozenset[LaneKey]:
-    """Give lanes that have work and the priority `was` another one; gives which. Order within a lane stays, and whoever holds one
-    goes on."""
+    """Give lanes that have work another priority: any lane the close's (`closing`), and those that have the close's another one.
+    Gives which. Order within a lane stays, and whoever holds one goes on."""
     ordered = sorted(set(lanes))
     if not ordered:
         return frozenset()
     parameters = {
         "tenants": [key.tenant_id for key in ordered],
         "lanes": [key.lane_id for key in ordered],
-        "was": was,
+        "closing": closing,
         "priority": priority,
     }
     rows = connection.execute(_REPRIORITISE, parameters).all()

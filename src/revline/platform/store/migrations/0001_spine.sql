@@ -417,6 +417,50 @@ CREATE TABLE cell (
 GRANT SELECT, INSERT, UPDATE, DELETE ON cell TO revline_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON cell TO revline_control;
 
+CREATE TABLE closing_change (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    entity TEXT NOT NULL,
+    start_day DATE NOT NULL,
+    end_day DATE NOT NULL,
+    until TIMESTAMP WITH TIME ZONE NOT NULL,
+    ended BOOLEAN NOT NULL,
+    CONSTRAINT pk_closing_change PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+ALTER TABLE closing_change ENABLE ROW LEVEL SECURITY;
+ALTER TABLE closing_change FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON closing_change
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON closing_change TO revline_app;
+
+CREATE TABLE closing_period (
+    tenant_id TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    start_day DATE NOT NULL,
+    end_day DATE NOT NULL,
+    until TIMESTAMP WITH TIME ZONE NOT NULL,
+    ended BOOLEAN NOT NULL,
+    lane_id TEXT NOT NULL,
+    treated TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_closing_period PRIMARY KEY (tenant_id, entity, start_day),
+    CONSTRAINT ck_closing_period_days CHECK (end_day > start_day)
+);
+
+CREATE INDEX ix_closing_period_lane ON closing_period (tenant_id, lane_id);
+
+ALTER TABLE closing_period ENABLE ROW LEVEL SECURITY;
+ALTER TABLE closing_period FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON closing_period
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON closing_period TO revline_app;
+
 CREATE TABLE configuration_document (
     tenant_id TEXT NOT NULL,
     position BIGINT NOT NULL,
