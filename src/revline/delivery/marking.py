@@ -110,8 +110,8 @@ def mark(
     recorded_at: datetime,
     fresh: timedelta = timedelta(0),
 ) -> Marked:
-    """Mark what these calls will send, as far as capacity and budgets go. Calls that may not begin now come back unmarked; lanes that
-    were taken over and documents that changed come back as lost. fresh: as in `capacity.views`."""
+    """Mark what these calls will send, as far as capacity and budgets go. Calls that may not begin now come back unmarked; lanes
+    that were taken over and documents that changed come back as lost. fresh: as in `capacity.views`."""
     tenants = sorted({ready.head.loaded.lane.tenant_id for call in calls for ready in call.members})
     lanes = [ready.head.loaded.lane for call in calls for ready in call.members]
     with database.unit(
