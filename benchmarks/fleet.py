@@ -1,6 +1,6 @@
 """Worker processes that race through a known amount of work, and what they and PostgreSQL cost. Knows no contestant.
 
-Processes are spawned, made ready, let go together and stopped when the work is done. Processor time is read from /proc, of
+Processes are made ready, let go together and stopped when the work is done. Processor time is read from /proc, of
 the workers and of every process of the server, so that it can be trusted while others use the machine.
 """
 
@@ -21,6 +21,8 @@ READY_SECONDS: Final = 120.0
 END_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.005
 STALL_SECONDS: Final = 30.0
+CONTEXT: Final = multiprocessing.get_context("forkserver")
+"""Workers are forked off a process that has imported what they need and done nothing: each starts at once and clean."""
 TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -86,9 +88,8 @@ def race(
 
     watch: called while they run with the seconds since the start and what is done; it ends the race by saying so.
     """
-    context = multiprocessing.get_context("spawn")
-    reins = Reins(context.Barrier(len(arguments) + 1), context.Value("q", 0), context.Event(), context.SimpleQueue())
-    running = [context.Process(target=work, args=(reins,), kwargs=dict(given)) for given in arguments]
+    reins = Reins(CONTEXT.Barrier(len(arguments) + 1), CONTEXT.Value("q", 0), CONTEXT.Event(), CONTEXT.SimpleQueue())
+    running = [CONTEXT.Process(target=work, args=(reins,), kwargs=dict(given)) for given in arguments]
     for process in running:
         process.start()
     try:

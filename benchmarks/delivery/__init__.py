@@ -13,6 +13,7 @@ from argparse import ArgumentParser, Namespace
 
 from benchmarks.common import Measured
 from benchmarks.delivery import http, lanes, latency, noop, quiet
+from benchmarks.fleet import CONTEXT
 
 PARTS = {"noop": noop.run, "http": http.run, "quiet": quiet.run, "lanes": lanes.run, "latency": latency.run}
 
@@ -40,6 +41,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(scale: str, options: Namespace) -> Measured:
     """All parts, or the one asked for."""
+    CONTEXT.set_forkserver_preload(["benchmarks.delivery.worker", "benchmarks.delivery.http"])
     parts = [options.part] if options.part else list(PARTS)
     found = [PARTS[name](scale, options) for name in parts]
     return Measured(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from benchmarks.fleet import CONTEXT
 from revline.connectors.simulated.connector import SimulatedConnector, build
 from revline.core.clock import SystemClock
 from revline.platform.tenancy.kinds import Connection
@@ -106,9 +106,8 @@ def _response(status: bytes, body: bytes) -> bytes:
 @contextmanager
 def running_erp(*, pause_seconds: float, uvloop: bool) -> Iterator[tuple[str, int]]:
     """Its address and the process it runs in."""
-    context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, pause_seconds), kwargs={"uvloop": uvloop}, daemon=True)
+    mine, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=serve, args=(theirs, pause_seconds), kwargs={"uvloop": uvloop}, daemon=True)
     process.start()
     try:
         port = mine.recv()

@@ -80,7 +80,8 @@ def _maximum(server: EmbeddedServer, backlog: Size, seconds: float) -> float:
     copy_of(server, "latency_backlog", COPY)
     _race(server, rate=0.0, seconds=seconds, goal=backlog.documents)
     posted = sorted(one.posted for one in delivered(server, COPY))
-    counted = [moment for moment in posted if moment >= posted[0] + min(SETTLING_SECONDS, seconds / 4)]
+    settled = posted[0] + min(SETTLING_SECONDS, (posted[-1] - posted[0]) / 4)
+    counted = [moment for moment in posted if moment >= settled]
     return len(counted) / max(0.001, counted[-1] - counted[0])
 
 

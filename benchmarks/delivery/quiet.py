@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.common import Measured, progress
+from benchmarks.common import Measured, execute_all, progress
 from benchmarks.delivery.times import delivered, posted_of, timing_server
 from benchmarks.delivery.worker import deliver
 from benchmarks.delivery.world import (
@@ -117,7 +117,7 @@ def _times(server: EmbeddedServer, size: Quiet, source: str, *, blocked: bool) -
     dsn = copy_of(server, source, COPY)
     counted = [one for one in (*size.early(), *size.late()) if not blocked or pool_of(one, POOLS) != BLOCKED]
     if blocked:
-        _block(dsn)
+        _block(server)
     begun = [0.0]
     writer = threading.Thread(target=_write_late, args=(server, size, begun))
     next_look = [0.0]
@@ -174,7 +174,7 @@ def _register(server: EmbeddedServer, name: str, tenants: Sequence[str]) -> None
     database.dispose()
 
 
-def _block(dsn: str) -> None:
+def _block(server: EmbeddedServer) -> None:
     """Blocks the last pool before any worker starts."""
     manifest = NoopConnector(slots=SLOTS, batch=1).manifest
     limits = PoolLimits(
@@ -183,8 +183,9 @@ def _block(dsn: str) -> None:
         bucket_per_second=manifest.bucket_per_second,
         bucket_burst=manifest.bucket_burst,
     )
-    database = Database(dsn=dsn, pool_size=1)
+    database = Database(dsn=server.dsn("revline_app", COPY), pool_size=1)
     with database.control() as connection:
         capacity.ensure_pools(connection, limits=[limits], now=queries.moment(connection))
-        capacity.block(connection, pool_id=BLOCKED, blocked=True)
     database.dispose()
+    statement = f"UPDATE capacity_pool SET blocked = true WHERE pool_id = '{BLOCKED}'"
+    execute_all(server.dsn("revline_owner", COPY), [statement])
