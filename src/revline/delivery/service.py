@@ -21,7 +21,7 @@ from revline.delivery.outcome import settle, unsettled
 from revline.delivery.pauses import Uniform
 from revline.delivery.plan import UNKNOWN_POOL_LANES, Plan, SlotLoad, plan_calls
 from revline.delivery.ports import Directory, Journals, Told, nobody
-from revline.delivery.settlements import Settlement
+from revline.delivery.settlements import Settlement, unwritable
 from revline.delivery.values import LANE_KIND, Decided, Later, Looked, Result, Timing
 from revline.platform.logs import log
 from revline.platform.store.engine import Database
@@ -175,6 +175,9 @@ class Desk:
             if len(part) == 1:
                 lane = part[0].head.loaded.lane
                 log().error("delivery.unwritable", tenant_id=lane.tenant_id, lane_id=lane.lane_id, exc_info=error)
+                instead = unwritable(part[0])
+                if instead is not None:
+                    return self._write([instead], now=now)
                 self.owned_until.pop(lane.key, None)
                 return 0
             return sum(self._write([one], now=now) for one in part)

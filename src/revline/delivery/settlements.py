@@ -14,6 +14,7 @@ from revline.delivery.decide import UNRESOLVED
 from revline.delivery.evidence import Evidence
 from revline.delivery.expectation import difference
 from revline.delivery.pauses import Pauses
+from revline.delivery.permitted import STANDING
 from revline.delivery.values import Head
 from revline.platform.cases.values import CaseClass
 
@@ -132,6 +133,19 @@ def context_of(head: Head) -> PrepareContext:
         mapping=head.far.mapping,
         functional_currency=head.far.functional_currency,
         records=head.loaded.records,
+    )
+
+
+def unwritable(one: Settlement) -> Settlement | None:
+    """What to write instead of a settlement that the database would not take: the head stands still with a case, and without what
+    was found of it. None for the answer of a request, whose effect a look-up finds out by itself, and for this one itself."""
+    if one.attempt_state or (one.problem is not None and one.problem.code == failed_here().code):
+        return None
+    standing = one.head.loaded.standing
+    return msgspec.structs.replace(
+        person(one.head, failed_here(), evidence=""),
+        state=DocumentState.REJECTED if standing.state in STANDING else DocumentState.UNCERTAIN,
+        uncertain_since=standing.uncertain_since,
     )
 
 
