@@ -101,6 +101,7 @@ class FakeConnector:
         self.pause = pause
         self.differs: dict[str, tuple[str, ...]] = {}
         self.wrong_entries: set[str] = set()
+        self.cursor_gone = False
         self.manifest = Manifest(
             connector="fake",
             version="1",
@@ -115,6 +116,7 @@ class FakeConnector:
             bucket_per_second=Decimal(1_000),
             bucket_burst=burst,
             call_timeout=timedelta(seconds=5),
+            listed=("journal", "customer"),
         )
         self._unique = idempotency in {Idempotency.UNIQUE_REFERENCE, Idempotency.KEY}
 
@@ -225,7 +227,13 @@ class FakeConnector:
         return Posted(record=record, entries=self._entries(ids[-1] if ids else ""))
 
     async def list_changed(self, *, record_kind: str, company: str, cursor: str, limit: int) -> ChangedPage | Problem:
-        return ChangedPage(records=())
+        if cursor and self.cursor_gone:
+            return problem("erp.cursor_expired", "the far side kept no changes that old")
+        start = int(cursor or "0")
+        found = self.far.records[start : start + limit]
+        shown = tuple(one for one in found if one.record_kind == record_kind)
+        end = start + len(found)
+        return ChangedPage(records=shown, next_cursor=str(end) if end < len(self.far.records) else "", resume=str(end))
 
     async def periods(self, *, company: str) -> Sequence[ErpPeriod] | Problem:
         return ()

@@ -167,6 +167,24 @@ class Directory:
             held.far_sides[key] = made
         return held.far_sides[key]
 
+    def erp_entities(self, *, tenant_id: str) -> tuple[int, tuple[tuple[str, str], ...]]:
+        """The active version, and every (connection, entity) that a Mapping leads to; version 0 where nothing is configured."""
+        configuration = self.configuration(tenant_id=tenant_id)
+        if isinstance(configuration, Problem):
+            return 0, ()
+        pairs = {(each.spec.connection, each.spec.entity) for each in configuration.all(MappingSpec).values()}
+        return configuration.version, tuple(sorted(pairs))
+
+    def far_sides_of(self, *, tenant_id: str, connection: str) -> Mapping[str, FarSide]:
+        """Entity -> far side of one ERP connection, of those that can be used."""
+        _, pairs = self.erp_entities(tenant_id=tenant_id)
+        found = {
+            entity: self.far_side(tenant_id=tenant_id, connection=name, entity=entity)
+            for name, entity in pairs
+            if name == connection
+        }
+        return {entity: far for entity, far in found.items() if not isinstance(far, Problem)}
+
     def held(self, *, tenant_id: str, document: Document) -> Problem | None:
         """Our own period policy holds nothing back yet beyond what the ERP's periods do."""
         return None

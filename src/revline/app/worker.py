@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from revline.app.directory import Directory
+from revline.app.enumerating import ListingLoop
 from revline.app.feeding import FeedbackDirectory
 from revline.app.keeping import Keeper
 from revline.app.readers import Readers
@@ -24,6 +25,7 @@ from revline.core.clock import Clock
 from revline.core.ids import derived_id
 from revline.core.journal import JournalEntry
 from revline.delivery.closing import run_closings
+from revline.delivery.enumerating import Enumeration
 from revline.delivery.loop import DeliveryLoop
 from revline.delivery.service import Desk
 from revline.delivery.values import Timing
@@ -80,28 +82,45 @@ class Worker:
         uniform = random.Random(seed).uniform  # noqa: S311 - jitter only
         pauses = timing or Timing()
         told = FeedbackDirectory(directory)
+        self._readings = Readings(database=database, intake=intake, clock=clock, owner=owner)
         self.feedback = Feedback(
             database=database, configurations=told, clock=clock, owner=owner, epoch=epoch, lease=pauses.lease
         )
         self.derive = self._derive_of(clock, epoch, pauses, told)
-        self.delivery = DeliveryLoop(
-            desk=Desk(
-                database=database,
-                directory=directory,
-                journals=journals_by_id,
-                clock=clock,
-                owner=owner,
-                epoch=epoch,
-                uniform=uniform,
-                timing=pauses,
-                told=told.asking().settled,
-                steady=steady,
-            ),
-            blocking=self.blocking,
-        )
+        self.delivery = self._delivery_loop(clock, epoch, uniform, pauses, told, steady)
         self.bulk = BulkRunner(database=database, handlers=bulk or {}, clock=clock, owner=owner, lease=pauses.lease)
-        self._readings = Readings(database=database, intake=intake, clock=clock, owner=owner)
         self.reading = None if readers is None else self._reading_loop(readers, uniform)
+        self.listing = ListingLoop(
+            database=database,
+            directory=directory,
+            enumeration=Enumeration(database=database, clock=clock, owner=owner),
+            owner=owner,
+            blocking=self.blocking,
+            uniform=uniform,
+        )
+
+    def _delivery_loop(
+        self,
+        clock: Clock,
+        epoch: int,
+        uniform: Callable[[float, float], float],
+        pauses: Timing,
+        told: FeedbackDirectory,
+        steady: Clock | None,
+    ) -> DeliveryLoop:
+        desk = Desk(
+            database=self._database,
+            directory=self._directory,
+            journals=journals_by_id,
+            clock=clock,
+            owner=self._owner,
+            epoch=epoch,
+            uniform=uniform,
+            timing=pauses,
+            told=told.asking().settled,
+            steady=steady,
+        )
+        return DeliveryLoop(desk=desk, blocking=self.blocking)
 
     def _derive_of(self, clock: Clock, epoch: int, pauses: Timing, told: FeedbackDirectory) -> Derive:
         return Derive(
@@ -145,6 +164,7 @@ class Worker:
                     group.create_task(self._keep(self._keeper))
                 if self.reading is not None:
                     group.create_task(self.reading.run(stopping=self._stopping))
+                group.create_task(self.listing.run(stopping=self._stopping))
                 group.create_task(self.delivery.run())
                 group.create_task(self._watch(until))
         finally:
@@ -223,6 +243,7 @@ class Worker:
         self.delivery.desk.hear(epoch)
         sweep_each(tenants, self._intake.sweep_awaited)
         sweep_each(tenants, self._readings.sweep)
+        sweep_each(tenants, self.listing.follow)
         if self.reading is not None:
             sweep_each(tenants, self.reading.follow)
 

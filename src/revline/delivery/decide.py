@@ -24,6 +24,8 @@ from revline.platform.work.epochs import Epoch
 
 UNRESOLVED: Final = frozenset({DocumentState.SENDING, DocumentState.UNCERTAIN})
 """A request was made and its answer isn't known. A claimed lane's head that is still `sending` lost its sender."""
+RECORDS_POSTED: Final = frozenset({"posted", "paid"})
+"""States of a far-side record in which no step of ours is left to wait for."""
 RESENDABLE: Final = frozenset({Idempotency.KEY, Idempotency.UNIQUE_REFERENCE})
 BEGUN: Final = frozenset({DocumentState.PLACED, DocumentState.ACCEPTED})
 
@@ -113,7 +115,9 @@ def _resolve(head: Head, capability: KindCapability, *, now: datetime, epoch: Ep
     if standing.state is DocumentState.SENDING:
         return Later(due_at=now + window, uncertain=True)
     ready_at = waited_until(standing=standing, epoch=epoch, window=window)
-    if ready_at is not None and now < ready_at:
+    held = head.loaded.records.get(standing.document_id)
+    listed = held is not None and held.state in RECORDS_POSTED
+    if ready_at is not None and now < ready_at and not listed:
         return Later(due_at=ready_at)
     return LookUp(epoch=epoch.number, waited_until=ready_at) if capability.searchable else send
 

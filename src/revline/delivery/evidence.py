@@ -34,11 +34,12 @@ class Asked(StrEnum):
 
 
 class Conclusion(StrEnum):
-    """What follows. absent: sent again. found: accepted. draft: its next step is sent. sent_again: without a look, doubles being
-    refused. The others send nothing: differs, not_unique and unexpected are cases; unreachable and running are asked
-    again; ended: the job has told its outcome."""
+    """What follows. absent: sent again. seen: a listing shows it, so it is looked up at once. found: accepted. draft: its next step
+    is sent. sent_again: without a look, doubles being refused. The others send nothing: differs, not_unique and unexpected are
+    cases; unreachable and running are asked again; ended: the job has told its outcome."""
 
     ABSENT = "absent"
+    SEEN = "seen"
     FOUND = "found"
     DRAFT = "draft"
     SENT_AGAIN = "sent_again"

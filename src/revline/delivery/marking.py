@@ -119,8 +119,7 @@ def mark(
     ) as unit:
         connection = unit.connection
         held = work_record.hold(connection, owner=owner, lanes=lanes)
-        present = hold_epoch(connection)
-        if present.number != epoch:
+        if (present := hold_epoch(connection)).number != epoch:
             return Marked(calls=(), unmarked=(), lost=tuple(lanes), epoch=present)
         states = lock_present(connection, keys=[_key(ready) for call in calls for ready in call.members])
         kept, lost = [], []

@@ -10,7 +10,7 @@ from revline.core.differences import FieldDifference, differences_text
 from revline.core.documents import DocumentState
 from revline.core.farside import ErpRecord, Idempotency, Placed, Posted
 from revline.core.problem import Problem, problem
-from revline.delivery.decide import step_of_draft
+from revline.delivery.decide import RECORDS_POSTED, step_of_draft
 from revline.delivery.evidence import Asked, Conclusion, Evidence, is_kept, records_of
 from revline.delivery.pauses import Pauses
 from revline.delivery.settlements import (
@@ -24,7 +24,6 @@ from revline.delivery.settlements import (
 )
 from revline.delivery.values import Head, Looked
 
-RECORDS_POSTED: Final = frozenset({"posted", "paid"})
 CANCELLED: Final = "cancelled"
 
 

@@ -167,6 +167,7 @@ def _write_record(unit: Unit, one: Settlement, found: ErpRecord) -> None:
         connection=standing.connection,
         found=found,
         document_id=standing.document_id,
+        company=one.head.far.mapping.company,
     )
     for entry in one.entries:
         unit.record(
@@ -198,10 +199,24 @@ def _write_record(unit: Unit, one: Settlement, found: ErpRecord) -> None:
 
 
 def store_record(
-    unit: Unit, *, tenant_id: str, connection: str, found: ErpRecord, document_id: str | None = None
+    unit: Unit,
+    *,
+    tenant_id: str,
+    connection: str,
+    found: ErpRecord,
+    document_id: str | None = None,
+    company: str = "",
+    listed_in: int = 0,
 ) -> None:
-    """Keep what a far system holds as last seen. document_id None: Revline did not make it, or it isn't known here."""
-    values = {} if document_id is None else {"document_id": document_id}
+    """Keep what a far system holds as last seen. document_id None: Revline did not make it, or it isn't known here.
+
+    company: of the far side. listed_in: the pass of a listing that shows it, 0 when none does.
+    """
+    values: dict[str, object] = {} if document_id is None else {"document_id": document_id}
+    if listed_in:
+        values["listed_in"] = listed_in
+    if company:
+        values["company"] = company
     unit.project(
         erp_record,
         key=("connection", "record_kind", "erp_id"),

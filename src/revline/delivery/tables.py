@@ -211,11 +211,64 @@ erp_record: Final[Table] = tenant_table(
     Column("accounting_date", Date),
     Column("content", Text, nullable=False),
     Column("seen_at", DateTime(timezone=True), nullable=False),
+    Column("company", Text, nullable=False, server_default=""),
+    Column("listed_in", BigInteger, nullable=False, server_default="0"),
     Column("position", BigInteger, nullable=False),
     Index("ix_erp_record_document", "tenant_id", "document_id"),
+    Index("ix_erp_record_reference", "tenant_id", "connection", "external_reference"),
+    Index("ix_erp_record_listed", "tenant_id", "connection", "record_kind", "company", "listed_in"),
     Index("ix_erp_record_number", "tenant_id", "connection", "number"),
 )
-"""What a far system holds, as last seen; without a document when Revline did not make it."""
+"""What a far system holds, as last seen; without a document when Revline did not make it. `listed_in`: the pass of its listing that
+last showed it, 0 while none has; `company`: the one it was listed in."""
+
+erp_record_change: Final[Table] = tenant_table(
+    "erp_record_change",
+    Column("connection", Text, nullable=False),
+    Column("record_kind", Text, nullable=False),
+    Column("erp_id", Text, nullable=False),
+    Column("document_id", Text),
+    Column("field", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("ix_erp_record_change_record", "tenant_id", "connection", "record_kind", "erp_id"),
+    recorded=True,
+)
+"""A record of ours that a listing showed otherwise than before, field by field. Whether it is drift is for who reads it."""
+
+erp_listing: Final[Table] = tenant_table(
+    "erp_listing",
+    Column("connection", Text, primary_key=True),
+    Column("record_kind", Text, primary_key=True),
+    Column("company", Text, primary_key=True),
+    Column("lane_id", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("pass_number", BigInteger, nullable=False),
+    Column("cursor", Text, nullable=False),
+    Column("resume", Text, nullable=False),
+    Column("began_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("full_ended_at", DateTime(timezone=True)),
+    Column("pages", Integer, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("ours", BigInteger, nullable=False),
+    Column("resolved", Integer, nullable=False),
+    Column("doubled", Integer, nullable=False),
+    Column("unexpected", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    Column("changed", Integer, nullable=False),
+    Column("gap_at", DateTime(timezone=True)),
+    Column("gap", Text, nullable=False),
+    Column("problem_code", Text, nullable=False),
+    Column("problem_detail", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    CheckConstraint("mode IN ('changes', 'full', 'since')", name="mode"),
+    Index("ix_erp_listing_lane", "tenant_id", "lane_id"),
+)
+"""How far one kind of record of one company was listed, and what the present or last pass found. `resume`: where the next one
+begins; `cursor`: the next page of the present one; `gap`: why a listing had to begin from the start."""
 
 erp_entry: Final[Table] = tenant_table(
     "erp_entry",

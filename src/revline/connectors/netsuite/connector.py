@@ -6,6 +6,7 @@ import asyncio
 import random
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import httpx2
@@ -50,6 +51,8 @@ from revline.core.problem import Problem, ProblemError, problem
 from revline.platform.tenancy.kinds import Connection
 
 LIST_MAX: Final = 1_000
+MOMENT: Final = "%Y-%m-%d %H:%M:%S"
+OVERLAP: Final = timedelta(minutes=5)
 HOST: Final = "suitetalk.api.netsuite.com"
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*\Z")
 
@@ -203,7 +206,15 @@ class NetSuiteConnector:
             return error.problem
         records = tuple(one.record for one in held[:size])
         more = len(held) >= size
-        return ChangedPage(records=records, next_cursor=f"{records[-1].version}|{records[-1].erp_id}" if more else "")
+        return ChangedPage(
+            records=records,
+            next_cursor=f"{records[-1].version}|{records[-1].erp_id}" if more else "",
+            resume=_overlapping(records[-1].version) if records else "",
+        )
+
+    def cursor_at(self, *, moment: datetime) -> str:
+        """NetSuite's moments are of the integration user's time zone, so a day is added on the safe side."""
+        return f"{moment - timedelta(days=1):{MOMENT}}|0"
 
     async def periods(self, *, company: str) -> Sequence[ErpPeriod] | Problem:
         try:
@@ -225,6 +236,15 @@ class NetSuiteConnector:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _overlapping(version: str) -> str:
+    """A cursor a little before the last change: seconds are NetSuite's grain, and queries lag behind commits."""
+    try:
+        moment = datetime.strptime(version, MOMENT)  # noqa: DTZ007 - as NetSuite shows it
+    except ValueError:
+        return ""
+    return f"{moment - OVERLAP:{MOMENT}}|0"
 
 
 def _applied_as_meant(envelope: Mapping[str, Any]) -> dict[str, str]:

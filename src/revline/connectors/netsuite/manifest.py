@@ -285,6 +285,7 @@ def manifest_of(*, settings: Mapping[str, str]) -> Manifest:
         call_timeout=timedelta(seconds=max(1, _whole(settings, "callTimeoutSeconds", 60))),
         errors=errors_of(settings=settings),
         gotchas=GOTCHAS,
+        listed=("customer", options_of(settings=settings).item_record, *TYPE_CODES),
     )
 
 

@@ -127,6 +127,7 @@ def farside_manifest(*, slots: int = 2) -> Manifest:
                 steps=(WRITE,),
                 idempotency=Idempotency.KEY,
                 reads_entries=False,
+                searchable=False,
             ),
         ),
         effect_bound=timedelta(seconds=130),

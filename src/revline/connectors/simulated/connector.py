@@ -134,7 +134,8 @@ class SimulatedConnector:
         if isinstance(answer, Problem):
             return answer
         records = tuple(erp_record(record=record) for record in answer.records)
-        return ChangedPage(records=records, next_cursor=answer.next_cursor)
+        resume = records[-1].version if records else ""
+        return ChangedPage(records=records, next_cursor=answer.next_cursor, resume=resume)
 
     async def periods(self, *, company: str) -> Sequence[ErpPeriod] | Problem:
         answer = await self._client.periods(company=company)

@@ -92,6 +92,7 @@ def manifest_of(*, settings: Mapping[str, str]) -> Manifest:
         call_timeout=_seconds(settings, "callTimeoutSeconds", "10"),
         errors=ERRORS,
         gotchas=GOTCHAS,
+        listed=tuple(kind.value for kind in COLLECTIONS.values()),
     )
 
 

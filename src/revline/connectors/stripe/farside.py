@@ -72,7 +72,12 @@ MANIFEST: Final = Manifest(
     title="Stripe: metadata on its objects",
     kinds=(
         KindCapability(
-            kind=DocumentKind.FEEDBACK, steps=(WRITE,), idempotency=Idempotency.KEY, batch_max=1, reads_entries=False
+            kind=DocumentKind.FEEDBACK,
+            steps=(WRITE,),
+            idempotency=Idempotency.KEY,
+            batch_max=1,
+            reads_entries=False,
+            searchable=False,
         ),
     ),
     effect_bound=timedelta(seconds=60),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx2
@@ -11,7 +12,7 @@ import msgspec
 
 from revline.connectors.tryton.client import TrytonClient, TrytonFailure
 from revline.connectors.tryton.creating import Creator
-from revline.connectors.tryton.listing import list_page
+from revline.connectors.tryton.listing import cursor_at, list_page
 from revline.connectors.tryton.manifest import CREATE, INVOICE, MODELS, PARTY, POST, SETTLEMENT, manifest_of
 from revline.connectors.tryton.outcomes import of_read
 from revline.connectors.tryton.posting import Poster
@@ -173,6 +174,10 @@ class TrytonConnector:
             return of_read(failure)
         except ProblemError as error:
             return error.problem
+
+    def cursor_at(self, *, moment: datetime) -> str:
+        """Tryton's stamps are naive UTC."""
+        return cursor_at(moment.astimezone(UTC).replace(tzinfo=None))
 
     async def periods(self, *, company: str) -> Sequence[ErpPeriod] | Problem:
         try:

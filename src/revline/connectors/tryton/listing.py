@@ -6,7 +6,7 @@ only: so both kinds are asked for and put together here. A cursor is "stamp|numb
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from revline.connectors.tryton.manifest import INVOICE, PARTY
@@ -16,6 +16,8 @@ from revline.core.farside import ChangedPage
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 
 STAMP: Final = "%Y-%m-%dT%H:%M:%S.%f"
+OVERLAP: Final = timedelta(minutes=5)
+"""A transaction commits rows under the moment it began, so a later listing begins this much earlier than the last one ended."""
 
 
 async def list_page(
@@ -35,8 +37,15 @@ async def list_page(
     records = await reader.as_records(company, model, page)
     more = len(rows) > limit
     return ChangedPage(
-        records=tuple(records), next_cursor=f"{version_of(page[-1])}|{page[-1]['id']}" if more and page else ""
+        records=tuple(records),
+        next_cursor=f"{version_of(page[-1])}|{page[-1]['id']}" if more and page else "",
+        resume=cursor_at(datetime.strptime(version_of(page[-1]), STAMP) - OVERLAP) if page else "",  # noqa: DTZ007
     )
+
+
+def cursor_at(moment: datetime) -> str:
+    """A cursor from which whatever was written at or after a naive UTC moment is shown."""
+    return f"{moment.strftime(STAMP)}|0"
 
 
 async def _rows(

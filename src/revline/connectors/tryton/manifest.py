@@ -149,6 +149,7 @@ WARNINGS_ALLOWED: Final = ("invoice_payment_term",)
 
 def _kind(kind: DocumentKind, *steps: str, idempotency: Idempotency = Idempotency.LOOKUP) -> KindCapability:
     return KindCapability(
+        searchable=kind not in {DocumentKind.INVOICE_VOID, DocumentKind.APPLICATION},
         kind=kind,
         steps=steps,
         idempotency=idempotency,
@@ -180,6 +181,7 @@ def manifest_of(*, settings: Mapping[str, str]) -> Manifest:
         errors=ERRORS,
         warnings_allowed=WARNINGS_ALLOWED,
         gotchas=GOTCHAS,
+        listed=(PARTY, INVOICE, MOVE),
     )
 
 

@@ -55,7 +55,13 @@ def manifest_of(*, settings: Mapping[str, str]) -> Manifest:
         version="1.0",
         title="Outbound webhooks (Standard Webhooks 1.0)",
         kinds=(
-            KindCapability(kind=DocumentKind.FEEDBACK, steps=(SEND,), idempotency=Idempotency.KEY, reads_entries=False),
+            KindCapability(
+                kind=DocumentKind.FEEDBACK,
+                steps=(SEND,),
+                idempotency=Idempotency.KEY,
+                reads_entries=False,
+                searchable=False,
+            ),
         ),
         effect_bound=timedelta(seconds=seconds),
         lookup_lag=timedelta(0),

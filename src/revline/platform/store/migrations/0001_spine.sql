@@ -852,6 +852,47 @@ CREATE POLICY tenant_wall ON erp_entry
 
 GRANT SELECT, INSERT ON erp_entry TO revline_app;
 
+CREATE TABLE erp_listing (
+    tenant_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    record_kind TEXT NOT NULL,
+    company TEXT NOT NULL,
+    lane_id TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    pass_number BIGINT NOT NULL,
+    cursor TEXT NOT NULL,
+    resume TEXT NOT NULL,
+    began_at TIMESTAMP WITH TIME ZONE,
+    ended_at TIMESTAMP WITH TIME ZONE,
+    full_ended_at TIMESTAMP WITH TIME ZONE,
+    pages INTEGER NOT NULL,
+    records BIGINT NOT NULL,
+    ours BIGINT NOT NULL,
+    resolved INTEGER NOT NULL,
+    doubled INTEGER NOT NULL,
+    unexpected INTEGER NOT NULL,
+    missing INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    gap_at TIMESTAMP WITH TIME ZONE,
+    gap TEXT NOT NULL,
+    problem_code TEXT NOT NULL,
+    problem_detail TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_erp_listing PRIMARY KEY (tenant_id, connection, record_kind, company),
+    CONSTRAINT ck_erp_listing_mode CHECK (mode IN ('changes', 'full', 'since'))
+);
+
+CREATE INDEX ix_erp_listing_lane ON erp_listing (tenant_id, lane_id);
+
+ALTER TABLE erp_listing ENABLE ROW LEVEL SECURITY;
+ALTER TABLE erp_listing FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON erp_listing
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON erp_listing TO revline_app;
+
 CREATE TABLE erp_period (
     tenant_id TEXT NOT NULL,
     connection TEXT NOT NULL,
@@ -891,13 +932,19 @@ CREATE TABLE erp_record (
     accounting_date DATE,
     content TEXT NOT NULL,
     seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    company TEXT DEFAULT '' NOT NULL,
+    listed_in BIGINT DEFAULT '0' NOT NULL,
     position BIGINT NOT NULL,
     CONSTRAINT pk_erp_record PRIMARY KEY (tenant_id, connection, record_kind, erp_id)
 );
 
 CREATE INDEX ix_erp_record_document ON erp_record (tenant_id, document_id);
 
+CREATE INDEX ix_erp_record_listed ON erp_record (tenant_id, connection, record_kind, company, listed_in);
+
 CREATE INDEX ix_erp_record_number ON erp_record (tenant_id, connection, number);
+
+CREATE INDEX ix_erp_record_reference ON erp_record (tenant_id, connection, external_reference);
 
 ALTER TABLE erp_record ENABLE ROW LEVEL SECURITY;
 ALTER TABLE erp_record FORCE ROW LEVEL SECURITY;
@@ -906,6 +953,31 @@ CREATE POLICY tenant_wall ON erp_record
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON erp_record TO revline_app;
+
+CREATE TABLE erp_record_change (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    connection TEXT NOT NULL,
+    record_kind TEXT NOT NULL,
+    erp_id TEXT NOT NULL,
+    document_id TEXT,
+    field TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_erp_record_change PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_erp_record_change_record ON erp_record_change (tenant_id, connection, record_kind, erp_id);
+
+ALTER TABLE erp_record_change ENABLE ROW LEVEL SECURITY;
+ALTER TABLE erp_record_change FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON erp_record_change
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON erp_record_change TO revline_app;
 
 CREATE TABLE exception_case (
     tenant_id TEXT NOT NULL,
