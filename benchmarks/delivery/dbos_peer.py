@@ -12,7 +12,7 @@ from benchmarks.common import progress
 from benchmarks.delivery.procrastinate_peer import body_of
 from benchmarks.delivery.settings import Setting
 from benchmarks.delivery.world import copy_of
-from benchmarks.fleet import Raced, Reins, race
+from benchmarks.fleet import CONTEXT, Raced, Reins, race
 from revline.platform.store.embedded import EmbeddedServer
 
 LIMIT_SECONDS: Final = 120.0
@@ -34,7 +34,14 @@ def make_source(server: EmbeddedServer, *, name: str, jobs: int) -> None:
     """A database with so many workflows enqueued; each carries a document's body, as one that delivers it would."""
     progress(f"enqueueing {jobs} workflows of DBOS")
     server.create_database(name)
-    url = _url(server, name)
+    filling = CONTEXT.Process(target=fill, kwargs={"url": _url(server, name), "jobs": jobs})
+    filling.start()
+    filling.join()
+    assert filling.exitcode == 0, "DBOS could not enqueue"
+
+
+def fill(*, url: str, jobs: int) -> None:
+    """Enqueues, in a process of its own: DBOS is one a process."""
     engine = sqlalchemy.create_engine(url)
     DBOS(config=_config(url, "filling"))
     DBOS.launch()

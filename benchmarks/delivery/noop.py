@@ -6,6 +6,7 @@ general-ledger lines and names in the audit chain, and wakes whoever waits; a jo
 
 from __future__ import annotations
 
+import importlib
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +14,6 @@ from functools import partial
 from typing import Final
 
 from benchmarks.common import Measured, durable_server, progress
-from benchmarks.delivery import dbos_peer, procrastinate_peer
 from benchmarks.delivery.settings import Setting, best_of, costs
 from benchmarks.delivery.worker import deliver
 from benchmarks.delivery.world import Filled, Size, copy_of, make_source
@@ -35,7 +35,7 @@ SETTINGS: Final = (
     Setting.of(workers=3, slots=16, batch=100),
 )
 BEST: Final = SETTINGS[1]
-PEERS: Final = {"procrastinate": procrastinate_peer, "dbos": dbos_peer}
+PEERS: Final = ("procrastinate", "dbos")
 
 
 def run(scale: str, options: Namespace) -> Measured:
@@ -57,7 +57,8 @@ def run(scale: str, options: Namespace) -> Measured:
             name="revline", settings=SETTINGS, known_best=BEST, attempt=attempt, search=scale == "full"
         )
         contestants: dict[str, Callable[[], Raced]] = {"revline": partial(attempt, best)}
-        for name, peer in {} if options.ours_only else PEERS.items():
+        for name in () if options.ours_only else PEERS:
+            peer = importlib.import_module(f"benchmarks.delivery.{name}_peer")
             peer.make_source(server, name=f"{name}_tried", jobs=JOBS_TRIED[scale])
             peer.make_source(server, name=f"{name}_source", jobs=JOBS[scale])
             tried = partial(peer.run_jobs, server, f"{name}_tried", JOBS_TRIED[scale])
