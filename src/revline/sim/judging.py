@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from revline.connectors.sdk.effects import Effect
 from revline.connectors.simulated.wire import TrialBalanceAnswer
 from revline.sim.oracle import books as oracle
+from revline.sim.oracle.companies import BookData, read_books
 from revline.sim.stripe_profile import StripeMonth
 
 Balances = dict[tuple[str, str, str], tuple[Decimal, Decimal]]
@@ -80,7 +81,7 @@ def judge(*, wanted: Iterable[Intent], effects: Iterable[Effect]) -> Verdict:
 class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """What an oracle needs to know of a configuration: an entity's books, and the far codes of its accounts."""
 
-    books: list[oracle.BookData]
+    books: list[BookData]
     codes: Mapping[str, str]
 
 
@@ -91,7 +92,7 @@ def expectation_of(*, folder: Path, entity: str) -> Expectation:
         for document in YAML(typ="safe", pure=True).load_all(file.read_text(encoding="utf-8")):
             if document and document["kind"] == "Mapping" and document["spec"]["entity"] == entity:
                 codes |= document["spec"]["accounts"]
-    return Expectation(books=oracle.read_books(folder)[entity], codes=codes)
+    return Expectation(books=read_books(folder)[entity], codes=codes)
 
 
 def expected_balances(*, folder: Path, entity: str, month: StripeMonth) -> Balances:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from revline.sim.oracle.books import GOLDEN as EXAMPLES_FILE
+from revline.sim.oracle.companies import GOLDEN as EXAMPLES_FILE
 from tests.scenarios.posting.golden_world import Told, Totals, booked_totals
 
 GOLDEN = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from revline.core.events import EventKind
-from revline.sim.oracle.books import GOLDEN as EXAMPLES_FILE
+from revline.sim.oracle.companies import GOLDEN as EXAMPLES_FILE
 from revline.subledger.posting.post import post
 from tests.unit.posting.builders import (
     as_golden,
