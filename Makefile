@@ -6,8 +6,9 @@ READY := $(VENV)/.ready
 TESTS ?= tests
 WORKERS ?= 2
 CHAOS_SEEDS ?= 20
+SIM_SECONDS ?= 45
 
-.PHONY: help demo test test-ui chaos lint format lock docs site schemas migration clean
+.PHONY: help demo test test-ui chaos sim sim-defects lint format lock docs site schemas migration clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/' | sort
@@ -22,7 +23,7 @@ $(READY): requirements/development.txt pyproject.toml
 demo: $(READY) ## a month from quote to cash: Salesforce and Stripe into NetSuite and a real Tryton, and back
 	$(BIN)/revline demo
 
-test: test-ui ## every test that runs in minutes
+test: test-ui sim ## every test that runs in minutes
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --ignore tests/ui $(TESTS)
 
 # A process of their own: the browser's library keeps an event loop running, beside which no other test could run one.
@@ -31,6 +32,12 @@ test-ui: $(READY) ## the console in a browser (needs Debian's chromium)
 
 chaos: $(READY) ## ten kills of the worker a seed (CHAOS_SEEDS=20), the month's books judged after each; prints a table
 	$(BIN)/python -m tests.chaos --seeds $(CHAOS_SEEDS)
+
+sim: $(READY) ## new simulated worlds for SIM_SECONDS=45; prints the seed it began with
+	$(BIN)/revline sim --seeds 100000 --seconds $(SIM_SECONDS)
+
+sim-defects: $(READY) ## plants every defect in turn, lives worlds until one finds it, writes the table of docs/reliability.md
+	$(BIN)/python -m tests.sim --write
 
 lint: $(READY) ## ruff, mypy, import-linter, deptry and the lints of our own
 	$(BIN)/ruff check .

@@ -51,11 +51,12 @@ class Databases:
 
         self.first, self.second = ground(DEFAULT_DATABASE), ground(SECOND)
 
-    def clear(self) -> None:
-        """Before each world: nothing that is shared is left of earlier ones; now and then nothing at all is."""
+    def clear(self, *, everything: bool = False) -> None:
+        """Before each world: nothing that is shared is left of earlier ones; now and then, and when told, nothing at all is."""
         self._lived += 1
         for owner in self._owners.values():
-            names = SHARED if self._lived % WORLDS_UNTIL_EMPTY else _every_table(owner)
+            whole = everything or not self._lived % WORLDS_UNTIL_EMPTY
+            names = _every_table(owner) if whole else SHARED
             owner.execute(f"TRUNCATE {names}".encode())
 
     def close(self) -> None:

@@ -43,6 +43,8 @@ TIMING: Final = Timing(
     archive=timedelta(seconds=4),
     archive_after=timedelta(seconds=3),
 )
+DATED: Final = ("invoices", "payments", "applications", "journals")
+"""What the ERP refuses in a closed period."""
 SHARES: Final = (
     "open_share",
     "partial_share",
@@ -217,7 +219,13 @@ def _rules(chance: random.Random) -> tuple[FaultRule, ...]:
         _often(chance, Fault.UNREADABLE, 4),
         FaultRule(fault=Fault.PARTIAL, operation="*.batch", count=2, keep=1, seconds="0"),
         FaultRule(fault=Fault.SHORT_ANSWER, operation="*.batch", count=2, keep=1, seconds="0"),
-        FaultRule(fault=Fault.PERIOD_LOCK, operation="*.batch", count=1, keep=chance.choice((0, 1)), seconds="0"),
+        FaultRule(
+            fault=Fault.PERIOD_LOCK,
+            operation=f"{chance.choice(DATED)}.batch",
+            count=1,
+            keep=chance.choice((0, 1)),
+            seconds="0",
+        ),
         FaultRule(fault=Fault.OUTAGE, after=chance.randrange(0, 20), count=chance.choice((2, 6)), seconds="0"),
     )
     return tuple(one for one in offered if chance.random() < 0.3)

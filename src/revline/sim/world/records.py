@@ -22,6 +22,7 @@ _DOCUMENTS: Final = """
     FROM document JOIN document_state USING (tenant_id, document_id) WHERE tenant_id = :tenant
     ORDER BY lane_id, sequence, document_id
 """
+ATTEMPTS_IN_TWO_SECONDS_MAX: Final = 10
 _QUESTIONS: Final = {
     "a fact has no disposition": """
         SELECT fact.object_kind || ' ' || fact.outside_id FROM fact
@@ -55,6 +56,8 @@ _QUESTIONS: Final = {
         WHERE tenant_id = :tenant AND from_state = 'posted' AND to_state NOT IN ('reversed')""",
     "an event rests on no fact": """
         SELECT event_id FROM accounting_event AS one WHERE tenant_id = :tenant
+        AND NOT EXISTS (SELECT FROM accounting_event AS undone WHERE undone.tenant_id = one.tenant_id
+                        AND undone.event_id = one.reverses)
         AND NOT EXISTS (SELECT FROM accounting_event_fact AS link JOIN fact ON fact.tenant_id = link.tenant_id
                         AND fact.position = link.fact_position AND fact.ordinal = link.fact_ordinal
                         WHERE link.tenant_id = one.tenant_id AND link.event_id = one.event_id)""",
@@ -82,6 +85,11 @@ _QUESTIONS: Final = {
     "a case of our own failing": """
         SELECT subject_kind || ' ' || detail FROM exception_case JOIN cause USING (tenant_id, cause_id)
         WHERE tenant_id = :tenant AND code = 'internal.unexpected'""",
+    "a document was sent again and again": f"""
+        SELECT one.document_id FROM attempt AS one JOIN attempt AS other USING (tenant_id, document_id)
+        WHERE one.tenant_id = :tenant AND other.marked_at >= one.marked_at
+          AND other.marked_at < one.marked_at + interval '2 seconds'
+        GROUP BY one.document_id, one.attempt HAVING count(*) > {ATTEMPTS_IN_TWO_SECONDS_MAX}""",
     "another tenant is seen": """
         SELECT tenant_id FROM fact WHERE tenant_id <> :tenant UNION ALL
         SELECT tenant_id FROM document WHERE tenant_id <> :tenant UNION ALL
@@ -112,12 +120,14 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Records(msgspec.Struct, frozen=True, kw_only=True):
-    """One tenant. open_cases: subject -> codes. entries: document id -> account -> debit less credit, functional.
+    """One tenant. open_cases: subject -> codes. told: what those cases say, as "code: detail". entries:
+    document id -> account -> debit less credit, functional.
     wrong: what a question above found, with an example. journals: id -> canonical bytes. inputs: messages and objects taken in."""
 
     tenant_id: str
     documents: tuple[Kept, ...]
     open_cases: Mapping[str, tuple[str, ...]]
+    told: tuple[str, ...]
     entries: Mapping[str, Mapping[str, Decimal]]
     wrong: tuple[tuple[str, str], ...]
     journals: Mapping[str, str]
@@ -182,6 +192,7 @@ def read_records(database: WorldDatabase, *, tenant_id: str) -> Records:
             for row in rows["documents"]
         ),
         open_cases={subject: tuple(codes) for subject, codes in cases.items()},
+        told=tuple(f"{row[1]}: {row[2]}" for row in rows["cases"]),
         entries=dict(entries),
         wrong=tuple(wrong),
         journals={row[0]: row[1] for row in rows["journals"]},
@@ -196,8 +207,8 @@ def _rows(connection: Connection, tenant_id: str) -> dict[str, Sequence[Any]]:
         "before": "SELECT document_id, predecessor_id FROM document_predecessor WHERE tenant_id = :tenant ORDER BY 1, 2",
         "records": "SELECT document_id, erp_id FROM erp_record WHERE tenant_id = :tenant AND document_id IS NOT NULL"
         " ORDER BY 1, 2",
-        "cases": "SELECT subject_id, code FROM exception_case JOIN cause USING (tenant_id, cause_id)"
-        " WHERE tenant_id = :tenant AND state = 'open' ORDER BY 1, 2",
+        "cases": "SELECT subject_id, code, detail FROM exception_case JOIN cause USING (tenant_id, cause_id)"
+        " WHERE tenant_id = :tenant AND state = 'open' ORDER BY 1, 2, 3",
         "entries": "SELECT document_id, account, sum(debit) - sum(credit) FROM erp_entry WHERE tenant_id = :tenant"
         " GROUP BY document_id, account ORDER BY 1, 2",
         "journals": "SELECT journal_id, content FROM journal WHERE tenant_id = :tenant ORDER BY 1",

@@ -1,0 +1,36 @@
+"""Worlds find what is planted: a few defects that show at once. All of them: `python -m tests.sim`, table in docs/reliability.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from revline.app.kinds import registry
+from revline.sim.world.ground import Databases, new_databases
+from tests.sim.__main__ import find
+from tests.sim.defects import defects
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("worlds")]
+QUICK = {"blind-resend": 2, "tail-first": 1, "no-disposition": 1, "answers-swapped": 1}
+"""Defect -> a seed whose world shows it."""
+
+
+@pytest.fixture(scope="module")
+def databases() -> Iterator[Databases]:
+    with new_databases(registry=registry()) as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_planted_defect_is_found(databases: Databases, name: str) -> None:
+    one = next(each for each in defects() if each.name == name)
+    found = find(databases, one, first=QUICK[name], most=8)
+    assert found.worlds, f"{name} was not found"
+
+
+def test_every_defect_still_fits_the_code() -> None:
+    for one in defects():
+        with pytest.MonkeyPatch.context() as patch:
+            one.apply(patch)
+    assert len(defects()) >= 20
