@@ -1,4 +1,4 @@
-"""Worlds find what is planted: a few defects that show at once. All: `python -m tests.sim`, with the table in docs/reliability.md."""
+"""Worlds find what is planted: a few defects that show at once. All of them, and the table: `python -m tests.sim`."""
 
 from __future__ import annotations
 
