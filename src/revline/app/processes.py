@@ -36,6 +36,7 @@ from revline.platform.store.failures import DatabaseFailure, problem_of
 from revline.platform.tenancy import queries as tenancy
 from revline.platform.work import queries as work
 from revline.platform.work.cell import open_cell
+from revline.platform.work.pressure import BacklogLimits, Pressure
 
 CURSOR_KEY_FILE: Final = "cursor.key"
 
@@ -114,6 +115,11 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
         steady=SteadyClock(),
         bulk=runtime.services.bulk.handlers,
         keeper=Keeper(database=runtime.database, clock=runtime.clock, retention=retention_of(settings)),
+        backlog=BacklogLimits(
+            tenant=settings.tenant_backlog_max,
+            cell=settings.cell_backlog_max,
+            due_age=timedelta(hours=settings.due_age_max_hours),
+        ),
     )
     asyncio.run(worker.run(until=partial(_idle, runtime.database) if until_idle else None))
     runtime.database.dispose()
@@ -177,6 +183,7 @@ def api_ports(runtime: Runtime) -> ApiPorts:
         clock=services.clock,
         random_bytes=os.urandom,
         decoy=_decoy(runtime.directory),
+        held_back=Pressure(database=runtime.database).refused,
         tenant_active=partial(_tenant_active, runtime.database),
         ready=partial(_not_ready, settings, runtime.database),
         listings={

@@ -46,6 +46,8 @@ LANES_PER_TURN: Final = 8
 LANES_PER_TENANT: Final = 2
 IDLE_SECONDS: Final = 0.2
 NO_CAPACITY_PAUSE: Final = timedelta(milliseconds=250)
+HELD_PAUSE: Final = timedelta(seconds=30)
+"""Between looks at a listing or stream while too much of its tenant waits to be worked through."""
 BACK_OFF: Final = timedelta(seconds=1)
 BACK_OFF_MAX: Final = timedelta(minutes=5)
 CHANGES_EVERY_DEFAULT: Final = timedelta(seconds=60)
@@ -63,7 +65,8 @@ class Blocking(Protocol):
 
 
 class ReadingLoop:
-    """Runs reading lanes. owner: this worker's id; every write is fenced by it."""
+    """Runs reading lanes. owner: this worker's id; every write is fenced by it. held: why a tenant's intake is held back, ""
+    when it isn't."""
 
     def __init__(
         self,
@@ -75,9 +78,10 @@ class ReadingLoop:
         owner: str,
         blocking: Blocking,
         uniform: Callable[[float, float], float],
+        held: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._database, self._directory, self._readers, self._readings = database, directory, readers, readings
-        self._owner, self._blocking, self._uniform = owner, blocking, uniform
+        self._owner, self._blocking, self._uniform, self._held_back = owner, blocking, uniform, held
         self._calls = 0
         self._database_turns = asyncio.Semaphore(DATABASE_TURNS)
         self._stopping = asyncio.Event()
@@ -223,15 +227,17 @@ class ReadingLoop:
             assert isinstance(why, Problem)
             await self._failed(lane, entry, why)
             return
-        if not await self._database_turn(partial(self._start, lane, side)):
+        if not await self._database_turn(partial(self._start, lane, side, patient=not isinstance(entry, Reread))):
             return
         if isinstance(entry, Reread):
             await self._reread(lane, entry, side, channel)
         else:
             await self._page(lane, entry, side, channel)
 
-    def _start(self, lane: ClaimedLane, side: SourceSide) -> bool:
-        """Take a slot and a token of the pool and mark the lane with its call, in one transaction."""
+    def _start(self, lane: ClaimedLane, side: SourceSide, *, patient: bool) -> bool:
+        """Take a slot and a token of the pool and mark the lane with its call, in one transaction. patient: a listing or stream,
+        which comes again later while the tenant's intake is held back."""
+        waits = patient and self._held_back(lane.tenant_id) != ""
         self._calls += 1
         call_id = derived_id("reading", self._owner, self._calls)
         with self._database.control() as connection:
@@ -240,11 +246,11 @@ class ReadingLoop:
             capacity.ensure_pools(connection, limits=[side.limits()], now=now)
             ledgers = capacity.lock(connection, pools=[side.pool_id], owner=self._owner, now=now, fresh=LEASE / 2)
             ledger, asked = ledgers[side.pool_id], Asked(tenant_id=lane.tenant_id, kind_group=lane.kind_group)
-            may = ledger.may(asked, slot=call_id)
+            may = not waits and ledger.may(asked, slot=call_id)
             if may:
                 ledger.take(asked, slot=call_id)
                 capacity.spend(connection, ledgers=ledgers, now=now)
-            later = retried(lane=lane, due_at=now + NO_CAPACITY_PAUSE, failed=False)
+            later = retried(lane=lane, due_at=now + (HELD_PAUSE if waits else NO_CAPACITY_PAUSE), failed=False)
             change = called(lane=lane, call_id=call_id) if may else later
             held = work_record.change(connection, owner=self._owner, changes=[change], now=now)
         return may and bool(held)

@@ -28,7 +28,9 @@ from revline.delivery.closing import run_closings
 from revline.delivery.enumerating import Enumeration
 from revline.delivery.loop import DeliveryLoop
 from revline.delivery.service import Desk
+from revline.delivery.values import LANE_KIND as DELIVERY
 from revline.delivery.values import Timing
+from revline.derive.service import LANE_KIND as DERIVE
 from revline.derive.service import Derive
 from revline.feedback.service import Feedback
 from revline.intake.readings import Readings
@@ -40,6 +42,7 @@ from revline.platform.store.engine import Database, is_transient
 from revline.platform.tenancy import queries as tenancy
 from revline.platform.work import service as work
 from revline.platform.work.cell import read_epoch
+from revline.platform.work.pressure import BacklogLimits, Pressure, sample_backlog
 from revline.subledger.posting import queries as posting
 
 T = TypeVar("T")
@@ -74,9 +77,11 @@ class Worker:
         steady: Clock | None = None,
         bulk: Mapping[str, Handler] | None = None,
         keeper: Keeper | None = None,
+        backlog: BacklogLimits | None = None,
     ) -> None:
         self._database, self._directory, self._intake = database, directory, intake
         self._owner, self._version, self._clock, self._keeper = owner, version, clock, keeper
+        self._backlog, self._pressure = backlog or BacklogLimits(), Pressure(database=database)
         self._stopping = asyncio.Event()
         self._threads = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
         uniform = random.Random(seed).uniform  # noqa: S311 - jitter only
@@ -88,7 +93,7 @@ class Worker:
         )
         self.derive = self._derive_of(clock, epoch, pauses, told)
         self.delivery = self._delivery_loop(clock, epoch, uniform, pauses, told, steady)
-        self.bulk = BulkRunner(database=database, handlers=bulk or {}, clock=clock, owner=owner, lease=pauses.lease)
+        self.bulk = self._bulk_of(bulk or {}, clock, pauses)
         self.reading = None if readers is None else self._reading_loop(readers, uniform)
         self.listing = ListingLoop(
             database=database,
@@ -122,6 +127,16 @@ class Worker:
         )
         return DeliveryLoop(desk=desk, blocking=self.blocking)
 
+    def _bulk_of(self, handlers: Mapping[str, Handler], clock: Clock, pauses: Timing) -> BulkRunner:
+        return BulkRunner(
+            database=self._database,
+            handlers=handlers,
+            clock=clock,
+            owner=self._owner,
+            lease=pauses.lease,
+            held=self._pressure.held,
+        )
+
     def _derive_of(self, clock: Clock, epoch: int, pauses: Timing, told: FeedbackDirectory) -> Derive:
         return Derive(
             database=self._database,
@@ -142,6 +157,7 @@ class Worker:
             owner=self._owner,
             blocking=self.blocking,
             uniform=uniform,
+            held=self._pressure.held,
         )
 
     async def blocking(self, call: Callable[[], T], /) -> T:
@@ -236,6 +252,7 @@ class Worker:
 
     def _sweep(self) -> None:
         work.beat(self._database, process_id=self._owner, role="worker", version=self._version)
+        sample_backlog(self._database, derive=DERIVE, deliver=DELIVERY, limits=self._backlog)
         with self._database.control() as connection:
             tenants = tenancy.active_tenants(connection)
             epoch = read_epoch(connection)

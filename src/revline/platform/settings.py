@@ -63,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     overdue_hours: how long others may wait for a document before it is a case of its own.
     keep_lanes_days, keep_acts_days, keep_rereads_days: how long what may go is kept (`app.keeping`). long_transaction_minutes: from
     when on a transaction is told of.
+    tenant_backlog_max, cell_backlog_max: roots to derive and documents to deliver, of a tenant and of all, beyond which intake is
+    held back; due_age_max_hours: and how long the oldest may be due. 0 for no limit.
     public_url: where people reach the console; https:// makes its cookies secure. oidc_issuer, oidc_client_id, oidc_client_secret:
     the identity provider, "" for none. oidc_groups_claim, oidc_grants: the claim that names groups, and what each gives, as
     group=role@tenant with commas between.
@@ -90,6 +92,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     future_tolerance_hours: int = 24
     drain_seconds: int = 20
     lease_seconds: int = 15
+    tenant_backlog_max: int = 1_000_000
+    cell_backlog_max: int = 10_000_000
+    due_age_max_hours: int = 48
     overdue_hours: int = 4
     keep_lanes_days: int = 30
     keep_acts_days: int = 90
@@ -228,6 +233,9 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "future_tolerance_hours": _whole(0, 8760),
     "drain_seconds": _whole(1, 600),
     "lease_seconds": _whole(1, 600),
+    "tenant_backlog_max": _whole(0, 1_000_000_000),
+    "cell_backlog_max": _whole(0, 1_000_000_000),
+    "due_age_max_hours": _whole(0, 8760),
     "overdue_hours": _whole(1, 720),
     "keep_lanes_days": _whole(1, 3_650),
     "keep_acts_days": _whole(1, 3_650),

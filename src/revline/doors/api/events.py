@@ -118,6 +118,9 @@ class EventsRoute:
     def _accept(
         self, principal: Principal, connection: str, key: str, body: bytes, events: list[Any], raws: list[bytes]
     ) -> tuple[Verdict, ...]:
+        held_back = self._ports.held_back(principal.tenant_id)
+        if held_back is not None:
+            raise ProblemError(held_back)
         channel = self._channel(principal.tenant_id, connection)
         now = self._ports.clock.now()
         foreign = [_foreign_tenant(event, principal.tenant_id) for event in events]

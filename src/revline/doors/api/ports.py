@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from revline.core.clock import Clock
-from revline.core.problem import FieldError
+from revline.core.problem import FieldError, Problem
 from revline.intake.addresses import Addresses
 from revline.intake.service import Intake
 from revline.intake.values import Channels, Verify
@@ -63,6 +63,7 @@ class ApiLimits:
 class ApiPorts:
     """Everything the API calls. decoy: a verify of a source with a random secret, so that a wrong path costs what a wrong
     signature does. ready: what is not ready, empty when all is. tenant_active: whether a tenant is registered and not closed.
+    held_back: why a tenant's input is not taken now, None when it is.
     routes: makers of further routes under /v1, each given the bounded threads for its database work.
     """
 
@@ -77,6 +78,7 @@ class ApiPorts:
     ready: Callable[[], Sequence[FieldError]]
     listings: Mapping[str, Listing]
     cursor_key: bytes
+    held_back: Callable[[str], Problem | None] = lambda _: None
     problem_base: str = "urn:revline:problem:"
     limits: ApiLimits = field(default_factory=ApiLimits)
     routes: Sequence[Callable[[Threads], Sequence[Any]]] = ()

@@ -12,6 +12,7 @@ from revline.core.hashing import canonical_bytes
 from revline.core.problem import CATALOGUE, FieldError, Mender, Problem, ProblemError, Retryable, define, problem
 from revline.platform.logs import log
 from revline.platform.store.engine import is_transient
+from revline.platform.work.pressure import RETRY_AFTER_SECONDS
 
 MEDIA_TYPE: Final = "application/problem+json"
 CORRELATION: Final = "revline_correlation_id"
@@ -26,6 +27,7 @@ CODES: Final = {
     429: "http.too_many_requests",
     503: "service.unavailable",
 }
+RETRY_AFTER: Final = {"intake.held_back": str(RETRY_AFTER_SECONDS)}
 HEADERS: Final = {
     401: {"WWW-Authenticate": 'Bearer realm="revline"'},
     503: {"Retry-After": "1"},
@@ -61,9 +63,9 @@ def answer(found: Problem, *, base: str, scope: Any, headers: dict[str, str] | N
     """The response of a problem."""
     status = found.entry.status
     body = canonical_bytes(problem_body(found, base=base, correlation_id=correlation_of(scope)))
-    return Response(
-        content=body, status_code=status, media_type=MEDIA_TYPE, headers={**HEADERS.get(status, {}), **(headers or {})}
-    )
+    again = {"Retry-After": RETRY_AFTER[found.code]} if found.code in RETRY_AFTER else {}
+    given = {**HEADERS.get(status, {}), **again, **(headers or {})}
+    return Response(content=body, status_code=status, media_type=MEDIA_TYPE, headers=given)
 
 
 class ExceptionAnswers:

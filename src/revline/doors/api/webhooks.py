@@ -50,6 +50,9 @@ class WebhookRoute:
             raise ProblemError(
                 problem("webhook.signature_invalid", "no such address, or the message could not be proved")
             )
+        held_back = self._ports.held_back(channel.tenant_id)
+        if held_back is not None:
+            raise ProblemError(held_back)
         content_type = headers.get("content-type", "application/json")[:200]
         (verdict,) = self._ports.intake.accept(
             channel=channel,

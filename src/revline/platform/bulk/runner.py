@@ -6,7 +6,7 @@ given back: other tenants' acts get their turn, and whoever stopped the act is h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,10 +25,13 @@ from revline.platform.work.lanes import ClaimedLane, finished
 
 BATCH: Final = 50
 ACTS_PER_TURN: Final = 4
+HELD_PAUSE: Final = timedelta(seconds=30)
+"""What people do to many records waits while too much of their tenant waits to be worked through."""
 
 
 class BulkRunner:
-    """One worker's runner. owner: unique to its process. batch: records in one unit of work."""
+    """One worker's runner. owner: unique to its process. batch: records in one unit of work. held: why a tenant's acts wait, ""
+    when they don't."""
 
     def __init__(
         self,
@@ -39,9 +42,10 @@ class BulkRunner:
         owner: str,
         lease: timedelta = work.DEFAULT_LEASE,
         batch: int = BATCH,
+        held: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._database, self._handlers, self._clock = database, handlers, clock
-        self._owner, self.lease, self._batch = owner, lease, batch
+        self._owner, self.lease, self._batch, self._held = owner, lease, batch, held
 
     def turn(self) -> int:
         """One batch of each of a few acts; gives how many records were treated or acts ended, 0 when nothing was due."""
@@ -56,6 +60,9 @@ class BulkRunner:
         return sum(self._run(lane, claim.now) for lane in claim.lanes)
 
     def _run(self, lane: ClaimedLane, now: datetime) -> int:
+        if self._held(lane.tenant_id):
+            work.settle(self._database, owner=self._owner, changes=[finished(lane=lane, again_at=now + HELD_PAUSE)])
+            return 0
         with self._database.read(tenants=[lane.tenant_id]) as connection:
             act = queries.act(connection, tenant_id=lane.tenant_id, act_id=lane.lane_id)
             items = (

@@ -145,6 +145,23 @@ capacity_change: Final[Table] = control_table(
 )
 """Who changed what of a pool, when and why; append-only."""
 
+backlog_sample: Final[Table] = control_table(
+    "backlog_sample",
+    Column("tenant_id", Text, primary_key=True),
+    Column("underived", BigInteger, nullable=False),
+    Column("undelivered", BigInteger, nullable=False),
+    Column("oldest_due_at", DateTime(timezone=True)),
+    Column("sampled_at", DateTime(timezone=True), nullable=False),
+    Column("next_at", DateTime(timezone=True), nullable=False),
+    Column("held_by", Text, nullable=False),
+    Column("held_since", DateTime(timezone=True)),
+    Column("refused", BigInteger, nullable=False, server_default="0"),
+    Index("ix_backlog_sample_held", "tenant_id", postgresql_where=text("held_by <> ''")),
+)
+"""How much waits to be derived and delivered, as last counted: of the cell (`tenant_id` ""), and of tenants with much. `held_by`:
+the limit for which intake is held back, "" for none; `refused`: calls that were told to come again; `next_at`: when it is counted
+again."""
+
 process: Final[Table] = control_table(
     "process",
     Column("process_id", Text, primary_key=True),

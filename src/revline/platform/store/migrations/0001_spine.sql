@@ -165,6 +165,24 @@ CREATE POLICY tenant_wall ON awaited
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON awaited TO revline_app;
 
+CREATE TABLE backlog_sample (
+    tenant_id TEXT NOT NULL,
+    underived BIGINT NOT NULL,
+    undelivered BIGINT NOT NULL,
+    oldest_due_at TIMESTAMP WITH TIME ZONE,
+    sampled_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    next_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    held_by TEXT NOT NULL,
+    held_since TIMESTAMP WITH TIME ZONE,
+    refused BIGINT DEFAULT '0' NOT NULL,
+    CONSTRAINT pk_backlog_sample PRIMARY KEY (tenant_id)
+);
+
+CREATE INDEX ix_backlog_sample_held ON backlog_sample (tenant_id) WHERE held_by <> '';
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON backlog_sample TO revline_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON backlog_sample TO revline_control;
+
 CREATE TABLE body (
     tenant_id TEXT NOT NULL,
     digest BYTEA NOT NULL,
