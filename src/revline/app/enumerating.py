@@ -7,6 +7,7 @@ worker died is due again when its lease has run out.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -34,6 +35,8 @@ LANES_PER_TURN: Final = 4
 CALL_LIMIT: Final = timedelta(minutes=2)
 """Shorter than a lease, so that none needs renewing."""
 IDLE_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 20.0
+"""Between two looks at what of a tenant is due to be listed again."""
 NO_CAPACITY_PAUSE: Final = timedelta(seconds=1)
 BACK_OFF: Final = timedelta(seconds=5)
 BACK_OFF_MAX: Final = timedelta(minutes=10)
@@ -56,6 +59,7 @@ class ListingLoop:
         self._owner, self._blocking, self._uniform = owner, blocking, uniform
         self._calls = 0
         self._followed: set[tuple[str, int]] = set()
+        self._look_at: dict[str, float] = {}
 
     async def run(self, *, stopping: asyncio.Event) -> None:
         """List until told to stop; a page under way then is not waited for longer than its call."""
@@ -84,7 +88,14 @@ class ListingLoop:
         return len(claimed)
 
     def follow(self, *, tenant_id: str) -> int:
-        """Timer: what the configuration lets list and nobody lists yet is begun; gives how many."""
+        """Timer: what the configuration lets list and nobody lists yet is begun, and what is due again is asked for; how many."""
+        now = time.monotonic()
+        if now < self._look_at.get(tenant_id, 0.0):
+            return 0
+        self._look_at[tenant_id] = now + LOOK_SECONDS
+        return self._begin(tenant_id) + self._enumeration.wake_due(tenant_id=tenant_id)
+
+    def _begin(self, tenant_id: str) -> int:
         version, entities = self._directory.erp_entities(tenant_id=tenant_id)
         if (tenant_id, version) in self._followed:
             return 0

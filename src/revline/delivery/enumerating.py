@@ -25,7 +25,7 @@ from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
-from revline.platform.work.lanes import PRIORITY_BULK, ClaimedLane, finished, retried
+from revline.platform.work.lanes import PRIORITY_BULK, ClaimedLane, LaneChange, finished, retried
 
 LANE_KIND: Final = "enumerate"
 PAGE_RECORDS: Final = 200
@@ -57,6 +57,8 @@ class ErpListing(msgspec.Struct, frozen=True, kw_only=True):
     company: str
     lane_id: str
     entity: str
+    pool_id: str
+    due_at: datetime
     mode: str
     pass_number: int
     cursor: str
@@ -127,6 +129,32 @@ class Enumeration:
             self._ask(tenant_id, new, mode=FULL, cursors={}, actor=f"worker:{self._owner}", reason="listed from now on")
         return len(new)
 
+    def wake_due(self, *, tenant_id: str) -> int:
+        """Ask for another run of every listing whose time has come; gives how many. Between runs their lanes are idle."""
+        now = self._clock.now()
+        with self._database.read(tenants=[tenant_id]) as connection:
+            due = [one for one in listings(connection, tenant_id=tenant_id) if one.due_at <= now]
+        if not due:
+            return 0
+        with self._database.unit(
+            tenants=[tenant_id],
+            kind="enumerate",
+            actor=f"worker:{self._owner}",
+            reason="its time came",
+            recorded_at=now,
+        ) as unit:
+            for one in due:
+                self._change(unit, one, due_at=now + AGAIN_AFTER)
+                work_record.request(
+                    unit,
+                    tenant_id=tenant_id,
+                    kind=LANE_KIND,
+                    lane_ids=[one.lane_id],
+                    priority=PRIORITY_BULK,
+                    pool_id=one.pool_id,
+                )
+        return len(due)
+
     def ask(
         self,
         *,
@@ -178,11 +206,7 @@ class Enumeration:
                     tally.missing += gone_after(unit, entry=present, shown=page.records)
                 self._write_pass(unit, present, tally, page, last=last)
                 due = work_queries.moment(unit.connection)
-                change = (
-                    finished(lane=lane, again_at=due + AGAIN_AFTER)
-                    if last
-                    else retried(lane=lane, due_at=due, failed=False)
-                )
+                change = finished(lane=lane) if last else retried(lane=lane, due_at=due, failed=False)
                 work_record.change(unit.connection, owner=self._owner, changes=[change], now=due)
         return tally
 
@@ -192,7 +216,11 @@ class Enumeration:
         with self._unit(lane, "a page was not told") as unit:
             if not work_record.hold(unit.connection, owner=self._owner, lanes=[lane]):
                 return
-            changes: dict[str, Any] = {"problem_code": why.code, "problem_detail": why.detail[:500]}
+            changes: dict[str, Any] = {
+                "problem_code": why.code,
+                "problem_detail": why.detail[:500],
+                "due_at": unit.recorded_at + min(pause, PAUSE_MAX),
+            }
             if gap:
                 fresh = _started(msgspec.structs.replace(entry, mode=FULL, cursor="", resume=""), self._clock.now())
                 changes |= _counts(fresh) | {
@@ -206,8 +234,8 @@ class Enumeration:
                 }
             self._change(unit, entry, **changes)
             at = work_queries.moment(unit.connection)
-            due = at if gap else at + min(pause, PAUSE_MAX)
-            change = retried(lane=lane, due_at=due, failed=not gap)
+            again = retried(lane=lane, due_at=at, failed=False)
+            change = again if gap else LaneChange(lane=lane, read_through=lane.requested, failed=True)
             work_record.change(unit.connection, owner=self._owner, changes=[change], now=at)
 
     def drop(self, *, lane: ClaimedLane) -> None:
@@ -260,6 +288,8 @@ class Enumeration:
             company=place.company,
             lane_id=_lane_of(tenant_id, place),
             entity=place.entity,
+            pool_id=place.pool_id,
+            due_at=unit.recorded_at + AGAIN_AFTER,
             mode=mode,
             pass_number=before.pass_number if before else 0,
             cursor=cursor,
@@ -278,8 +308,9 @@ class Enumeration:
         resume = page.resume or entry.resume
         ended: dict[str, Any] = {}
         if last:
-            ended = {"ended_at": self._clock.now(), "mode": CHANGES}
-            ended |= {"full_ended_at": self._clock.now()} if entry.mode == FULL else {}
+            now = self._clock.now()
+            ended = {"ended_at": now, "mode": CHANGES, "due_at": now + AGAIN_AFTER}
+            ended |= {"full_ended_at": now} if entry.mode == FULL else {}
         self._change(
             unit,
             entry,

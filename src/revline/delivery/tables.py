@@ -244,6 +244,8 @@ erp_listing: Final[Table] = tenant_table(
     Column("company", Text, primary_key=True),
     Column("lane_id", Text, nullable=False),
     Column("entity", Text, nullable=False),
+    Column("pool_id", Text, nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
     Column("mode", Text, nullable=False),
     Column("pass_number", BigInteger, nullable=False),
     Column("cursor", Text, nullable=False),
@@ -268,7 +270,8 @@ erp_listing: Final[Table] = tenant_table(
     Index("ix_erp_listing_lane", "tenant_id", "lane_id"),
 )
 """How far one kind of record of one company was listed, and what the present or last pass found. `resume`: where the next one
-begins; `cursor`: the next page of the present one; `gap`: why a listing had to begin from the start."""
+begins; `cursor`: the next page of the present one; `gap`: why a listing had to begin from the start; `due_at`: when its lane is asked
+to run again."""
 
 erp_entry: Final[Table] = tenant_table(
     "erp_entry",

@@ -54,6 +54,7 @@ class Listed(World):
 
     def list_all(self) -> None:
         """List until no lane is due."""
+        self.enumeration.wake_due(tenant_id="alpha")
 
         for _ in range(100):
             rooms = [PoolRoom(pool_id="pool-erp", lanes=4)]

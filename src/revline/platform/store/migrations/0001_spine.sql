@@ -877,6 +877,8 @@ CREATE TABLE erp_listing (
     company TEXT NOT NULL,
     lane_id TEXT NOT NULL,
     entity TEXT NOT NULL,
+    pool_id TEXT NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
     mode TEXT NOT NULL,
     pass_number BIGINT NOT NULL,
     cursor TEXT NOT NULL,
