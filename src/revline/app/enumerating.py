@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 from revline.app.directory import Directory
+from revline.core.clock import Clock
 from revline.core.farside import ChangedPage
 from revline.core.ids import derived_id
 from revline.core.problem import Problem, problem
@@ -40,6 +41,31 @@ LOOK_SECONDS: Final = 20.0
 NO_CAPACITY_PAUSE: Final = timedelta(seconds=1)
 BACK_OFF: Final = timedelta(seconds=5)
 BACK_OFF_MAX: Final = timedelta(minutes=10)
+
+
+class Asking:
+    """What doors ask for: listings of one connection."""
+
+    def __init__(self, *, database: Database, directory: Directory, clock: Clock) -> None:
+        self._directory = directory
+        self._enumeration = Enumeration(database=database, clock=clock)
+
+    def __call__(
+        self, *, tenant_id: str, connection: str, since: datetime | None, actor: str, reason: str
+    ) -> int | Problem:
+        """How many kinds of records will be listed. Problem `connection.unknown`, or that the far side can't be listed."""
+        sides = self._directory.far_sides_of(tenant_id=tenant_id, connection=connection)
+        if not sides:
+            return problem("connection.unknown", f"no Mapping leads to a far side called {connection[:60]!r}")
+        asked = self._enumeration.ask(
+            tenant_id=tenant_id,
+            places=places_of(connection=connection, far_sides=sides),
+            far_sides=sides,
+            since=since,
+            actor=actor,
+            reason=reason,
+        )
+        return asked if isinstance(asked, Problem) else len(asked)
 
 
 class ListingLoop:

@@ -171,6 +171,7 @@ def api_ports(runtime: Runtime) -> ApiPorts:
     # The server's libraries take longer to import than a worker takes to start; only the server needs them.
     from revline.doors.api.acts import act_handlers  # noqa: PLC0415
     from revline.doors.api.bulk import bulk_handlers  # noqa: PLC0415
+    from revline.doors.api.enumerations import enumeration_handlers  # noqa: PLC0415
     from revline.doors.api.pools import pool_handlers  # noqa: PLC0415
     from revline.doors.api.waiting import waiting_routes  # noqa: PLC0415
 
@@ -194,7 +195,14 @@ def api_ports(runtime: Runtime) -> ApiPorts:
         problem_base=settings.problem_base,
         routes=tuple(
             partial(make, services)
-            for make in (act_handlers, bulk_handlers, pool_handlers, waiting_routes, question_routes)
+            for make in (
+                act_handlers,
+                bulk_handlers,
+                pool_handlers,
+                enumeration_handlers,
+                waiting_routes,
+                question_routes,
+            )
         ),
         limits=ApiLimits(
             body_bytes_max=settings.body_bytes_max,

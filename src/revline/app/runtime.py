@@ -15,6 +15,7 @@ from revline.app import feeding
 from revline.app.acting import bulk_acts
 from revline.app.asking import answers_of
 from revline.app.directory import Directory, pool_id
+from revline.app.enumerating import Asking
 from revline.app.kinds import registry
 from revline.app.readers import Readers
 from revline.core.clock import Clock, SystemClock
@@ -117,6 +118,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         answers=answers_of(database=database, directory=directory, clock=time),
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
         bulk=bulk_acts(database=database, directory=directory, intake=intake, clock=time),
+        lister=Asking(database=database, directory=directory, clock=time),
         told_of_cases=feeding.FeedbackDirectory(directory).asking().waived,
         hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
         retry_handlers=_handlers(database, intake, directory, time),

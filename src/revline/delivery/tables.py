@@ -270,8 +270,8 @@ erp_listing: Final[Table] = tenant_table(
     Index("ix_erp_listing_lane", "tenant_id", "lane_id"),
 )
 """How far one kind of record of one company was listed, and what the present or last pass found. `resume`: where the next one
-begins; `cursor`: the next page of the present one; `gap`: why a listing had to begin from the start; `due_at`: when its lane is asked
-to run again."""
+begins; `cursor`: the next page of the present one; `gap`: why a listing had to begin from the start; `due_at`: when its lane is
+asked to run again."""
 
 erp_entry: Final[Table] = tenant_table(
     "erp_entry",

@@ -51,6 +51,14 @@ class Readable(Protocol):
     def __call__(self, *, tenant_id: str) -> tuple[str, ...]: ...
 
 
+class Lister(Protocol):
+    """Asks for listings of what a connection's far system holds; gives how many kinds of records will be listed, or why none."""
+
+    def __call__(
+        self, *, tenant_id: str, connection: str, since: datetime | None, actor: str, reason: str
+    ) -> int | Problem: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """One process's services. retry_handlers: by kind of case subject. pool_of: the capacity pool of a
@@ -72,6 +80,7 @@ class Services:
     answers: Answers
     outbound: Outbound
     bulk: BulkActs
+    lister: Lister
     told_of_cases: Told
     hops: tuple[Hops, ...]
     retry_handlers: Mapping[str, RetryHandler]

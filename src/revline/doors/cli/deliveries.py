@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -25,6 +26,7 @@ from revline.doors.cli.context import (
 from revline.doors.cli.output import emit_json, emit_rows, fail, say
 from revline.doors.delivery_view import delivery_view
 from revline.doors.document_acts import Wanted, act_on_document
+from revline.doors.enumerating import plain_report, reports
 from revline.doors.waiting_view import first_hops
 
 DocumentArgument = Annotated[str, typer.Argument(help="The id of a document.")]
@@ -147,6 +149,37 @@ def reprocess_one(
     if refused is not None:
         fail(refused, as_json=as_json)
     emit_json({"root_id": root_id}) if as_json else say(f"root {root_id} is evaluated again at its next turn")
+
+
+@app.command(name="enumerate")
+def enumerate_one(
+    context: typer.Context,
+    connection_name: Annotated[str, typer.Option("--connection", help="The ERP connection to list.")],
+    tenant: TenantOption = "",
+    since: Annotated[
+        datetime | None, typer.Option("--since", help="Only what changed since then (UTC); everything without it.")
+    ] = None,
+    report: Annotated[bool, typer.Option("--report", help="Only show what the last listing found.")] = False,
+    reason: ReasonOption = "listed again by hand",
+    as_json: JsonOption = False,
+) -> None:
+    """List again what the ERP holds under our references: doubles, records nobody expects, posted ones that are gone.
+
+    A worker does it, beside deliveries; --report shows how far it is and what it found.
+    """
+    with services_of(context, as_json=as_json) as services:
+        chosen = one_tenant(services, tenant, as_json=as_json)
+        if not report:
+            moment = None if since is None else since.replace(tzinfo=UTC)
+            asked = services.lister(
+                tenant_id=chosen, connection=connection_name, since=moment, actor=actor(), reason=reason
+            )
+            if isinstance(asked, Problem):
+                fail(asked, as_json=as_json)
+        found = reports(services.database, tenant_id=chosen, connection=connection_name)
+    columns = ["record_kind", "company", "running", "records", "ours", "resolved", "doubled", "unexpected", "missing"]
+    rows = [dict(plain_report(one)) for one in found]
+    emit_rows(rows, columns=[*columns, "changed", "ended_at", "gap"], as_json=as_json, empty="Nothing was listed yet.")
 
 
 @app.command()

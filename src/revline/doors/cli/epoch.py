@@ -44,4 +44,4 @@ def raise_one(
         emit_json({"epoch": raised.number, "began_at": raised.began_at, "reason": reason})
         return
     say(f"epoch {raised.number} began at {raised.began_at.isoformat()}, in the audit chains of {len(tenants)} tenants")
-    say("Now start the workers; then list what far systems hold: revline deliveries enumerate --connection NAME --full")
+    say("Now start the workers; then list what far systems hold: revline deliveries enumerate --connection NAME")

@@ -18,6 +18,7 @@ from revline.doors.console.values import (
     ListPage,
     Moment,
     Page,
+    Redirect,
     Row,
     SameAs,
     State,
@@ -25,7 +26,9 @@ from revline.doors.console.values import (
     View,
     Visit,
 )
+from revline.doors.enumerating import reports
 from revline.intake.freshness import freshness
+from revline.platform.access.roles import Permission
 from revline.platform.cases import queries as cases
 from revline.platform.config.queries import versions
 from revline.platform.tenancy.kinds import SOURCE_CONNECTORS, Connection, LegalEntity, Tenant
@@ -135,9 +138,21 @@ def connection(visit: Visit) -> Answer:
         "mappings": mappings,
         "translator": "" if isinstance(channel, Problem) else channel.translator,
         "secrets": sorted(spec.secrets),
+        "listed": reports(visit.services.database, tenant_id=visit.tenant_id, connection=name),
     }
     trail = (("Connections", visit.url("connections")),)
     return View(template="connection.html", title=name, values=values, trail=trail)
+
+
+def enumerate_connection(visit: Visit) -> Answer:
+    """List again everything the far system holds under our references."""
+    name = visit.parameters["name"]
+    asked = visit.services.lister(
+        tenant_id=visit.tenant_id, connection=name, since=None, actor=visit.actor, reason=visit.reason()
+    )
+    if isinstance(asked, Problem):
+        return asked
+    return Redirect(to=visit.url("connection", name=name), said="It is listed again; a worker is at it.")
 
 
 def _about(visit: Visit) -> dict[str, Any]:
@@ -196,4 +211,12 @@ PAGES: Final = (
         key="n",
     ),
     Page(path="/connections/{name:str}", name="connection", title="Connection", answer=connection),
+    Page(
+        path="/connections/{name:str}/enumerate",
+        name="enumerate_connection",
+        title="List again",
+        answer=enumerate_connection,
+        permission=Permission.OPERATE,
+        method="POST",
+    ),
 )
