@@ -27,8 +27,14 @@ LISTER = "lister"
 class Listed(World):
     """A world whose far system can be listed, page by page."""
 
-    def __init__(self, database: Database, idempotency: Idempotency = Idempotency.LOOKUP) -> None:
-        super().__init__(database, FakeConnector(FarSystem(), idempotency=idempotency))
+    def __init__(
+        self,
+        database: Database,
+        idempotency: Idempotency = Idempotency.LOOKUP,
+        *,
+        connector: FakeConnector | None = None,
+    ) -> None:
+        super().__init__(database, connector or FakeConnector(FarSystem(), idempotency=idempotency))
         self.enumeration = Enumeration(database=database, clock=self.clock, owner=LISTER)
         far = self.directory.far_side(tenant_id="alpha", connection="erp", entity="us")
         assert isinstance(far, FarSide)
