@@ -110,3 +110,20 @@ def test_the_page_shows_pools_and_its_forms_change_them(crossing: Crossing, conn
     assert crossing.visit("POST", f"/t/{OURS}/capacity/limits", odd).status_code == 422
     foreign = {**form, "connection": "no such thing"}
     assert crossing.visit("POST", f"/t/{OURS}/capacity/block", foreign).status_code == 404
+
+
+def test_a_close_goes_first_by_every_door_and_ends(crossing: Crossing) -> None:
+    known = crossing.call("POST", "/v1/close-priority", Role.OPERATOR, {**REASON, "entity": "x", "period": "2026-01"})
+    assert (known.status_code, known.json()["code"]) == (422, "closing.invalid")
+    entity = known.json()["errors"][0]["instead"].split(", ")[0]
+    wanted = {**REASON, "entity": entity, "period": "2026-01"}
+    begun = crossing.call("POST", "/v1/close-priority", Role.OPERATOR, {**wanted, "days": 2}).json()
+    assert (begun["entity"], begun["period"], begun["goes_first"]) == (entity, "2026-01", True)
+    assert crossing.call("GET", "/v1/close-priority", Role.AUDITOR).json()["items"][0]["goes_first"]
+    assert "Goes first" in crossing.visit("GET", f"/t/{OURS}/capacity").text
+    form = {"form_token": crossing.form_token, "entity": entity, "period": "2026-01", "reason": "January is closed"}
+    assert crossing.visit("POST", f"/t/{OURS}/capacity/close-priority/end", form).status_code == 303
+    assert crossing.visit("POST", f"/t/{OURS}/capacity/close-priority/end", form).status_code == 404
+    assert crossing.call("POST", "/v1/close-priority", Role.AUDITOR, wanted).status_code == 403
+    odd = crossing.call("POST", "/v1/close-priority", Role.OPERATOR, {**wanted, "period": "2026-13"})
+    assert odd.status_code == 422

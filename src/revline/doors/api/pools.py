@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
@@ -13,6 +14,8 @@ from litestar.params import FromPath, JSONBody
 
 from revline.core.hashing import plain
 from revline.core.problem import Problem, ProblemError, problem
+from revline.delivery.closing import closings
+from revline.doors import closing
 from revline.doors import pools as shared
 from revline.doors.api.acts import OPERATION, STORABLE, Reason, ReasonText
 from revline.doors.api.guards import PERMISSION, principal_of
@@ -42,6 +45,23 @@ class BudgetWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     kind_group: Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=STORABLE)]
     share_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     slots_max: Slots | None = None
+
+
+class ClosingWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A period that is being closed. period: a calendar month. days: for how many from now its documents go first."""
+
+    entity: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=STORABLE)]
+    period: Annotated[str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}$")]
+    reason: ReasonText
+    days: Annotated[int, msgspec.Meta(ge=1, le=92)] = 5
+
+
+class ClosingEnded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A period whose documents take their turn again."""
+
+    entity: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=STORABLE)]
+    period: Annotated[str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}$")]
+    reason: ReasonText
 
 
 class PoolRoutes:
@@ -79,11 +99,44 @@ class PoolRoutes:
         answer = shared.act_on(self._services, named.pool_id, work, actor=who.actor, reason=reason, **values)
         return answer if isinstance(answer, Problem) else shared.plain_pool(answer, named)
 
+    def closings(self, who: Principal) -> dict[str, Any]:
+        """What goes first, and did."""
+        services = self._services
+        with services.database.read(tenants=[who.tenant_id]) as connection:
+            found = closings(connection, tenant_id=who.tenant_id)
+        return {"items": [closing.plain_closing(one, services.clock.now()) for one in found]}
+
+    def begin(self, who: Principal, data: ClosingWanted) -> dict[str, Any] | Problem:
+        """Let the documents of a period go first."""
+        now = self._services.clock.now()
+        answer = closing.begin(
+            self._services,
+            tenant_id=who.tenant_id,
+            entity=data.entity,
+            period=data.period,
+            until=now + timedelta(days=data.days),
+            actor=who.actor,
+            reason=data.reason,
+        )
+        return answer if isinstance(answer, Problem) else closing.plain_closing(answer, now)
+
+    def end(self, who: Principal, data: ClosingEnded) -> dict[str, Any] | Problem:
+        """Let them take their turn again."""
+        answer = closing.end(
+            self._services,
+            tenant_id=who.tenant_id,
+            entity=data.entity,
+            period=data.period,
+            actor=who.actor,
+            reason=data.reason,
+        )
+        return answer if isinstance(answer, Problem) else closing.plain_closing(answer, self._services.clock.now())
+
 
 def pool_handlers(services: Services, threads: Threads) -> Sequence[Any]:
     """Every route of pools."""
     routes = PoolRoutes(services=services, threads=threads)
-    return (*_reading(routes), *_acting(routes))
+    return (*_reading(routes), *_acting(routes), *_closing(routes))
 
 
 def _reading(routes: PoolRoutes) -> Sequence[Any]:
@@ -147,3 +200,22 @@ def _acting(routes: PoolRoutes) -> Sequence[Any]:
         )
 
     return (block_pool, unblock_pool, set_limits, set_budget)
+
+
+def _closing(routes: PoolRoutes) -> Sequence[Any]:
+    read: dict[str, Any] = {**OPERATION, "opt": {PERMISSION: Permission.READ}}
+    operate: dict[str, Any] = {**OPERATION, "opt": {PERMISSION: Permission.OPERATE}, "status_code": 200}
+
+    @get("/close-priority", operation_id="listClosePriority", summary="Periods whose documents go first", **read)
+    async def list_closings(request: Request[Any, Any, Any]) -> Response[Any]:
+        return await routes.run(partial(routes.closings, principal_of(request)))
+
+    @post("/close-priority", operation_id="beginClosePriority", summary="Let a period's documents go first", **operate)
+    async def begin(request: Request[Any, Any, Any], data: JSONBody[ClosingWanted]) -> Response[Any]:
+        return await routes.run(partial(routes.begin, principal_of(request), data))
+
+    @post("/close-priority/end", operation_id="endClosePriority", summary="Let them take their turn again", **operate)
+    async def end(request: Request[Any, Any, Any], data: JSONBody[ClosingEnded]) -> Response[Any]:
+        return await routes.run(partial(routes.end, principal_of(request), data))
+
+    return (list_closings, begin, end)

@@ -8,6 +8,7 @@ from revline.doors.cli import (
     access,
     acts,
     cases,
+    close_priority,
     configuration,
     conformance,
     corrections,
@@ -55,6 +56,7 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     app.add_typer(epoch.app, name="epoch")
     app.add_typer(acts.app, name="acts")
     app.add_typer(pools.app, name="pools")
+    app.add_typer(close_priority.app, name="close-priority")
     app.add_typer(users.user_commands(), name="users")
     app.add_typer(access.key_commands(), name="keys")
     app.add_typer(outbound.add_outbound(access.webhook_commands()), name="webhooks")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from revline.core.problem import FieldError, Problem, ProblemError, problem
+from revline.delivery.closing import closings
+from revline.doors import closing
 from revline.doors import pools as shared
+from revline.doors.console.configured import configuration_of
 from revline.doors.console.values import Answer, Group, Page, Redirect, SameAs, View, Visit
 from revline.doors.pools import NamedPool
 from revline.platform.access.roles import Permission
 from revline.platform.access.tables import EVERY_TENANT
+from revline.platform.tenancy.kinds import LegalEntity
 from revline.platform.work import pool_acts
 from revline.platform.work.budgets import ALL, Budget
 from revline.platform.work.pool_acts import PoolShown
+from revline.platform.work.pressure import Backlog, backlogs
 
 POOLS_SHOWN_MAX: Final = 100
 
@@ -32,6 +38,9 @@ def capacity(visit: Visit) -> Answer:
         "runs": runs,
         "groups": (*shared.GROUPS, "close"),
         "same_as": SameAs(command=f"revline pools list --tenant {visit.tenant_id}", call="GET /v1/pools"),
+        "closings": _closings(visit),
+        "entities": _entities(visit),
+        "backlogs": _backlogs(visit, everybody=runs),
         "names": {one.actor: one.name for one in visit.services.people.people(tenant_id=visit.tenant_id)},
     }
     return View(template="capacity.html", title="Capacity", values=values)
@@ -67,6 +76,54 @@ def budget(visit: Visit) -> Answer:
     )
     said = "The budget holds from the next call on."
     return _act(visit, pool_acts.set_budget, said, budget=made, kind_groups=shared.GROUPS)
+
+
+def begin(visit: Visit) -> Answer:
+    """Let the documents of a period that is being closed go first."""
+    days = min(92, _number(visit, "days") or 5)
+    answer = closing.begin(
+        visit.services,
+        tenant_id=visit.tenant_id,
+        entity=visit.field("entity")[:100],
+        period=visit.field("period")[:20],
+        until=visit.now + timedelta(days=days),
+        actor=visit.actor,
+        reason=visit.reason(),
+    )
+    said = "They go first from now on, and those that wait already within a minute."
+    return answer if isinstance(answer, Problem) else Redirect(to=visit.url("capacity"), said=said)
+
+
+def end(visit: Visit) -> Answer:
+    """Let them take their turn again."""
+    answer = closing.end(
+        visit.services,
+        tenant_id=visit.tenant_id,
+        entity=visit.field("entity")[:100],
+        period=visit.field("period")[:20],
+        actor=visit.actor,
+        reason=visit.reason(),
+    )
+    said = "They take their turn again."
+    return answer if isinstance(answer, Problem) else Redirect(to=visit.url("capacity"), said=said)
+
+
+def _closings(visit: Visit) -> list[dict[str, Any]]:
+    with visit.read() as connection:
+        found = closings(connection, tenant_id=visit.tenant_id, lasting_at=visit.now)
+    return [closing.plain_closing(one, visit.now) for one in found]
+
+
+def _entities(visit: Visit) -> list[str]:
+    configuration = configuration_of(visit)
+    return [] if configuration is None else sorted(configuration.all(LegalEntity))
+
+
+def _backlogs(visit: Visit, *, everybody: bool) -> list[Backlog]:
+    """The last counts: the tenant's own, and for who runs every tenant the cell's and the others'."""
+    with visit.services.database.control() as connection:
+        found = backlogs(connection)
+    return [one for one in found if everybody or one.tenant_id == visit.tenant_id][:POOLS_SHOWN_MAX]
 
 
 def _act(visit: Visit, work: Any, said: str, **values: Any) -> Answer:
@@ -146,4 +203,6 @@ PAGES: Final = (
     _post("/capacity/unblock", "unblock_pool", unblock),
     _post("/capacity/limits", "set_pool_limits", limits),
     _post("/capacity/budget", "set_pool_budget", budget),
+    _post("/capacity/close-priority", "begin_close_priority", begin),
+    _post("/capacity/close-priority/end", "end_close_priority", end),
 )
