@@ -250,7 +250,7 @@ PAGES: Final = (
     Page(path="/acts/new", name="new_act", title="Act on many", answer=new_act),
     Page(
         path="/acts/start",
-        name="start_act",
+        name="freeze_act",
         title="Act on many",
         answer=start_act,
         permission=Permission.RESOLVE,
