@@ -308,12 +308,21 @@ class Dated(Protocol):
         ...
 
 
+class Poll(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted step to be asked for. handle: what `Accepted` named."""
+
+    step: PreparedStep
+    handle: str
+
+
 @runtime_checkable
 class Polling(Protocol):
     """A connector to a far side that runs jobs: what `Accepted` named can be asked for."""
 
-    async def poll(self, *, step: PreparedStep, handle: str) -> Outcome:
-        """What became of an accepted step: Accepted again while its job runs, or what its own call would have come to."""
+    async def poll(self, *, polls: Sequence[Poll]) -> Sequence[Outcome]:
+        """What became of accepted steps of one kind, one outcome each, in order: Accepted again while its job runs, Uncertain when
+        the far side knows the job no more, or what its own call would have come to. A job is asked for once, however many it
+        carries."""
         ...
 
 

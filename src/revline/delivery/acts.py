@@ -46,6 +46,7 @@ from revline.platform.work.lanes import LaneKey
 RESEND_TO_READY: Final = frozenset({DocumentState.REJECTED, DocumentState.HELD})
 """Nothing of the refused step is in the far system: it is sent again as it is."""
 ACTED_AT_ONCE_MAX: Final = 500
+RECORD_MISSING: Final = "erp.record_missing"
 
 _LOCK_LANES: Final = text(
     """
@@ -233,6 +234,11 @@ def _resend(unit: Unit, found: Standing, aside: Aside, *, known_absent: bool) ->
         state = DocumentState.READY
     if found.state is DocumentState.UNCERTAIN and known_absent:
         _looked_by_hand(unit, found)
+    if found.state is DocumentState.PLACED and found.problem_code == RECORD_MISSING:
+        # Its draft was taken away there: it is looked up as if an older epoch had sent it, and made again when it is not there.
+        _change(unit, found, DocumentState.READY, step="", epoch=0, uncertain_since=None)
+        _unpark(unit, found)
+        return Resent(document_id=found.document_id, state=DocumentState.READY)
     _change(unit, found, state, uncertain_since=None if state is DocumentState.READY else aside.uncertain_since)
     if state is DocumentState.READY:
         _resolve(unit, found, f"sent again: {unit.reason}")

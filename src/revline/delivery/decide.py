@@ -72,8 +72,11 @@ def decide(*, head: Head, now: datetime, epoch: Epoch, policy: Problem | None) -
 
 
 def refused_state(present: DocumentState) -> DocumentState:
-    """Where a document stands that can't be sent: rejected, unless an earlier request of it is unanswered; that stays so."""
-    return DocumentState.UNCERTAIN if present in UNRESOLVED else DocumentState.REJECTED
+    """Where a document stands that can't be sent: rejected, unless an earlier request of it is unanswered, or it is there as a
+    draft; that stays so."""
+    if present in UNRESOLVED:
+        return DocumentState.UNCERTAIN
+    return DocumentState.PLACED if present is DocumentState.PLACED else DocumentState.REJECTED
 
 
 def next_step(*, capability: KindCapability, after: str) -> str:

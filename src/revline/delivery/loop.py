@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from revline.core.documents import DocumentState
-from revline.core.farside import ErpRecord, Idempotency, NotSent, Outcome, Placed, Polling, Posted, Rejected, Uncertain
-from revline.core.problem import Problem
+from revline.core.farside import NotSent
 from revline.core.sending import MAY_SEND
+from revline.delivery.calling import look_up, results_of, submit
 from revline.delivery.deciding import DATABASE_AWAY
 from revline.delivery.housekeeping import archive_finished, refresh_periods
-from revline.delivery.marking import Call, Ready
+from revline.delivery.marking import Call
 from revline.delivery.plan import SlotLoad
 from revline.delivery.ports import Blocking
 from revline.delivery.service import Desk, Turn, lease_ended
-from revline.delivery.settlements import context_of
 from revline.delivery.telling import Teller
-from revline.delivery.values import Answered, FarSide, Looked, LookUp, Result
+from revline.delivery.values import FarSide, Result
 from revline.delivery.waiting import sweep
 from revline.platform.logs import log
 
@@ -160,11 +158,11 @@ class DeliveryLoop:
     async def _make(self, call: Call) -> list[Result]:
         ours = partial(self._all_ours, call)
         if self._stopping or not ours():
-            return _results(call, [NotSent(problem=lease_ended())] * len(call.members))
+            return results_of(call, [NotSent(problem=lease_ended())] * len(call.members))
         if call.members[0].prepared is None:
-            return await _look_up(call)
+            return await look_up(call)
         MAY_SEND.set(ours)
-        return _results(call, await _submit(call))
+        return results_of(call, await submit(call))
 
     def _all_ours(self, call: Call) -> bool:
         return all(self.desk.still_ours(ready.head.loaded.lane) for ready in call.members)
@@ -216,107 +214,3 @@ class DeliveryLoop:
             return False
         self._timers[name] = now + every
         return True
-
-
-async def _submit(call: Call) -> Sequence[Outcome]:
-    """The outcomes of a call; whatever goes wrong around the connector leaves every step uncertain."""
-    steps = [ready.prepared for ready in call.members if ready.prepared is not None]
-    connector = call.members[0].head.far.connector
-    limit = connector.manifest.call_timeout.total_seconds() * 2
-    try:
-        outcomes = await asyncio.wait_for(connector.submit(steps=steps), timeout=limit)
-    except TimeoutError:
-        return [Uncertain(evidence="the connector gave no answer in twice its time-out")] * len(steps)
-    except Exception as error:  # noqa: BLE001 - see the log; nothing is known of the effect
-        log().error("delivery.connector_failed", connector=connector.manifest.connector, exc_info=error)
-        return [Uncertain(evidence=f"the connector failed: {type(error).__name__}")] * len(steps)
-    if len(outcomes) != len(steps):
-        evidence = f"{len(steps)} steps were sent, {len(outcomes)} outcomes came back"
-        return [Uncertain(evidence=evidence)] * len(steps)
-    return outcomes
-
-
-async def _look_up(call: Call) -> list[Result]:
-    first = call.members[0].head
-    connector = first.far.connector
-    references = [ready.head.loaded.document.external_reference for ready in call.members]
-    limit = connector.manifest.call_timeout.total_seconds() * (2 + len(references))
-    try:
-        return await asyncio.wait_for(_look_up_all(call, references), timeout=limit)
-    except TimeoutError:
-        evidence = "the look-up took too long"
-    except Exception as error:  # noqa: BLE001 - see the log; nothing is known of the effect
-        log().error("delivery.connector_failed", connector=connector.manifest.connector, exc_info=error)
-        evidence = f"the look-up failed: {type(error).__name__}"
-    failed = Problem(code="erp.unreachable", detail=evidence)
-    return [_looked(ready, failed) for ready in call.members]
-
-
-async def _look_up_all(call: Call, references: Sequence[str]) -> list[Result]:
-    first = call.members[0].head
-    connector = first.far.connector
-    kind = first.loaded.standing.kind
-    capability = connector.manifest.capability(kind)
-    if capability is not None and capability.idempotency is Idempotency.NEITHER:
-        return [await _read_as_listed(ready) for ready in call.members]
-    answer = await connector.lookup(kind=kind, references=references, company=first.far.mapping.company)
-    results: list[Result] = []
-    for ready, reference in zip(call.members, references, strict=True):
-        ended = await _polled(ready)
-        if ended is not None:
-            results.append(ended)
-            continue
-        if isinstance(answer, Problem):
-            results.append(_looked(ready, answer))
-            continue
-        found = tuple(answer.get(reference, ()))
-        read = await _read(ready, found)
-        results.append(_looked(ready, found, read))
-    return results
-
-
-def _looked(
-    ready: Ready, found: tuple[ErpRecord, ...] | Problem, read: Posted | Placed | Problem | None = None
-) -> Looked:
-    assert isinstance(ready.decision, LookUp)
-    return Looked(head=ready.head, asked=ready.decision, found=found, read=read)
-
-
-async def _polled(ready: Ready) -> Answered | None:
-    """What a far-side job came to; None while it runs, or when only a look-up can tell."""
-    standing, connector = ready.head.loaded.standing, ready.head.far.connector
-    if standing.state is not DocumentState.ACCEPTED or not standing.handle or not isinstance(connector, Polling):
-        return None
-    document = ready.head.loaded.document
-    step = connector.prepare(document=document, step=standing.step, context=context_of(ready.head))
-    if isinstance(step, Problem):
-        return None
-    outcome = await connector.poll(step=step, handle=standing.handle)
-    if not isinstance(outcome, Posted | Placed | Rejected | Uncertain):
-        return None
-    return Answered(head=ready.head, prepared=step, attempt=standing.attempts, outcome=outcome)
-
-
-async def _read_as_listed(ready: Ready) -> Looked:
-    """Where nothing can be searched: the record that a listing showed under the reference, as it is now."""
-    record = ready.head.loaded.records[ready.head.loaded.standing.document_id]
-    read = await ready.head.far.connector.read(record=record)
-    if isinstance(read, Problem):
-        return _looked(ready, () if read.code == "erp.record_missing" else read)
-    return _looked(ready, (read.record,), read)
-
-
-async def _read(ready: Ready, found: tuple[ErpRecord, ...]) -> Posted | Placed | Problem | None:
-    if len(found) != 1:
-        return None
-    return await ready.head.far.connector.read(record=found[0])
-
-
-def _results(call: Call, outcomes: Sequence[Outcome]) -> list[Result]:
-    found: list[Result] = []
-    for ready, number, outcome in zip(call.members, call.attempts, outcomes, strict=True):
-        if ready.prepared is None:
-            found.append(_looked(ready, lease_ended()))
-        else:
-            found.append(Answered(head=ready.head, prepared=ready.prepared, attempt=number, outcome=outcome))
-    return found

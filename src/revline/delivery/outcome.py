@@ -19,7 +19,7 @@ from revline.core.farside import (
     Uncertain,
 )
 from revline.core.problem import Problem, Retryable, problem
-from revline.delivery.decide import RESENDABLE, UNRESOLVED, effect_window, next_step, refused_state
+from revline.delivery.decide import RESENDABLE, UNRESOLVED, effect_window, next_step
 from revline.delivery.evidence import Asked, Conclusion, Evidence, records_of
 from revline.delivery.pauses import Pauses, Uniform
 from revline.delivery.resolving import looked
@@ -32,6 +32,7 @@ from revline.delivery.settlements import (
     person,
     placed,
     posted,
+    refused,
     since,
     told,
     told_when_it_lasts,
@@ -96,7 +97,7 @@ def _answered(result: Answered, pauses: Pauses) -> Settlement:
                 state=DocumentState.ACCEPTED,
                 step=step,
                 handle=outcome.handle,
-                due_at=pauses.now + outcome.poll_after,
+                due_at=pauses.poll_at(outcome.poll_after),
             )
         case Rejected():
             found = _refused(head, step, outcome.problem, pauses)
@@ -202,7 +203,7 @@ def _refused(head: Head, step: str, why: Problem, pauses: Pauses) -> Settlement:
         return told_when_it_lasts(again, pauses)
     return Settlement(
         head=head,
-        state=refused_state(head.loaded.standing.state),
+        state=refused(head),
         step=step,
         problem=why,
         opens_case=True,

@@ -31,6 +31,11 @@ class Pauses(msgspec.Struct, frozen=True, kw_only=True):
         again: datetime = self.now + at_least + pause
         return again
 
+    def poll_at(self, poll_after: timedelta) -> datetime:
+        """When a far-side job is asked for again: as it wants, within bounds."""
+        again: datetime = self.now + min(max(poll_after, self.timing.poll_min), self.timing.poll_max)
+        return again
+
     def hold_at(self, head: Head) -> datetime:
         """The next look at a closed period: double the last pause, up to the cap, and up to a tenth more."""
         pause = min(self.timing.hold_cap, self.timing.hold_base * 2 ** min(head.loaded.standing.failures, 20))

@@ -23,6 +23,7 @@ from revline.delivery.settlements import (
     told_when_it_lasts,
 )
 from revline.delivery.values import Head, Looked
+from revline.platform.cases.values import CaseClass
 
 CANCELLED: Final = "cancelled"
 
@@ -84,9 +85,9 @@ def _of_lookup(result: Looked, pauses: Pauses) -> Settlement:
     reference = head.loaded.document.external_reference
     if not result.found:
         if standing.state is DocumentState.ACCEPTED:
-            return told_when_it_lasts(msgspec.structs.replace(wait, problem=_job_running()), pauses)
+            return _running(result, wait, pauses)
         evidence = f"looked up {reference} at {pauses.now.isoformat()}: not there"
-        return Settlement(head=head, state=DocumentState.READY, step="", evidence=evidence)
+        return Settlement(head=head, state=DocumentState.READY, step="", evidence=evidence, gone=True)
     if len(result.found) > 1:
         names = ", ".join(f"{record.record_kind} {record.erp_id}" for record in result.found[:10])
         return person(head, problem("erp.reference_not_unique", f"{reference} is {names}"), evidence=names)
@@ -106,8 +107,16 @@ def _differences(head: Head, record: ErpRecord) -> tuple[FieldDifference, ...]:
     return found or ((cancelled,) if record.state == CANCELLED else ())
 
 
-def _job_running() -> Problem:
-    return problem("erp.job_running", "the job has not ended, and look-up does not show the document")
+def _running(result: Looked, wait: Settlement, pauses: Pauses) -> Settlement:
+    """Asked for again as the job wants; people are told when it runs too long. A job that can't be asked for is a failed try."""
+    why = problem("erp.job_running", "the job has not ended, and look-up does not show the document")
+    again = msgspec.structs.replace(wait, problem=why)
+    if result.running is not None:
+        again = msgspec.structs.replace(again, due_at=pauses.poll_at(result.running), failed=False)
+    began = result.head.loaded.standing.marked_at
+    if began is not None and pauses.now - began >= pauses.timing.job_told:
+        return msgspec.structs.replace(again, opens_case=True, case_class=CaseClass.TIMING)
+    return again if result.running is not None else told_when_it_lasts(again, pauses)
 
 
 def _accepted_as_found(

@@ -118,8 +118,9 @@ def supersede_unsent(unit: Unit, *, tenant_id: str, document_ids: Collection[str
     """
     taken: set[str] = set()
     for document_id in sorted(document_ids):
-        found = lock_with_lane(unit.connection, key=DocumentKey(tenant_id, document_id))
-        if found is None or found.state not in REVISABLE:
+        key = DocumentKey(tenant_id, document_id)
+        found = lock_with_lane(unit.connection, key=key)
+        if found is None or found.state not in REVISABLE or _has_record(unit.connection, key):
             continue
         unit.change(
             document_state,
@@ -134,7 +135,7 @@ def supersede_unsent(unit: Unit, *, tenant_id: str, document_ids: Collection[str
             changed_at=unit.recorded_at,
         )
         record_transition(unit, standing=found, to_state=DocumentState.SUPERSEDED)
-        waiting.forget(unit.connection, key=DocumentKey(tenant_id, document_id))
+        waiting.forget(unit.connection, key=key)
         resolve_cases(
             unit,
             tenant_id=tenant_id,

@@ -10,7 +10,7 @@ import msgspec
 from revline.core.documents import DocumentState
 from revline.core.farside import ErpEntry, ErpRecord, KindCapability, Posted, PrepareContext
 from revline.core.problem import Problem, problem
-from revline.delivery.decide import UNRESOLVED
+from revline.delivery.decide import UNRESOLVED, refused_state
 from revline.delivery.evidence import Evidence
 from revline.delivery.expectation import difference
 from revline.delivery.pauses import Pauses
@@ -30,7 +30,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     due_at: when the lane is due again; parked: it stands still until a person acts. failed: it counts as a failed try.
     reached: whether the far side answered, None when it wasn't asked. looked: it was looked up, so it stands as of this epoch.
     request: what was sent, where it did not succeed. throttled_for: how long the far side wants no calls. proof: the line of
-    evidence this leaves, when something was asked.
+    evidence this leaves, when something was asked. gone: a draft that was known is not there any more.
     """
 
     head: Head
@@ -56,6 +56,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     looked: bool = False
     request: str = ""
     proof: Evidence | None = None
+    gone: bool = False
 
 
 def posted(head: Head, outcome: Posted) -> Settlement:
@@ -118,6 +119,13 @@ def before(head: Head) -> DocumentState:
     if head.loaded.standing.state in UNRESOLVED:
         return DocumentState.UNCERTAIN
     return DocumentState.PLACED if head.loaded.records.get(head.loaded.standing.document_id) else DocumentState.READY
+
+
+def refused(head: Head) -> DocumentState:
+    """Where a document stands whose step was refused: there as a draft, when the far side holds one of it."""
+    state = refused_state(head.loaded.standing.state)
+    held = head.loaded.records.get(head.loaded.standing.document_id) is not None
+    return DocumentState.PLACED if state is DocumentState.REJECTED and held else state
 
 
 def capability(head: Head) -> KindCapability:

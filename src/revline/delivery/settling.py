@@ -52,6 +52,8 @@ _ATTEMPTS: Final = text(
     """
 )
 
+_GONE: Final = text("DELETE FROM erp_record WHERE tenant_id = :tenant AND document_id = :document AND state = 'draft'")
+
 _EARLIER_ATTEMPTS: Final = text(
     """
     UPDATE attempt SET archived = true
@@ -119,6 +121,8 @@ def _write_one(unit: Unit, one: Settlement, from_state: DocumentState, epoch: in
     if _was_finished(one):
         return
     standing, why = one.head.loaded.standing, one.problem
+    if one.gone and standing.document_id in one.head.loaded.records:
+        unit.connection.execute(_GONE, {"tenant": standing.tenant_id, "document": standing.document_id})
     failures = standing.failures + 1 if one.failed else 0
     unit.change(
         document_state,

@@ -35,8 +35,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
     retry_base, retry_cap: full jitter of what passes by itself. hold_base, hold_cap: between looks at a closed period.
     missing_predecessor: until a predecessor that isn't written yet is looked for again; missing_told: until people are told of
-    it. overdue: how long others may wait for a document before people are told of that one. failures_until_case: failed tries in
-    a row until people are told; throttles_until_case: when the far side was busy. turn: the group commit's rhythm. lease: of
+    it. overdue: how long others may wait for a document before people are told of that one. poll_min, poll_max: bounds of what a
+    far-side job asks for between two polls; job_told: how long it may run until people are told. failures_until_case: failed tries
+    in a row until people are told; throttles_until_case: when the far side was busy. turn: the group commit's rhythm. lease: of
     claimed lanes. sweep, periods, archive, tell: timers.
     """
 
@@ -47,6 +48,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     missing_predecessor: timedelta = timedelta(seconds=30)
     missing_told: timedelta = timedelta(days=1)
     overdue: timedelta = timedelta(hours=4)
+    poll_min: timedelta = timedelta(seconds=1)
+    poll_max: timedelta = timedelta(minutes=5)
+    job_told: timedelta = timedelta(hours=1)
     failures_until_case: int = 8
     throttles_until_case: int = 20
     turn: timedelta = timedelta(milliseconds=20)
@@ -92,6 +96,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     failures: int
     accounting_date: date | None
+    marked_at: datetime | None
     uncertain_since: datetime | None
     handle: str
     problem_code: str
@@ -186,13 +191,15 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """What a look-up found. read: the record with its entries, when exactly one was found and could be read.
 
-    asked: what was decided; a look-up of an earlier epoch says nothing of the present one.
+    asked: what was decided; a look-up of an earlier epoch says nothing of the present one. running: the job that works on it has
+    not ended, and wants to be asked again after this long.
     """
 
     head: Head
     asked: LookUp
     found: tuple[ErpRecord, ...] | Problem
     read: Posted | Placed | Problem | None = None
+    running: timedelta | None = None
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):

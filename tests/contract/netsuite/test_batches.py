@@ -12,7 +12,7 @@ from revline.connectors.netsuite.simulator.faults import Fault
 from revline.connectors.netsuite.simulator.setup import Settings
 from revline.connectors.sdk import conformance_documents as make
 from revline.connectors.sdk.conformance_run import Run, Trouble
-from revline.core.farside import Accepted, Outcome, Posted, PreparedStep, Rejected, Uncertain
+from revline.core.farside import Accepted, Outcome, Poll, Posted, PreparedStep, Rejected
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -104,11 +104,12 @@ def test_a_job_that_takes_long_is_accepted_and_polled_to_its_end() -> None:
         accepted = await system.connector.submit(steps=steps)
         assert kinds(accepted) == ["Accepted"] * 3
         handles = [each.handle for each in accepted if isinstance(each, Accepted)]
-        assert await system.connector.poll(step=steps[0], handle=handles[0]) == accepted[0]
+        polls = [Poll(step=step, handle=handle) for step, handle in zip(steps, handles, strict=True)]
+        assert await system.connector.poll(polls=polls) == accepted
         await system.pass_time(timedelta(seconds=300))
-        found = [
-            await system.connector.poll(step=step, handle=handle) for step, handle in zip(steps, handles, strict=True)
-        ]
+        asked = system.account.calls["job.read"]
+        found = await system.connector.poll(polls=polls)
+        assert system.account.calls["job.read"] == asked + 1, "a job is asked for once, whatever it carries"
         assert kinds(found) == ["Posted"] * 3
         references = [each.record.external_reference for each in found if isinstance(each, Posted)]
         assert references == [step.external_reference for step in steps]
@@ -124,7 +125,7 @@ def test_a_refused_record_of_a_long_job_says_why() -> None:
         system.period("closed")
         await system.pass_time(timedelta(seconds=300))
         handle = accepted[1].handle if isinstance(accepted[1], Accepted) else ""
-        found = await system.connector.poll(step=steps[1], handle=handle)
+        (found,) = await system.connector.poll(polls=[Poll(step=steps[1], handle=handle)])
         assert isinstance(found, Rejected)
         assert found.problem.code == "erp.period_closed"
 
@@ -141,7 +142,7 @@ def test_a_job_that_never_ends_stays_accepted_and_a_silent_one_is_found_by_its_r
             assert kinds(accepted) == ["Accepted", "Accepted"]
             await system.pass_time(timedelta(hours=1))
             handle = accepted[0].handle if isinstance(accepted[0], Accepted) else ""
-            assert isinstance(await system.connector.poll(step=steps[0], handle=handle), Accepted)
+            assert kinds(await system.connector.poll(polls=[Poll(step=steps[0], handle=handle)])) == ["Accepted"]
             run = Run(system)
             held = [await run.found(make.journal(world=system.world, name=f"j{number}")) for number in range(2)]
             assert sum(len(each) for each in held) == there
@@ -153,8 +154,8 @@ def test_a_job_that_is_gone_leaves_its_documents_uncertain() -> None:
     async def work() -> None:
         system = NetSuiteSystem()
         (step,) = journals(system, 1)
-        assert isinstance(await system.connector.poll(step=step, handle="999/task/1"), Uncertain)
-        assert isinstance(await system.connector.poll(step=step, handle="../secrets"), Uncertain)
+        assert kinds(await system.connector.poll(polls=[Poll(step=step, handle="999/task/1")])) == ["Uncertain"]
+        assert kinds(await system.connector.poll(polls=[Poll(step=step, handle="../secrets")])) == ["Uncertain"]
 
     run(work())
 

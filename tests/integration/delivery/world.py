@@ -275,6 +275,9 @@ def shift_database(database: Database, by: timedelta) -> None:
     for tenant in ("alpha", "beta"):
         with database.unit(tenants=[tenant], kind="test", actor="test", reason="time passes", recorded_at=NOON) as unit:
             unit.connection.execute(
-                text("UPDATE document_state SET uncertain_since = uncertain_since - :by WHERE tenant_id = :tenant"),
+                text(
+                    "UPDATE document_state SET uncertain_since = uncertain_since - :by, marked_at = marked_at - :by"
+                    " WHERE tenant_id = :tenant"
+                ),
                 {"by": by, "tenant": tenant},
             )

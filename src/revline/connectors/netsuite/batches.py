@@ -20,7 +20,7 @@ from revline.connectors.netsuite.marks import encoded
 from revline.connectors.netsuite.outcomes import Made, Taken, Verdict, verdict
 from revline.connectors.netsuite.reading import Held, Reader
 from revline.connectors.sdk.http import HttpAnswer
-from revline.core.farside import Accepted, NotSent, Outcome, PreparedStep, Rejected, Throttled, Uncertain
+from revline.core.farside import Accepted, NotSent, Outcome, Poll, PreparedStep, Rejected, Throttled, Uncertain
 from revline.core.problem import Problem, ProblemError, problem
 
 COLLECTION: Final = "application/vnd.oracle.resource+json; type=collection"
@@ -63,21 +63,33 @@ class Batcher:
             outcomes |= await self._batch(ready)
         return [outcomes[place] for place in range(len(steps))]
 
-    async def poll(self, *, step: PreparedStep, handle: str) -> Outcome:
-        """What became of one record of a job: Accepted while it runs."""
-        named = _HANDLE.match(handle)
-        if named is None:
-            return Uncertain(evidence=f"{handle[:100]!r} is no handle of a job")
-        done = await self._done(named.group(1))
+    async def poll(self, polls: Sequence[Poll]) -> list[Outcome]:
+        """What became of records of jobs, in order: Accepted while their job runs. Each job is asked for once."""
+        outcomes: dict[int, Outcome] = {}
+        jobs: dict[str, list[tuple[int, int]]] = {}
+        for place, one in enumerate(polls):
+            named = _HANDLE.match(one.handle)
+            if named is None:
+                outcomes[place] = Uncertain(evidence=f"{one.handle[:100]!r} is no handle of a job")
+            else:
+                jobs.setdefault(named.group(1), []).append((place, int(named.group(2))))
+        for job, members in jobs.items():
+            found = await self._polled(job, [polls[place] for place, _ in members], [task for _, task in members])
+            outcomes |= {place: outcome for (place, _), outcome in zip(members, found, strict=True)}
+        return [outcomes[place] for place in range(len(polls))]
+
+    async def _polled(self, job: str, polls: Sequence[Poll], tasks: Sequence[int]) -> list[Outcome]:
+        """The outcomes of records of one job."""
+        done = await self._done(job)
         if done is not True:
-            return done or Accepted(handle=handle, poll_after=self._options.job_poll)
+            return [done or Accepted(handle=one.handle, poll_after=self._options.job_poll) for one in polls]
         try:
-            (ready,) = await self._creator.ready([step])
+            found = await self._creator.ready([one.step for one in polls])
         except ProblemError as error:
-            return not_asked(error.problem)
-        if isinstance(ready, Problem):
-            return Uncertain(evidence=ready.detail)
-        return (await self._finished([ready], named.group(1), [int(named.group(2))], followed=False))[ready.place]
+            return [not_asked(error.problem)] * len(polls)
+        ready = [each for each in found if isinstance(each, Ready)]
+        ended = await self._finished(ready, job, [tasks[each.place] for each in ready], followed=False) if ready else {}
+        return [Uncertain(evidence=each.detail) if isinstance(each, Problem) else ended[each.place] for each in found]
 
     async def _batch(self, ready: Sequence[Ready]) -> dict[int, Outcome]:
         content = encoded({"items": [each.body for each in ready]})

@@ -42,6 +42,7 @@ from revline.core.farside import (
     Manifest,
     Outcome,
     Placed,
+    Poll,
     Posted,
     PrepareContext,
     PreparedStep,
@@ -125,9 +126,9 @@ class NetSuiteConnector:
         found = await self._creator.singly([step])
         return [Posted(record=one.record, entries=()) if isinstance(one, Posted) else one for one in found]
 
-    async def poll(self, *, step: PreparedStep, handle: str) -> Outcome:
-        """What became of an accepted step: Accepted again while its job runs."""
-        return await self._batcher.poll(step=step, handle=handle)
+    async def poll(self, *, polls: Sequence[Poll]) -> Sequence[Outcome]:
+        """What became of accepted steps: Accepted again while their job runs."""
+        return await self._batcher.poll(polls)
 
     async def lookup(
         self, *, kind: DocumentKind, references: Sequence[str], company: str
