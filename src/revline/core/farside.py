@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import msgspec
 
@@ -308,24 +308,6 @@ class Dated(Protocol):
         ...
 
 
-class Poll(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted step to be asked for. handle: what `Accepted` named."""
-
-    step: PreparedStep
-    handle: str
-
-
-@runtime_checkable
-class Polling(Protocol):
-    """A connector to a far side that runs jobs: what `Accepted` named can be asked for."""
-
-    async def poll(self, *, polls: Sequence[Poll]) -> Sequence[Outcome]:
-        """What became of accepted steps of one kind, one outcome each, in order: Accepted again while its job runs, Uncertain when
-        the far side knows the job no more, or what its own call would have come to. A job is asked for once, however many it
-        carries."""
-        ...
-
-
 define(
     code="mapping.missing",
     title="A mapping is missing",
@@ -357,14 +339,6 @@ define(
     retryable=Retryable.YES,
     mender=Mender.NOBODY,
     remedy="Nothing to do: Revline tries again.",
-)
-define(
-    code="erp.job_running",
-    title="A job in the ERP has not ended",
-    status=503,
-    retryable=Retryable.YES,
-    mender=Mender.ERP_ADMINISTRATOR,
-    remedy="Revline goes on asking. If it stays, look at the job in the ERP; its document is looked up whatever the job says.",
 )
 define(
     code="erp.unreachable",

@@ -16,13 +16,12 @@ from revline.core.farside import (
     Idempotency,
     Outcome,
     Placed,
-    Poll,
-    Polling,
     Posted,
     PreparedStep,
     Rejected,
     Uncertain,
 )
+from revline.core.jobs import Poll, Polling
 from revline.core.problem import Problem
 from revline.delivery.marking import Call, Ready
 from revline.delivery.service import lease_ended

@@ -12,7 +12,8 @@ from revline.connectors.netsuite.simulator.faults import Fault
 from revline.connectors.netsuite.simulator.setup import Settings
 from revline.connectors.sdk import conformance_documents as make
 from revline.connectors.sdk.conformance_run import Run, Trouble
-from revline.core.farside import Accepted, Outcome, Poll, Posted, PreparedStep, Rejected
+from revline.core.farside import Accepted, Outcome, Posted, PreparedStep, Rejected
+from revline.core.jobs import Poll
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 
 from revline.core.documents import DocumentState
-from revline.core.farside import Accepted, Idempotency, Outcome, Poll, PreparedStep, Rejected, Throttled, Uncertain
+from revline.core.farside import Accepted, Idempotency, Outcome, PreparedStep, Rejected, Throttled, Uncertain
+from revline.core.jobs import Poll
 from revline.core.problem import problem
 from revline.delivery.values import Timing
 from revline.platform.cases import queries as cases

@@ -42,11 +42,11 @@ from revline.core.farside import (
     Manifest,
     Outcome,
     Placed,
-    Poll,
     Posted,
     PrepareContext,
     PreparedStep,
 )
+from revline.core.jobs import Poll
 from revline.core.money import amount_text
 from revline.core.problem import Problem, ProblemError, problem
 from revline.platform.tenancy.kinds import Connection
