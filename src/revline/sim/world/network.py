@@ -126,8 +126,25 @@ class WorldTransport(httpx2.AsyncBaseTransport):
             loop.call_later(travels, _tell, answered, Answer(status=0, lost=True))
             return
         if fate is Fate.LATE:
-            travels = wires.random.uniform(CALL_TIMEOUT_SECONDS * 1.02, EFFECT_BOUND_SECONDS * 0.97)
+            self._hold_back(request, answered)
+            return
         loop.call_later(travels, self._arrive, request, fate, answered)
+
+    def _hold_back(self, request: Request, answered: asyncio.Future[Answer]) -> None:
+        """It takes effect some time after its caller has given up: when the time-out is over, or when the caller dies."""
+        loop = asyncio.get_running_loop()
+        after = self._wires.random.uniform(0.02, EFFECT_BOUND_SECONDS * 0.97)
+
+        def arrive() -> None:
+            forget()
+            self._arrive(request, Fate.LATE, answered)
+
+        def give_up() -> None:
+            timer.cancel()
+            loop.call_later(after, self._arrive, request, Fate.LATE, answered)
+
+        timer = loop.call_later(CALL_TIMEOUT_SECONDS + after, arrive)
+        forget = self._process.when_it_dies(give_up)
 
     def _arrive(self, request: Request, fate: Fate, answered: asyncio.Future[Answer]) -> None:
         simulator = self._erp.simulator

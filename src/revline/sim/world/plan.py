@@ -67,8 +67,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     """How calls fare, in parts of a hundred calls.
 
     refused: the connection is not made. reset: it is closed before the far side reads the request. lost: the effect comes, the
-    answer does not. late: the effect comes after the caller has given up, within the effect bound. slow: the effect comes at
-    once, the answer too late.
+    answer does not. late: the effect comes after the caller has given up or died, within the effect bound from then. slow: the
+    effect comes at once, the answer too late.
     """
 
     refused: int = 0
@@ -139,11 +139,11 @@ def plan_of(*, seed: int) -> Plan:
         slow=chance.choice((0, 4)) * rough,
     )
     breaks = Breaks(
-        crash=chance.choice((10, 25, 60)) * rough,
+        crash=chance.choice((4, 10, 25)) * rough,
         crashes_max=chance.choice((0, 2, 4)) * rough,
-        stall=chance.choice((5, 20)) * rough,
+        stall=chance.choice((2, 8)) * rough,
         stalls_max=chance.choice((0, 1, 2)) * rough,
-        away=chance.choice((5, 15)) * rough,
+        away=chance.choice((2, 6)) * rough,
         away_max=chance.choice((0, 1, 3)) * rough,
         drains=0 if calm else chance.choice((0, 0, 1)),
     )

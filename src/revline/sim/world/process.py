@@ -25,6 +25,8 @@ from revline.sim.world.turns import Stopped, Turn, Turns, here
 T = TypeVar("T")
 STATEMENT_SECONDS: Final = (0.0002, 0.003)
 """What a transaction takes at least and at most."""
+TOLD_TIMES: Final = 4
+"""So much likelier is a break at a unit of work than at a look or a claim, of which there are many more."""
 SILENT: Final = frozenset({"read", "control"})
 _CURRENT: Final[ContextVar[Process | None]] = ContextVar("simulated_process", default=None)
 
@@ -68,6 +70,7 @@ class Process:
         self.skew = skew
         self.dead = False
         self._died = died
+        self._last_words: dict[Callable[[], None], None] = {}
         self._turns = turns
         self._resumes_at = 0.0
         self._tasks: dict[asyncio.Task[Any], None] = {}
@@ -103,7 +106,14 @@ class Process:
         self.trace.tell(self.name, f"dies {why}")
         for task in tuple(self._tasks):
             task.cancel()
+        for then in tuple(self._last_words):
+            then()
         self._died(self)
+
+    def when_it_dies(self, then: Callable[[], None]) -> Callable[[], None]:
+        """Have something done when it ends by a crash; call what is given to take that back."""
+        self._last_words[then] = None
+        return lambda: self._last_words.pop(then, None)
 
     async def blocking(self, work: Callable[[], T], /) -> T:
         """Run database code in step with everybody else's."""
@@ -116,13 +126,17 @@ class Process:
             while turn.waits is not None:
                 await self._pass(turn)
         finally:
+            value, failure = turn.value, turn.failure
             self._turns.give_back(turn)
-        if isinstance(turn.failure, Stopped):
-            self.die("")
+        if isinstance(failure, Stopped):
+            self.die("there")
             raise asyncio.CancelledError
-        if turn.failure is not None:
-            raise turn.failure
-        return turn.value  # type: ignore[no-any-return]
+        await self.awake()
+        if self.dead:
+            raise asyncio.CancelledError
+        if failure is not None:
+            raise failure
+        return value  # type: ignore[no-any-return]
 
     async def _pass(self, turn: Turn) -> None:
         assert turn.waits is not None
@@ -144,7 +158,7 @@ class Process:
 
     def stand_still(self, *, at: str) -> None:
         """Stop for longer than a lease, everything of it at once."""
-        seconds = LEASE.total_seconds() * self.random.uniform(1.1, 2.5)
+        seconds = LEASE.total_seconds() * self.random.uniform(1.1, self.random.choice((2.0, 5.0)))
         self._resumes_at = max(self._resumes_at, self.time.seconds + seconds)
         self.trace.tell(self.name, f"stands still for {seconds:.1f} s {at}")
 
@@ -152,14 +166,14 @@ class Process:
     def transaction(self, label: str) -> Iterator[Callable[[], None]]:
         """Around one transaction of this process: before it, at its commit (call what is given), after it."""
         breaks, weather = self.weather.breaks, self.weather
-        turn = here()
+        turn, per = here(), 1 if label in SILENT else TOLD_TIMES
         if turn is not None:
             seconds = self.random.uniform(*STATEMENT_SECONDS)
-            if weather.strikes("stall", breaks.stall, breaks.stalls_max):
+            if weather.strikes("stall", breaks.stall * per, breaks.stalls_max):
                 self.stand_still(at=f"before {label}")
             turn.wait(seconds)
-        crash = weather.strikes("crash", breaks.crash, breaks.crashes_max) if turn is not None else False
-        away = weather.strikes("away", breaks.away, breaks.away_max) if turn is not None else False
+        crash = turn is not None and weather.strikes("crash", breaks.crash * per, breaks.crashes_max)
+        away = turn is not None and weather.strikes("away", breaks.away * per, breaks.away_max)
         when = self.random.choice(("before", "after"))
 
         def commits() -> None:
@@ -172,6 +186,8 @@ class Process:
             self.trace.tell(self.name, f"commits {label}")
         if when == "after":
             self._breaks(crash=crash, away=away, at=f"after the commit of {label}")
+        if turn is not None and weather.strikes("stall", breaks.stall * per, breaks.stalls_max):
+            self.stand_still(at=f"after {label}")
 
     def _breaks(self, *, crash: bool, away: bool, at: str) -> None:
         if crash:
