@@ -102,7 +102,8 @@ def _resolve(head: Head, capability: KindCapability, *, now: datetime, epoch: Ep
     """An unanswered request, or a document that an older epoch may have sent.
 
     Within an epoch a key or a unique reference makes sending again safe at once. Across epochs nobody knows when it was sent: a
-    key may have expired, so it is looked up wherever that is possible.
+    key may have expired, so it is looked up wherever that is possible. A sender that lost its lease may be alive: its call may
+    have begun at the lease's very end, and is given up only when its time-out is over.
     """
     standing, manifest = head.loaded.standing, head.far.connector.manifest
     is_older = standing.epoch < epoch.number
@@ -116,7 +117,7 @@ def _resolve(head: Head, capability: KindCapability, *, now: datetime, epoch: Ep
         return send
     window = effect_window(manifest)
     if standing.state is DocumentState.SENDING:
-        return Later(due_at=now + window, uncertain=True)
+        return Later(due_at=now + manifest.call_timeout + window, uncertain=True)
     ready_at = waited_until(standing=standing, epoch=epoch, window=window)
     held = head.loaded.records.get(standing.document_id)
     listed = held is not None and held.state in RECORDS_POSTED

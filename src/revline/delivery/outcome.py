@@ -169,7 +169,8 @@ def _of_decision(result: Decided, pauses: Pauses) -> Settlement:
             return Settlement(head=head, state=standing.state, step=standing.step, done=True)
         case Later():
             state = DocumentState.UNCERTAIN if result.decision.uncertain else standing.state
-            since = pauses.now if result.decision.uncertain else standing.uncertain_since
+            given_up_at = result.decision.due_at - effect_window(head.far.connector.manifest)
+            since = given_up_at if result.decision.uncertain else standing.uncertain_since
             return Settlement(
                 head=head, state=state, step=standing.step, due_at=result.decision.due_at, uncertain_since=since
             )

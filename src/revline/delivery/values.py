@@ -144,7 +144,8 @@ class LookUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Later(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing to do before `due_at`. uncertain: the document becomes uncertain now, if it isn't."""
+    """Nothing to do before `due_at`. uncertain: the document becomes uncertain, if it isn't; `due_at` is an effect window after
+    its request was given up at the latest."""
 
     due_at: datetime
     uncertain: bool = False

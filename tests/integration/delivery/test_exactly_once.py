@@ -242,6 +242,11 @@ def test_a_worker_paused_past_its_lease_changes_nothing_when_it_comes_back(datab
     assert len(world.show("sale").transitions) == transitions
     world.pass_time(timedelta(seconds=11))
     world.deliver()
+    assert world.far.lookups == [], (
+        "a call that began at the lease's end may be given up, and take effect, later than that"
+    )
+    world.pass_time(timedelta(seconds=5))
+    world.deliver()
     assert world.state("sale") is DocumentState.POSTED
     assert len(world.far.effects) == 1
 
