@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx2
 import msgspec
 
+from revline.connectors.sdk.slots import network_transport
 from revline.core.farside import NotSent, Uncertain
 from revline.core.problem import Problem, problem
 from revline.core.sending import MAY_SEND
@@ -138,13 +139,12 @@ class HttpCaller:
         self._secrets = tuple(secrets)
         self._call_seconds = call_timeout.total_seconds()
         connect = min(connect_timeout, call_timeout).total_seconds()
+        self._transport = transport or network_transport(slots=slots)
         self._client = httpx2.AsyncClient(
             base_url=checked_base_url(url=base_url),
-            transport=transport,
+            transport=self._transport,
             headers={"user-agent": "revline", "accept": "application/json", **headers},
             timeout=httpx2.Timeout(self._call_seconds, connect=connect, pool=connect),
-            limits=httpx2.Limits(max_connections=slots, max_keepalive_connections=slots, keepalive_expiry=30.0),
-            follow_redirects=False,
             trust_env=False,
         )
 
@@ -186,7 +186,8 @@ class HttpCaller:
             return Uncertain(evidence=self.mask(f"{method} {path}: {type(failure).__name__}: {failure}"))
 
     async def _exchange(self, request: httpx2.Request) -> HttpAnswer | Uncertain:
-        response = await self._client.send(request, stream=True)
+        # Not through the client, which would look for redirects, cookies and who to log in as: a call has none of them.
+        response = await self._transport.handle_async_request(request)
         try:
             if "," in response.headers.get("content-encoding", ""):
                 # A few bytes packed twice can be gigabytes once unpacked, before any size is looked at.
