@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from revline.core.documents import DocumentState
 from revline.core.problem import Problem
-from revline.delivery import acts, queries
+from revline.delivery import acts, queries, standstill
 from revline.delivery.permitted import OPEN_TO, Act, refusal
 from revline.delivery.tables import document_state
 from revline.delivery.values import SUBJECT_KIND
@@ -18,7 +18,7 @@ from revline.platform.cases import queries as cases
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 
-FILTERS: Final = frozenset({"cause", "connection", "entity", "kind", "problem", "state"})
+FILTERS: Final = frozenset({"behind", "cause", "connection", "entity", "kind", "problem", "state"})
 _COLUMNS: Final = {
     "connection": "connection",
     "entity": "entity",
@@ -31,7 +31,8 @@ _COLUMNS: Final = {
 def choose(
     connection: Connection, *, act: Act, tenant_id: str, given: Mapping[str, str], after: str, limit: int
 ) -> tuple[Sequence[Chosen], str]:
-    """A page of the documents that fit the filter and are open to the act, by id; with a cause, those with an open case of it."""
+    """A page of the documents that fit the filter and are open to the act, by id; with a cause, those with an open case of it; with
+    behind, those that wait behind the document named, as far as a walk goes (`chains.WALK_MAX`)."""
     table = document_state
     names = ("document_id", "state", "currency", "amount", "set_aside_at")
     statement = select(*(table.c[name] for name in names)).where(
@@ -46,10 +47,15 @@ def choose(
         following = page[-1].case_id if len(page) == limit else ""
         subjects = [one.subject_id for one in page if one.subject_kind == SUBJECT_KIND]
         statement = statement.where(table.c.document_id.in_(subjects))
+    elif "behind" in given:
+        group = standstill.behind(connection, tenant_id=tenant_id, document_id=given["behind"])
+        waiting = sorted(name for name in group.documents if name > after)[:limit]
+        following = waiting[-1] if len(waiting) == limit else ""
+        statement = statement.where(table.c.document_id.in_(waiting))
     else:
         statement = statement.where(table.c.document_id > after).limit(limit)
     rows = connection.execute(statement.order_by(table.c.document_id)).all()
-    if "cause" not in given and len(rows) == limit:
+    if not given.keys() & {"behind", "cause"} and len(rows) == limit:
         following = rows[-1].document_id
     chosen = [
         Chosen(

@@ -10,8 +10,9 @@ import pytest
 from revline.core.documents import Document, DocumentState, Rank
 from revline.core.farside import NotSent, Outcome, PreparedStep, Rejected
 from revline.core.problem import problem
-from revline.delivery import acts, naming, revisions, standstill
+from revline.delivery import acts, bulk, naming, revisions, standstill
 from revline.delivery.chains import Why
+from revline.delivery.permitted import Act
 from revline.delivery.telling import Teller
 from revline.delivery.values import Timing
 from revline.platform.cases import queries as cases
@@ -310,6 +311,21 @@ def test_more_behind_than_are_counted_is_said(world: World) -> None:
         every = standstill.behind(connection, tenant_id="alpha", document_id=document_id("first"))
     assert (len(group.documents), group.more) == (5, True)
     assert (len(every.documents), every.more) == (8, False)
+
+
+def test_an_act_on_many_takes_what_waits_behind_a_document(world: World) -> None:
+    world.connector.before = refuse("acme")
+    chain(world)
+    world.deliver()
+    given = {"behind": document_id("acme")}
+    found: list[str] = []
+    after = ""
+    with world.database.read(tenants=["alpha"]) as connection:
+        for _ in range(3):
+            page, after = bulk.choose(connection, act=Act.WAIVE, tenant_id="alpha", given=given, after=after, limit=2)
+            found += [one.subject.identity for one in page]
+    assert found == sorted(document_id(name) for name in ("invoice", "credit", "application", "closing"))
+    assert after == ""
 
 
 def test_what_waits_in_another_tenant_is_not_counted(world: World) -> None:

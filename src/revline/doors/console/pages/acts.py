@@ -44,7 +44,7 @@ ITEM_COLUMNS: Final = (
     Column(key="code", title="Problem", kind="code"),
     Column(key="at", title="When", kind="moment"),
 )
-FILTERS: Final = ("cause", "connection", "entity", "kind", "problem", "state")
+FILTERS: Final = ("behind", "cause", "connection", "entity", "kind", "problem", "state")
 FILTER_PREFIX: Final = "of_"
 
 
