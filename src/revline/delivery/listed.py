@@ -142,7 +142,7 @@ def take_records(unit: Unit, *, entry: Any, far: FarSide, records: Sequence[ErpR
 
 
 def gone_after(unit: Unit, *, entry: Any, shown: Sequence[ErpRecord]) -> int:
-    """At the end of a full pass: records of posted documents that it did not show. Gives how many, at most GONE_MAX.
+    """At the end of a full pass: records of posted documents that an earlier one showed and it did not. At most GONE_MAX.
 
     shown: the last page, whose rows this unit writes only when it ends.
     """
@@ -154,7 +154,7 @@ def gone_after(unit: Unit, *, entry: Any, shown: Sequence[ErpRecord]) -> int:
             table.c.connection == entry.connection,
             table.c.record_kind == entry.record_kind,
             table.c.company == entry.company,
-            table.c.listed_in < entry.pass_number,
+            table.c.listed_in.between(1, entry.pass_number - 1),
             table.c.seen_at < entry.began_at,
             table.c.document_id.is_not(None),
             table.c.erp_id.not_in([one.erp_id for one in shown]),

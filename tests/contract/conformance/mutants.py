@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contract.conformance import mutants_booking, mutants_finding, mutants_sending
+from tests.contract.conformance import mutants_booking, mutants_finding, mutants_resolving, mutants_sending
 
-MUTANTS = (*mutants_booking.MUTANTS, *mutants_sending.MUTANTS, *mutants_finding.MUTANTS)
+MUTANTS = (*mutants_booking.MUTANTS, *mutants_sending.MUTANTS, *mutants_finding.MUTANTS, *mutants_resolving.MUTANTS)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from revline.core.documents import DocumentState, Rank
@@ -121,6 +122,64 @@ def test_a_found_record_that_differs_is_a_case_and_trying_again_looks_again(data
     assert world.state("sale") is DocumentState.POSTED
     assert len(world.far.effects) == 1
     assert causes(world) == {}
+
+
+def test_an_effect_that_comes_late_but_within_the_bound_is_found(database: Database) -> None:
+    world = make(database)
+    world.connector.before = lose_answer()
+    world.write(journal("sale"))
+    world.deliver()
+    world.pass_time(timedelta(seconds=9))
+    world.deliver_to_far_side_only(journal("sale"))
+    world.pass_time(timedelta(seconds=2))
+    world.deliver()
+    assert world.state("sale") is DocumentState.POSTED
+    assert world.far.posted(document_id("sale")) == 1
+
+
+def test_look_up_waits_for_the_lag_of_what_it_looks_in_as_well(database: Database) -> None:
+    world = make(database)
+    world.connector.manifest = msgspec.structs.replace(world.connector.manifest, lookup_lag=timedelta(seconds=20))
+    world.connector.after = lose_answer()
+    world.write(journal("sale"))
+    world.deliver()
+    world.pass_time(timedelta(seconds=29))
+    world.deliver()
+    assert world.far.lookups == [], "what it committed late can't be seen yet"
+    world.pass_time(timedelta(seconds=2))
+    world.deliver()
+    assert world.state("sale") is DocumentState.POSTED
+    assert world.far.posted(document_id("sale")) == 1
+
+
+def test_a_record_found_cancelled_is_a_case_that_says_so(database: Database) -> None:
+    world = make(database)
+    world.connector.after = lose_answer()
+    world.write(journal("sale"))
+    world.deliver()
+    world.far.records[0] = msgspec.structs.replace(world.far.records[0], state="cancelled")
+    world.pass_time(timedelta(seconds=11))
+    world.deliver()
+    assert causes(world) == {"erp.record_differs": "state"}
+    assert world.show("sale").evidence[-1]["conclusion"] == "differs"
+    assert len(world.far.effects) == 1
+
+
+def test_what_can_not_be_searched_is_sent_again_once_nothing_can_come_late(database: Database) -> None:
+    """A note on another record: sending again confirms what is there."""
+    world = make(database, Idempotency.LOOKUP)
+    kinds = tuple(msgspec.structs.replace(one, searchable=False) for one in world.connector.manifest.kinds)
+    world.connector.manifest = msgspec.structs.replace(world.connector.manifest, kinds=kinds)
+    world.connector.before = lose_answer()
+    world.write(journal("sale"))
+    world.deliver()
+    world.pass_time(timedelta(seconds=9))
+    world.deliver()
+    assert world.far.effects == []
+    world.pass_time(timedelta(seconds=2))
+    world.deliver()
+    assert world.far.lookups == []
+    assert world.state("sale") is DocumentState.POSTED
 
 
 def test_two_records_under_one_reference_are_a_case(database: Database) -> None:

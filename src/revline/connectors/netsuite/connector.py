@@ -134,7 +134,8 @@ class NetSuiteConnector:
         self, *, kind: DocumentKind, references: Sequence[str], company: str
     ) -> Mapping[str, tuple[ErpRecord, ...]] | Problem:
         found: dict[str, tuple[ErpRecord, ...]] = dict.fromkeys(references, ())
-        subsidiary = company if self._options.one_world else ""
+        # A payment of nothing has no ledger line to be found by its subsidiary; its reference is enough.
+        subsidiary = company if self._options.one_world and kind is not DocumentKind.APPLICATION else ""
         record = self._options.item_record if kind is DocumentKind.ITEM else RECORDS[kind]
         try:
             held = await self._reader.by_reference(record=record, references=list(found), subsidiary=subsidiary)

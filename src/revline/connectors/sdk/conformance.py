@@ -38,6 +38,7 @@ from revline.connectors.sdk import (
     conformance_amounts,
     conformance_booking,
     conformance_finding,
+    conformance_resolving,
     conformance_sending,
 )
 from revline.connectors.sdk.conformance_run import (
@@ -57,6 +58,7 @@ CASES: Final = (
     *conformance_amounts.CASES,
     *conformance_sending.CASES,
     *conformance_finding.CASES,
+    *conformance_resolving.CASES,
 )
 BATCHED: Final = frozenset({Trouble.SHORT_ANSWER, Trouble.PARTIAL, Trouble.REORDERED})
 CASE_LIMIT: Final = timedelta(seconds=120)
