@@ -16,6 +16,7 @@ from sqlalchemy import Connection, RowMapping, text
 from revline.platform.work.budgets import CLOSE, Budget, Ledger, Use
 from revline.platform.work.lanes import PRIORITY_CLOSE
 from revline.platform.work.pool_state import CameBack, Health, PoolLimits, PoolState, after, pool_state
+from revline.platform.work.tables import NOT_PLAINLY_OPEN
 
 _ENSURE: Final = text(
     """
@@ -38,13 +39,16 @@ _RULES: Final = """
 """
 _POOL: Final = f"""
     SELECT pool.*, ({_RULES.format("pool.pool_id AND rule.tenant_id IN ('', '*')")}) AS rules
-    FROM capacity_pool AS pool WHERE pool.pool_id = ANY(CAST(:pools AS text[]))
+    FROM capacity_pool AS pool WHERE pool.pool_id = ANY({{}}) ORDER BY pool.pool_id
 """
-_READ: Final = text(_POOL + " ORDER BY pool.pool_id")
+_READ: Final = text(_POOL.format("CAST(:pools AS text[])"))
 _READ_OR_CLOSED: Final = text(
-    _POOL + " OR pool.blocked OR pool.breaker_until IS NOT NULL OR pool.throttled_until > :now ORDER BY pool.pool_id"
+    _POOL.format(
+        f"""ARRAY(SELECT unnest(CAST(:pools AS text[]))
+                  UNION SELECT pool_id FROM capacity_pool WHERE {NOT_PLAINLY_OPEN})"""
+    )
 )
-_LOCK: Final = text(_POOL + " ORDER BY pool.pool_id FOR UPDATE OF pool")
+_LOCK: Final = text(_POOL.format("CAST(:pools AS text[])") + " FOR UPDATE OF pool")
 
 # One row for each worker, tenant and kind group with a lane in hand: as many as workers hold lanes, whatever the backlog.
 _USES: Final = text(
@@ -80,7 +84,8 @@ _AILING: Final = text(
     """
     SELECT pool_id FROM capacity_pool
     WHERE pool_id = ANY(CAST(:pools AS text[]))
-      AND (breaker_failures > 0 OR breaker_until IS NOT NULL OR adapted_slots IS NOT NULL)
+      AND (breaker_failures > 0 OR breaker_until IS NOT NULL OR adapted_slots IS NOT NULL
+           OR throttled_until IS NOT NULL)
     """
 )
 
@@ -141,7 +146,7 @@ def views(
     fresh: timedelta = timedelta(0),
     closed_too: bool = False,
 ) -> Mapping[str, PoolView]:
-    """Pools with who uses them. closed_too: also every other pool that is not plainly open (without its uses).
+    """Pools with who uses them. closed_too: also every other pool that is not plainly open.
 
     fresh: a lane counts as wanting a slot only while its lease is longer than this, so that a worker that stands still soon
     stops being waited for.

@@ -166,7 +166,14 @@ def after(*, pool_id: str, health: Health, came_back: CameBack, ceiling: int, no
         throttled_until = max(asked, throttled_until) if throttled_until else asked
         if at is None or now - at >= SLOWER_EVERY:
             adapted, at = max(1, min(ceiling, adapted or ceiling) // 2), now
-    elif came_back.answered and adapted is not None and (at is None or now - at >= FASTER_EVERY):
+    elif came_back.answered and throttled_until is not None and throttled_until <= now:
+        throttled_until = None
+    if (
+        came_back.throttled_for is None
+        and came_back.answered
+        and adapted is not None
+        and (at is None or now - at >= FASTER_EVERY)
+    ):
         adapted, at = (adapted + 1, now) if adapted + 1 < ceiling else (None, None)
     return Health(failures=failures, until=until, adapted_slots=adapted, adapted_at=at, throttled_until=throttled_until)
 

@@ -27,6 +27,9 @@ from revline.platform.store.walls import control_table, tenant_table
 LIVE: Final = "(pending > 0 OR requested > read_through) AND parked_code = ''"
 """What a claim may ever take. Lanes that are idle or parked are in no index a claim reads."""
 
+NOT_PLAINLY_OPEN: Final = "(blocked OR breaker_until IS NOT NULL OR throttled_until IS NOT NULL)"
+"""Pools that a claim may have to leave out."""
+
 lane: Final[Table] = control_table(
     "lane",
     Column("tenant_id", Text, primary_key=True),
@@ -108,6 +111,7 @@ capacity_pool: Final[Table] = control_table(
     Column("blocked", Boolean, nullable=False),
     CheckConstraint("slots > 0 AND set_slots > 0 AND adapted_slots > 0", name="slots"),
     CheckConstraint("set_per_second > 0 AND set_burst > 0", name="rate"),
+    Index("ix_capacity_pool_ailing", "pool_id", postgresql_where=text(NOT_PLAINLY_OPEN)),
     postgresql_with=FEW_AND_HOT,
 )
 """One row a far account that owns a limit. `slots`, `bucket_per_second` and `bucket_burst` are the manifest's; `set_...` what an

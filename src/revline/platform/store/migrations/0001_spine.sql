@@ -358,6 +358,8 @@ CREATE TABLE capacity_pool (
 )
  WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 
+CREATE INDEX ix_capacity_pool_ailing ON capacity_pool (pool_id) WHERE (blocked OR breaker_until IS NOT NULL OR throttled_until IS NOT NULL);
+
 GRANT SELECT, INSERT, UPDATE, DELETE ON capacity_pool TO revline_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON capacity_pool TO revline_control;
 
