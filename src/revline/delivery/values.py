@@ -217,7 +217,7 @@ define(
     status=409,
     retryable=Retryable.AFTER_FIX,
     mender=Mender.ERP_ADMINISTRATOR,
-    remedy="Search the ERP for the reference. If it isn't there, resend; if it is, waive the case with its number as the reason.",
+    remedy="Search the ERP for the reference. If it isn't there, resend saying so (known absent); if it is, waive with its number.",
 )
 define(
     code="erp.reference_not_unique",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,15 @@ from revline.platform.access.roles import Role
 from revline.platform.bulk.runner import BulkRunner
 from revline.platform.cases import service as case_service
 from tests.integration.api.test_acts import Door, cli, door
+from tests.integration.cli.conftest import Cli
 
 __all__ = ["cli", "door"]
+POLICY = """\
+apiVersion: revline/v1
+kind: CorrectionPolicy
+metadata: {name: corrections, tenant: birch}
+spec: {secondPersonAbove: {USD: "0.00"}}
+"""
 ACT: dict[str, Any] = {"kind": "retry", "filter": {}, "reason": "the account is there"}
 
 
@@ -99,3 +107,25 @@ def test_a_cause_of_more_than_a_page_becomes_an_act(door: Door, monkeypatch: pyt
     assert large["asked"] == small["asked"]
     assert door.get(f"/v1/acts/{large['act_id']}").json()["filter"] == {"cause": cause}
     assert door.post(f"/v1/causes/{cause}/retry", {"reason": "go"}).json()["code"] == "bulk.running"
+
+
+def test_what_is_worth_more_than_the_policy_allows_one_person_is_started_by_another(
+    door: Door, cli: Cli, tmp_path: Path
+) -> None:
+    folder = tmp_path / "configuration"
+    (folder / "birch" / "90-policy.yaml").write_text(POLICY, encoding="utf-8")
+    cli("config", "apply", folder, "--reason", "two people")
+    meant = {"kind": "reprocess", "filter": {"state": "ready"}}
+    shown = door.post("/v1/acts/preview", meant, Role.OPERATOR).json()
+    assert shown["second_person"], shown
+    act = door.post("/v1/acts", {**meant, "reason": "new rules"}, Role.OPERATOR).json()
+    assert act["state"] == "proposed"
+    run(door)
+    assert door.get(f"/v1/acts/{act['act_id']}").json()["done"] == 0
+    path = f"/v1/acts/{act['act_id']}/decision"
+    own = door.post(path, {"apply": True, "reason": "mine"}, Role.OPERATOR)
+    assert (own.status_code, own.json()["code"]) == (403, "bulk.same_person")
+    assert door.post(path, {"apply": True, "reason": "no right to it"}, Role.FINANCE).status_code == 403
+    assert door.post(path, {"apply": True, "reason": "looked at"}, Role.ADMINISTRATOR).json()["state"] == "running"
+    run(door)
+    assert door.get(f"/v1/acts/{act['act_id']}").json()["state"] == "done"
