@@ -1,4 +1,4 @@
-"""Delivery at full strength: what issue by issue must be shown of it, in parts that also run alone (`--part NAME`).
+"""Delivery: how fast, how fair, how it grows, in parts that also run alone (`--part NAME`).
 
 `noop`: documents through every state and row with a far side that does nothing, beside jobs in Procrastinate and DBOS.
 `http`: the same documents over the wire to an ERP that takes 20 ms, beside the HTTP client bare.

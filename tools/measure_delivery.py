@@ -1,0 +1,73 @@
+"""Measures delivery part by part on a machine that has become quiet: `python -m tools.measure_delivery [--scale full]`.
+
+Waits until the machine's load is low, runs each part of `python -m benchmarks delivery` in a process of its own, keeps its last
+line in a folder and prints the figures as a Markdown table, for docs/explanation/delivery-speed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+PARTS: Final = ("noop", "http", "quiet", "lanes", "latency")
+QUIET_LOAD: Final = 0.7
+LOOK_SECONDS: Final = 5.0
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Runs what is asked for; gives 1 when a part failed."""
+    parser = argparse.ArgumentParser(prog="python -m tools.measure_delivery", description=__doc__)
+    parser.add_argument("--scale", choices=("small", "full"), default="full")
+    parser.add_argument("--part", choices=PARTS, action="append", help="this part (may be given often; default: all)")
+    parser.add_argument("--into", type=Path, default=ROOT / "build" / "delivery", help="folder for the results")
+    parser.add_argument("--wait-minutes", type=float, default=10.0, help="the longest wait for a quiet machine")
+    arguments = parser.parse_args()
+    arguments.into.mkdir(parents=True, exist_ok=True)
+    failed = False
+    for part in arguments.part or PARTS:
+        wait_until_quiet(arguments.wait_minutes * 60)
+        result = measured(part, arguments.scale, arguments.into)
+        failed = failed or result is None
+        if result is not None:
+            print("\n".join(table(part, result)), flush=True)
+    return 1 if failed else 0
+
+
+def wait_until_quiet(limit_seconds: float) -> None:
+    """Until the load of the last minute is low, or the limit is over; the load is in the result either way."""
+    begun = time.monotonic()
+    while os.getloadavg()[0] > QUIET_LOAD and time.monotonic() - begun < limit_seconds:
+        time.sleep(LOOK_SECONDS)
+
+
+def measured(part: str, scale: str, folder: Path) -> dict[str, Any] | None:
+    """The result of one part, None when it failed. What it says on the way goes to a log beside."""
+    command = [sys.executable, "-m", "benchmarks", "delivery", "--json", "--scale", scale, "--part", part]
+    with (folder / f"{part}.log").open("w", encoding="utf-8") as log:
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, check=False)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        print(f"{part} failed; see {folder / f'{part}.log'}", file=sys.stderr)
+        return None
+    (folder / f"{part}.json").write_text(lines[-1] + "\n", encoding="utf-8")
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
+
+
+def table(part: str, result: dict[str, Any]) -> list[str]:
+    """A result as Markdown."""
+    load = result["load"]
+    circumstances = f"revision {result['revision']}, load {load['before'][0]} before and {load['after'][0]} after"
+    rows = [f"| {name} | {value:g} |" for name, value in {**result["ratios"], **result["figures"]}.items()]
+    return [f"\n## {part} ({circumstances})\n", "| figure | value |", "| --- | ---: |", *rows]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
