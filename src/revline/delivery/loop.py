@@ -22,9 +22,9 @@ from revline.delivery.marking import Call
 from revline.delivery.plan import SlotLoad
 from revline.delivery.ports import Blocking
 from revline.delivery.service import Desk, Turn, lease_ended
+from revline.delivery.sweeping import Sweeper
 from revline.delivery.telling import Teller
 from revline.delivery.values import FarSide, Result
-from revline.delivery.waiting import sweep
 from revline.platform.logs import log
 
 DRAIN_LIMIT: Final = timedelta(seconds=30)
@@ -48,6 +48,7 @@ class DeliveryLoop:
         self._far_sides: dict[tuple[str, str, str], FarSide] = {}
         self._timers: dict[str, datetime] = {}
         self._periods: asyncio.Task[None] | None = None
+        self._sweeper = Sweeper(database=desk.database, actor=desk.owner)
         self._teller = Teller(database=desk.database, actor=desk.owner, timing=desk.timing)
 
     def stop(self) -> None:
@@ -169,9 +170,7 @@ class DeliveryLoop:
 
     async def _timers_due(self) -> None:
         desk, timing = self.desk, self.desk.timing
-        await self._timer(
-            "sweep", timing.sweep, lambda: sweep(desk.database, actor=desk.owner, recorded_at=desk.clock.now())
-        )
+        await self._timer("sweep", timing.sweep, lambda: self._sweeper.sweep(recorded_at=desk.clock.now()))
         await self._timer("archive", timing.archive, lambda: archive_finished(
             desk.database, before=desk.clock.now() - timing.archive_after
         ))  # fmt: skip

@@ -1,7 +1,7 @@
 """Waiting for predecessors: a head that must wait leaves its lane without lease or capacity, and is woken by their commit.
 
 No wake-up is lost: parking reads the predecessors' states under a share lock, so a predecessor either is seen as finished, or
-is finished after the wait was written, and then its wake-up finds it. What a crash leaves between is found by the sweep.
+is finished after the wait was written, and then its wake-up finds it. What a crash leaves between is found by `sweeping`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from revline.core.documents import FINISHED_STATES, DocumentState
 from revline.delivery.blockers import missing_case, record_case
 from revline.delivery.loading import DocumentKey
 from revline.delivery.needs import role_of
-from revline.delivery.tables import FINISHED_SQL
 from revline.delivery.values import Head, Timing, WaitFor
 from revline.platform.cases.record import NewCase, open_cases
 from revline.platform.store.engine import Database
@@ -25,8 +24,6 @@ from revline.platform.store.unit import Unit
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
 from revline.platform.work.lanes import LaneKey, retried, waits
-
-SWEEP_PAGE: Final = 1_000
 
 _SHARE: Final = text(
     """
@@ -76,18 +73,6 @@ _WAITED_FOR: Final = text(
     SELECT DISTINCT wait.tenant_id, wait.predecessor_id FROM wait
     JOIN unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS given(tenant_id, predecessor_id)
     USING (tenant_id, predecessor_id)
-    """
-)
-_OVERDUE: Final = text(
-    f"""
-    SELECT wait.tenant_id, wait.document_id, wait.predecessor_id, wait.lane_id FROM wait
-    JOIN document_state AS state
-      ON state.tenant_id = wait.tenant_id AND state.document_id = wait.predecessor_id
-    WHERE wait.tenant_id = ANY(CAST(:tenants AS text[])) AND state.state IN ({FINISHED_SQL})
-      AND (NOT wait.for_record OR EXISTS (SELECT FROM erp_record AS record
-                                          WHERE record.tenant_id = wait.tenant_id
-                                            AND record.document_id = wait.predecessor_id))
-    ORDER BY wait.tenant_id, wait.document_id, wait.predecessor_id LIMIT :limit
     """
 )
 _FORGET: Final = text(
@@ -237,25 +222,11 @@ def wake(
         recorded_at=recorded_at,
     ) as unit:
         rows = [tuple(row) for row in unit.connection.execute(_WAITING_FOR, _keys(keys))]
-        return _wake_rows(unit.connection, rows)
+        return wake_rows(unit.connection, rows)
 
 
-def sweep(database: Database, *, actor: str, recorded_at: datetime) -> int:
-    """Wake whatever waits for a finished document, for every tenant with a waiting lane; gives how many lanes."""
-    woken, after = 0, ""
-    while True:
-        with database.control() as connection:
-            tenants = work_queries.waiting_tenants(connection, after=after)
-        if not tenants:
-            return woken
-        after = tenants[-1]
-        with database.unit(tenants=tenants, kind="wake", actor=actor, reason="sweep", recorded_at=recorded_at) as unit:
-            parameters = {"tenants": list(tenants), "limit": SWEEP_PAGE}
-            rows = [tuple(row) for row in unit.connection.execute(_OVERDUE, parameters)]
-            woken += len(_wake_rows(unit.connection, rows))
-
-
-def _wake_rows(connection: Connection, rows: Sequence[tuple[str, ...]]) -> frozenset[LaneKey]:
+def wake_rows(connection: Connection, rows: Sequence[tuple[str, ...]]) -> frozenset[LaneKey]:
+    """Make the lanes of these rows of `wait` due, and forget that they wait: (tenant, document, predecessor, lane) each."""
     if not rows:
         return frozenset()
     now = work_queries.moment(connection)

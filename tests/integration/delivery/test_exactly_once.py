@@ -14,7 +14,7 @@ import pytest
 from revline.core.documents import DocumentState, Rank
 from revline.core.farside import Idempotency, NotSent, Outcome, PreparedStep, Rejected, Throttled, Uncertain
 from revline.core.problem import problem
-from revline.delivery import acts, marking, settling, waiting
+from revline.delivery import acts, marking, settling, sweeping, waiting
 from revline.delivery.loop import DeliveryLoop
 from revline.delivery.values import Timing
 from revline.platform.cases import queries as cases
@@ -240,7 +240,7 @@ def test_a_crash_at_any_boundary_loses_and_doubles_nothing(
     for _ in range(8):
         world.deliver()
         world.pass_time(LEASE_AND_BOUND)
-        waiting.sweep(world.database, actor="worker:test", recorded_at=world.clock.now())
+        sweeping.sweep_all(world.database, actor="worker:test", recorded_at=world.clock.now())
     for name in ("acme", "invoice", "void", "application"):
         assert world.state(name) is DocumentState.POSTED, name
         assert world.far.posted(document_id(name)) == 1, name

@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 from revline.core.documents import FINISHED_STATES, Document, DocumentState, Rank
 from revline.core.farside import NotSent, Outcome, PreparedStep, Rejected, Uncertain
 from revline.core.problem import Problem, problem
-from revline.delivery import acts, naming, queries, revisions, waiting
+from revline.delivery import acts, naming, queries, revisions, sweeping, waiting
 from revline.delivery.chains import blockers
 from revline.delivery.standstill import Standstill
 from revline.delivery.tables import document_state
@@ -176,7 +176,7 @@ class History:
         self.world.pass_time(self.world.timing.missing_predecessor * 2)
         for _ in range(20):
             self.world.deliver(turns=300)
-            if not waiting.sweep(self.world.database, actor="worker:test", recorded_at=self.world.clock.now()):
+            if not sweeping.sweep_all(self.world.database, actor="worker:test", recorded_at=self.world.clock.now()):
                 break
         else:
             raise AssertionError("it never comes to rest")
