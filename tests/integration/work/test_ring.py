@@ -1,0 +1,147 @@
+"""The ring of turns with many tenants in one pool: nobody waits longer than a round, nothing idle is looked at again and again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from revline.platform.store.engine import Database
+from revline.platform.store.unit import open_counter
+from revline.platform.work import record, service
+from revline.platform.work.lanes import (
+    PRIORITY_BULK,
+    PRIORITY_CLOSE,
+    ClaimedLane,
+    LaneKey,
+    NewItem,
+    PoolRoom,
+    progressed,
+)
+
+NOON = datetime(2026, 2, 1, 12, 0, tzinfo=UTC)
+QUIET = 60
+ROOM = 8
+
+
+def tenant(number: int) -> str:
+    return f"t{number:03d}"
+
+
+@pytest.fixture
+def crowded(database: Database) -> Database:
+    """Sixty tenants with one lane each, and one with four hundred, in one pool."""
+    with database.control() as connection:
+        for number in range(QUIET + 1):
+            open_counter(connection, tenant_id=tenant(number))
+    enqueue(database, tenant(0), [f"noisy{number}" for number in range(400)])
+    for number in range(1, QUIET + 1):
+        enqueue(database, tenant(number), [f"quiet{number}"])
+    return database
+
+
+def enqueue(
+    database: Database,
+    of: str,
+    lanes: Sequence[str],
+    *,
+    group: str = "journals",
+    priority: int = 5,
+    now: datetime = NOON,
+) -> None:
+    with database.unit(tenants=[of], kind="derive", actor="test", reason="test", recorded_at=now) as unit:
+        items = [NewItem(lane_id=f"{of}/{lane}", subject=lane, pool_id="erp", kind_group=group) for lane in lanes]
+        record.enqueue(unit, tenant_id=of, kind="delivery", items=items, priority=priority, now=now)
+
+
+def claim(
+    database: Database, *, room: int = ROOM, closing: int | None = None, full: Sequence[str] = (), now: datetime = NOON
+) -> tuple[ClaimedLane, ...]:
+    rooms = [PoolRoom(pool_id="erp", lanes=room, closing=closing)]
+    return service.claim(database, kind="delivery", owner="one", limit=100, pools=rooms, full=full, now=now).lanes
+
+
+def test_every_tenant_is_served_within_a_round_whatever_one_of_them_has(crowded: Database) -> None:
+    served: set[str] = set()
+    turns = 0
+    while len(served) <= QUIET:
+        turns += 1
+        lanes = claim(crowded, now=NOON + timedelta(milliseconds=turns))
+        assert 0 < len(lanes) <= ROOM
+        assert Counter(lane.tenant_id for lane in lanes)[tenant(0)] <= ROOM // 2, "half a claim for one at the most"
+        served |= {lane.tenant_id for lane in lanes}
+        done = [progressed(lane=lane, done=1, release=True) for lane in lanes]
+        service.settle(crowded, owner="one", changes=done, now=NOON + timedelta(milliseconds=turns))
+        assert turns <= QUIET, f"{len(served)} tenants were served"
+
+
+def test_places_in_which_nothing_is_due_are_passed_over_until_something_comes(crowded: Database) -> None:
+    for turn in range(200):
+        now = NOON + timedelta(milliseconds=turn)
+        lanes = claim(crowded, room=100, now=now)
+        service.settle(
+            crowded, owner="one", changes=[progressed(lane=lane, done=1, release=True) for lane in lanes], now=now
+        )
+    with crowded.control() as connection:
+        eligible = connection.execute(
+            text("SELECT count(*) FROM tenant_ring WHERE turn_at <= :now"), {"now": NOON + timedelta(milliseconds=300)}
+        ).scalar_one()
+    assert eligible == 0
+    later = NOON + timedelta(milliseconds=400)
+    enqueue(crowded, tenant(7), ["again"], now=later)
+    assert [lane.tenant_id for lane in claim(crowded, now=later)] == [tenant(7)]
+
+
+def test_the_close_goes_before_everybodys_turn_and_others_have_room_beside_it(crowded: Database) -> None:
+    claim(crowded)
+    enqueue(crowded, tenant(5), [f"close{number}" for number in range(20)], priority=PRIORITY_CLOSE)
+    lanes = claim(crowded, now=NOON + timedelta(milliseconds=1))
+    closing = [lane for lane in lanes if lane.priority == PRIORITY_CLOSE]
+    assert 0 < len(closing) < len(lanes)
+    behind = claim(crowded, room=0, closing=3, now=NOON + timedelta(milliseconds=2))
+    assert [lane.priority for lane in behind] == [PRIORITY_CLOSE] * 3, "room of its own though the hand is full"
+
+
+def test_bulk_of_a_tenant_never_keeps_its_other_work_waiting(database: Database) -> None:
+    enqueue(database, "alpha", [f"bulk{number}" for number in range(100)], priority=PRIORITY_BULK)
+    enqueue(database, "alpha", ["invoice"], group="invoices")
+    enqueue(database, "alpha", ["customer"], group="masters")
+    claimed = {lane.lane_id for turn in range(3) for lane in claim(database, now=NOON + timedelta(milliseconds=turn))}
+    assert {"alpha/invoice", "alpha/customer"} <= claimed
+
+
+def test_what_may_have_no_more_is_not_claimed(crowded: Database) -> None:
+    enqueue(crowded, tenant(1), ["master"], group="masters")
+    full = [f"erp//{tenant(0)}", "erp/masters", f"erp/journals/{tenant(2)}"]
+    claimed = [
+        lane for turn in range(30) for lane in claim(crowded, full=full, now=NOON + timedelta(milliseconds=turn))
+    ]
+    tenants = {lane.tenant_id for lane in claimed}
+    assert tenants == {tenant(number) for number in range(1, QUIET + 1)} - {tenant(2)}
+    assert all(lane.kind_group == "journals" for lane in claimed)
+
+
+def test_a_lane_that_was_drained_begins_with_the_priority_it_is_given_then(database: Database) -> None:
+    enqueue(database, "alpha", ["one"], priority=PRIORITY_CLOSE)
+    (lane,) = claim(database)
+    service.settle(database, owner="one", changes=[progressed(lane=lane, done=1, release=True)], now=NOON)
+    enqueue(database, "alpha", ["one"])
+    (again,) = claim(database, now=NOON + timedelta(seconds=1))
+    assert (again.lane_id, again.priority) == ("alpha/one", 5)
+
+
+def test_a_change_of_priority_moves_a_lane_and_keeps_who_holds_it(database: Database) -> None:
+    enqueue(database, "alpha", ["held", "free"])
+    lanes = claim(database, room=1)
+    keys = [LaneKey("alpha", f"alpha/{name}") for name in ("held", "free")]
+    with database.control() as connection:
+        moved = record.reprioritise(connection, lanes=keys, closing=True, priority=PRIORITY_CLOSE, now=NOON)
+    assert moved == set(keys)
+    (other,) = claim(database, now=NOON + timedelta(milliseconds=5))
+    assert other.priority == PRIORITY_CLOSE
+    assert other.key != lanes[0].key
+    changes = [progressed(lane=lanes[0], done=1, release=True)]
+    assert service.settle(database, owner="one", changes=changes, now=NOON) == {lanes[0].key}
