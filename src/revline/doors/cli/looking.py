@@ -22,6 +22,7 @@ from revline.intake import queries as fact_log
 from revline.platform.cases import queries as cases
 from revline.platform.tenancy.queries import active_tenants
 from revline.platform.work import queries as work
+from revline.platform.work.pressure import backlogs
 
 
 def add_status(app: typer.Typer) -> None:
@@ -73,6 +74,7 @@ def _status_of(services: Services, tenant_id: str) -> dict[str, Any]:
         open_cases = cases.counts(connection, tenant_id=tenant_id)
         lanes = work.counts(connection, tenant_id=tenant_id)
         cursors = following.cursors_of(connection, tenant_id=tenant_id)
+        held = [one.held_by for one in backlogs(connection) if one.tenant_id in {"", tenant_id} and one.held_by]
     return {
         "tenant": tenant_id,
         "facts": facts.facts,
@@ -85,6 +87,7 @@ def _status_of(services: Services, tenant_id: str) -> dict[str, Any]:
         "work_waiting": sum(count.lanes for count in lanes if count.waiting),
         "work_parked": sum(count.lanes for count in lanes if count.parked_code),
         "documents": documents,
+        "intake_held_back": ", ".join(held),
         "open_cases": sum(count.cases for count in open_cases),
         "at_risk": {count.currency: count.amount for count in open_cases if count.currency},
     }
