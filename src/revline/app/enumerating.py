@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -21,6 +21,7 @@ from revline.core.problem import Problem, problem
 from revline.delivery.enumerating import LANE_KIND, PAGE_RECORDS, Enumeration, ErpListing, cursor_of, places_of
 from revline.delivery.ports import Blocking
 from revline.delivery.values import FarSide
+from revline.platform.cases.service import RetryHandler
 from revline.platform.logs import log
 from revline.platform.store.engine import Database, is_transient
 from revline.platform.work import capacity
@@ -66,6 +67,19 @@ class Asking:
             reason=reason,
         )
         return asked if isinstance(asked, Problem) else len(asked)
+
+
+def retry_handler(asking: Asking) -> RetryHandler:
+    """How a case of a record is tried again that belongs to no document: its connection is listed anew."""
+
+    def retry(*, tenant_id: str, subject_ids: Sequence[str], actor: str, reason: str) -> int:
+        started = 0
+        for connection in sorted({subject.partition("/")[0] for subject in subject_ids}):
+            asked = asking(tenant_id=tenant_id, connection=connection, since=None, actor=actor, reason=reason)
+            started += 0 if isinstance(asked, Problem) else 1
+        return started
+
+    return retry
 
 
 class ListingLoop:

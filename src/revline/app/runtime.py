@@ -15,13 +15,14 @@ from revline.app import feeding
 from revline.app.acting import bulk_acts
 from revline.app.asking import answers_of
 from revline.app.directory import Directory, pool_id
-from revline.app.enumerating import Asking
+from revline.app.enumerating import Asking, retry_handler
 from revline.app.kinds import registry
 from revline.app.readers import Readers
 from revline.core.clock import Clock, SystemClock
 from revline.core.problem import Problem, problem
 from revline.delivery import acts
 from revline.delivery.hops import DeliveryHops
+from revline.delivery.listed import RECORD_SUBJECT
 from revline.derive.hops import DeriveHops
 from revline.doors.services import Services
 from revline.intake.addresses import Addresses
@@ -157,6 +158,7 @@ def _handlers(database: Database, intake: Intake, directory: Directory, clock: C
         "reread": intake.reread,
         "source_cursor": intake.read_on,
         "feedback": feeding.retry_handler(database=database, clock=clock),
+        RECORD_SUBJECT: retry_handler(Asking(database=database, directory=directory, clock=clock)),
     }
 
 

@@ -154,10 +154,15 @@ def waive(
 ) -> Problem | None:
     """Decide that a document needs no effect, or has it already: it is finished, its cases are waived, its lane goes on.
 
-    Whatever waits for it is woken. Problems as `resend`.
+    Whatever waits for it is woken. Of a document that is finished already only the open cases are waived: what a listing found of
+    it, or entries that differ. Problems as `resend`.
     """
     with database.unit(tenants=[tenant_id], kind="waive", actor=actor, reason=reason, recorded_at=recorded_at) as unit:
         answer = act_on(unit, tenant_id=tenant_id, act=Act.WAIVE, document_ids=[document_id])[document_id]
+        if isinstance(answer, Problem) and answer.code == "document.finished":
+            subjects = [document_id]
+            if waive_cases(unit, tenant_id=tenant_id, subject_kind=SUBJECT_KIND, subject_ids=subjects, reason=reason):
+                return None
     if isinstance(answer, Problem):
         return answer
     waiting.wake(database, actor=actor, finished=[DocumentKey(tenant_id, document_id)], recorded_at=recorded_at)

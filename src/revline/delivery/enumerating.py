@@ -18,7 +18,7 @@ from revline.core.farside import ChangedPage, Dated, Manifest
 from revline.core.ids import lane_id
 from revline.core.problem import Problem, problem
 from revline.delivery.comparing import Verdict
-from revline.delivery.listed import Tally, gone_after, take_records
+from revline.delivery.listed import Tally, gone_after, known_by_now, take_records
 from revline.delivery.tables import erp_listing
 from revline.delivery.values import FarSide
 from revline.platform.store.engine import Database
@@ -202,6 +202,8 @@ class Enumeration:
             elif held:
                 tally = take_records(unit, entry=present, far=far, records=page.records)
                 last = not page.next_cursor or page.next_cursor == present.cursor
+                if last:
+                    known_by_now(unit, entry=present)
                 if last and present.mode == FULL:
                     tally.missing += gone_after(unit, entry=present, shown=page.records)
                 self._write_pass(unit, present, tally, page, last=last)

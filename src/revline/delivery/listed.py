@@ -63,6 +63,17 @@ _MEANT: Final = text(
     ORDER BY document.position, document.ordinal
     """
 )
+_KNOWN_BY_NOW: Final = text(
+    """
+    SELECT record.erp_id FROM erp_record AS record
+    WHERE record.tenant_id = :tenant AND record.connection = :connection AND record.record_kind = :kind
+      AND record.document_id IS NULL AND record.external_reference <> ''
+      AND EXISTS (SELECT FROM document
+                  WHERE document.tenant_id = record.tenant_id AND document.connection = record.connection
+                    AND document.external_reference = record.external_reference)
+    ORDER BY record.erp_id LIMIT :limit
+    """
+)
 _LOCK_LANES: Final = text(
     """
     SELECT lane.lane_id FROM lane WHERE lane.tenant_id = :tenant AND lane.lane_id = ANY(CAST(:lanes AS text[]))
@@ -139,6 +150,26 @@ def take_records(unit: Unit, *, entry: Any, far: FarSide, records: Sequence[ErpR
         if finding.problem is not None:
             told.add(one_found.subject)
     return tally
+
+
+def known_by_now(unit: Unit, *, entry: Any) -> int:
+    """At the end of a pass: close the cases of records nobody knew whose documents were written since, after a restore most of all.
+    Gives how many."""
+    parameters = {
+        "tenant": entry.tenant_id,
+        "connection": entry.connection,
+        "kind": entry.record_kind,
+        "limit": GONE_MAX,
+    }
+    rows = unit.connection.execute(_KNOWN_BY_NOW, parameters).all()
+    subjects = [f"{entry.connection}/{entry.record_kind}/{row.erp_id}" for row in rows]
+    return resolve_cases(
+        unit,
+        tenant_id=entry.tenant_id,
+        subject_kind=RECORD_SUBJECT,
+        subject_ids=subjects,
+        reason="its document is known by now",
+    )
 
 
 def gone_after(unit: Unit, *, entry: Any, shown: Sequence[ErpRecord]) -> int:

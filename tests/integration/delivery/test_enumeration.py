@@ -126,6 +126,28 @@ def test_two_live_records_under_one_reference_are_one_case_with_both_and_the_mon
     assert world.causes() == {}, "the surplus one was voided there"
 
 
+def test_a_double_that_is_right_is_waived_and_stays_so(database: Database) -> None:
+    world = Listed(database)
+    world.write(journal("sale"))
+    world.deliver()
+    world.twice()
+    world.list_all()
+    assert list(world.causes()) == ["erp.effect_doubled"]
+    refused = acts.waive(
+        database,
+        tenant_id="alpha",
+        document_id=document_id("sale"),
+        actor="person:test",
+        reason="split by hand",
+        recorded_at=world.clock.now(),
+    )
+    assert refused is None
+    assert world.state("sale") is DocumentState.POSTED
+    world.ask()
+    world.list_all()
+    assert world.causes() == {}
+
+
 def test_an_uncertain_document_that_is_listed_goes_on_at_once(database: Database) -> None:
     world = Listed(database)
     world.connector.after = lambda step: Uncertain(evidence="time-out")
@@ -190,6 +212,10 @@ def test_a_record_under_a_reference_nobody_knows_is_a_case_of_the_record(databas
     with world.database.read(tenants=["alpha"]) as connection:
         (case,) = cases.cases(connection, tenant_id="alpha")
     assert (case.subject_kind, case.subject_id) == ("erp_record", "erp/journal/1")
+    world.write(stranger)
+    world.pass_time(timedelta(hours=1))
+    world.list_all()
+    assert world.causes() == {}, "its facts came in, so somebody knows it"
 
 
 def test_a_ready_document_that_is_there_already_is_looked_up_and_not_sent(database: Database) -> None:
