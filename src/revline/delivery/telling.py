@@ -25,17 +25,21 @@ from revline.platform.store.engine import Database
 from revline.platform.work import queries as work_queries
 
 GROUPS_A_PASS: Final = 10
-LATE_PAGE: Final = 1_000
+WAITS_PAGE: Final = 20_000
 CASES_PAGE: Final = 500
 
 _LATE: Final = text(
     f"""
-    SELECT DISTINCT wait.tenant_id, wait.predecessor_id FROM wait
-    JOIN document_state AS state ON state.tenant_id = wait.tenant_id AND state.document_id = wait.predecessor_id
-    WHERE wait.tenant_id = ANY(CAST(:tenants AS text[])) AND wait.since <= :before AND NOT wait.for_record
-      AND state.state NOT IN ({FINISHED_SQL})
-      AND (wait.tenant_id, wait.predecessor_id) > (:after_tenant, :after_document)
-    ORDER BY wait.tenant_id, wait.predecessor_id LIMIT :limit
+    SELECT page.tenant_id, page.predecessor_id, count(*) AS waits,
+           coalesce(bool_or(page.since <= :before AND NOT page.for_record AND state.state NOT IN ({FINISHED_SQL})), false)
+               AS late
+    FROM (SELECT tenant_id, predecessor_id, since, for_record FROM wait
+          WHERE tenant_id = ANY(CAST(:tenants AS text[]))
+            AND (tenant_id, predecessor_id) > (:after_tenant, :after_document)
+          ORDER BY tenant_id, predecessor_id LIMIT :limit) AS page
+    LEFT JOIN document_state AS state
+      ON state.tenant_id = page.tenant_id AND state.document_id = page.predecessor_id
+    GROUP BY page.tenant_id, page.predecessor_id ORDER BY page.tenant_id, page.predecessor_id
     """
 )
 
@@ -65,14 +69,14 @@ class Teller:
         group = tenants[0]
         after = self._late_after.get(group, ("", ""))
         with self._database.read(tenants=tenants) as connection:
-            late = connection.execute(
+            waits = connection.execute(
                 _LATE,
                 {
                     "tenants": list(tenants),
                     "before": now - self._timing.overdue,
                     "after_tenant": after[0],
                     "after_document": after[1],
-                    "limit": LATE_PAGE,
+                    "limit": WAITS_PAGE,
                 },
             ).all()
             counted = longest_uncounted(
@@ -82,8 +86,9 @@ class Teller:
                 before=recorded_at - self._timing.tell,
                 limit=CASES_PAGE,
             )
-        full = len(late) == LATE_PAGE
-        self._late_after[group] = (late[-1].tenant_id, late[-1].predecessor_id) if full else ("", "")
+        full = sum(row.waits for row in waits) >= WAITS_PAGE
+        self._late_after[group] = (waits[-1].tenant_id, waits[-1].predecessor_id) if full else ("", "")
+        late = [row for row in waits if row.late]
         told = 0
         for tenant in sorted({row.tenant_id for row in late}):
             names = [row.predecessor_id for row in late if row.tenant_id == tenant]
