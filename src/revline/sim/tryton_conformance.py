@@ -54,7 +54,15 @@ RATES: Final = {"EUR": Decimal("1.25"), "JPY": Decimal("0.0078125"), "KWD": Deci
 """Dollars a unit on DAY, as the books above have them."""
 TROUBLES: Final = frozenset(Trouble) - {Trouble.BUSY, Trouble.LOOKUP_LAG, Trouble.PARTIAL, Trouble.REORDERED}
 """A 503 on a create may have had an effect in Tryton, so it is no certain refusal; nothing lags; a create makes all or none."""
-_SENDS: Final = b'"method":"model.account.move.create"'
+_SENDS: Final = (b'"method":"model.account.move.create"',)
+_EFFECTS: Final = (
+    *_SENDS,
+    b'"method":"model.party.party.create"',
+    b'"method":"model.account.invoice.create"',
+    b'"method":"model.account.invoice.write"',
+    b'"method":"wizard.account.invoice.credit.execute"',
+)
+"""Calls by which a step of some kind takes effect; an answer may be lost to any of them."""
 _ONCE: Final = frozenset({Trouble.TOKEN_EXPIRED, Trouble.SHORT_ANSWER, Trouble.FAIL_BEFORE, Trouble.FAIL_AFTER})
 
 
@@ -66,7 +74,8 @@ class StandingClock:
 
 
 class TroubledTransport(httpx2.AsyncHTTPTransport):
-    """Sends requests on, but for the trouble that was asked for, which strikes creates of a move. secret: what an echo repeats."""
+    """Sends requests on, but for the trouble that was asked for. It strikes creates of a move; a lost answer, any call that takes
+    effect. secret: what an echo repeats."""
 
     def __init__(self, *, secret: str = "") -> None:
         super().__init__()
@@ -81,7 +90,8 @@ class TroubledTransport(httpx2.AsyncHTTPTransport):
         trouble = self.trouble
         if trouble is Trouble.UNREACHABLE:
             raise httpx2.ConnectError("no way", request=request)
-        if trouble is None or _SENDS not in body[:80]:
+        struck = _EFFECTS if trouble is Trouble.ANSWER_LOST else _SENDS
+        if trouble is None or not any(method in body[:100] for method in struck):
             return await super().handle_async_request(request)
         if trouble in _ONCE:
             self.trouble = None

@@ -20,8 +20,11 @@ from revline.connectors.sdk.conformance_run import (
 )
 from revline.core.documents import Document, DocumentKind, ItemContent
 from revline.core.farside import ErpRecord, Idempotency, Placed, Posted, Uncertain
+from revline.core.problem import Problem
 
 Kind = DocumentKind
+PAGES_MAX: Final = 10_000
+LIVE: Final = frozenset({"draft", "posted", "paid"})
 RESENDABLE: Final = frozenset({Idempotency.KEY, Idempotency.UNIQUE_REFERENCE})
 
 
@@ -105,6 +108,40 @@ async def _every_kind(adapter: Adapter) -> None:
     expect(found, "the manifest names no kind that can be tried")
 
 
+async def _listed_once(adapter: Adapter) -> None:
+    """Listing everything the manifest lists shows each reference of ours once among the live records of a kind: no record that
+    another one brought along carries it too."""
+    run = Run(adapter)
+    ours: set[str] = set()
+    async for document in _of_every_kind(run):
+        await run.posted(document)
+        ours.add(document.external_reference)
+    for kind in adapter.connector.manifest.listed:
+        found: dict[str, set[str]] = {}
+        for record in await _all_of(run, kind):
+            if record.external_reference in ours and record.state in LIVE:
+                found.setdefault(record.external_reference, set()).add(record.erp_id)
+        double = {reference: ids for reference, ids in found.items() if len(ids) > 1}
+        expect(not double, f"the listing of {kind} shows {double}")
+
+
+async def _all_of(run: Run, kind: str) -> list[ErpRecord]:
+    records: list[ErpRecord] = []
+    cursor = ""
+    for _ in range(PAGES_MAX):
+        page = await run.adapter.connector.list_changed(
+            record_kind=kind, company=run.world.mapping.company, cursor=cursor, limit=100
+        )
+        if isinstance(page, Problem):
+            raise ConformanceError(f"the listing of {kind} came to {page.code}: {page.detail}")
+        records += page.records
+        if not page.next_cursor:
+            expect(not page.records or page.resume, f"the listing of {kind} says nowhere to go on from")
+            return records
+        cursor = page.next_cursor
+    raise ConformanceError(f"the listing of {kind} did not end within {PAGES_MAX} pages")
+
+
 async def _draft_found(adapter: Adapter) -> None:
     """A draft whose answer was lost is found as a draft, so that its next step is sent and not its first again."""
     run = Run(adapter)
@@ -150,6 +187,12 @@ CASES: Final = (
         capability=Capability.SENDING,
         run=_every_kind,
         troubles=(Trouble.ANSWER_LOST,),
+        searchable=True,
+    ),
+    Case(
+        name="a listing shows each reference once",
+        capability=Capability.PAGING,
+        run=_listed_once,
         searchable=True,
     ),
     Case(
