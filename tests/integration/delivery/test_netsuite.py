@@ -159,6 +159,21 @@ def test_a_batch_that_a_long_job_works_on_is_polled_to_its_end(database: Databas
     assert world.made("journalEntry") == 5
 
 
+def test_a_job_that_netsuite_forgets_leaves_each_document_once(database: Database) -> None:
+    """Whether its work is done when the documents are looked up, or only after they were sent again."""
+    world = NetSuiteWorld(database, account_settings=Settings(job_seconds=600))
+    entries = [make.journal(world=world.system.world, name=f"forgotten{number}") for number in range(5)]
+    world.write(*entries)
+    world.deliver(turns=200)
+    assert str(DocumentState.ACCEPTED) in world.states(*entries)
+    world.system.strike(Fault.JOB_FORGOTTEN, operation="job.read", count=None)
+    for _ in range(6):
+        world.pass_time(timedelta(minutes=5))
+        world.deliver(turns=200)
+    assert world.states(*entries) == POSTED
+    assert world.made("journalEntry") == 5
+
+
 def invoice_journal(bill: Document, *, tax: str) -> JournalEntry:
     """What our rules say the invoice books."""
     lines = (

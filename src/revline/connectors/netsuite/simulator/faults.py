@@ -16,8 +16,9 @@ class Fault(StrEnum):
     connection closes before any effect. unreadable: committed, then 200 with a page. token: 401 INVALID_LOGIN, and
     invalid_grant from the token address. period_lock: the period of the `keep`-th record of a batch closes as its turn comes.
     partial: records of a batch after the first `keep` fail with UNEXPECTED_ERROR and are not made. job_hangs: a job does nothing
-    and never ends. job_silent: a job does its work and never says so. lookup_lag: queries miss what was committed in the last
-    `seconds`. page_lost: a query's page comes back empty, with the total unchanged.
+    and never ends. job_silent: a job does its work and never says so. job_forgotten: a job that is asked for is not known.
+    lookup_lag: queries miss what was committed in the last `seconds`.
+    page_lost: a query's page comes back empty, with the total unchanged.
     """
 
     ANSWER_LOST = "answer_lost"
@@ -33,6 +34,7 @@ class Fault(StrEnum):
     PARTIAL = "partial"
     JOB_HANGS = "job_hangs"
     JOB_SILENT = "job_silent"
+    JOB_FORGOTTEN = "job_forgotten"
     LOOKUP_LAG = "lookup_lag"
     PAGE_LOST = "page_lost"
 

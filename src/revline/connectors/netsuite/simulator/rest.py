@@ -237,7 +237,7 @@ def _query(account: SimulatedAccount, arrival: Arrival) -> Answer:
 def _job(account: SimulatedAccount, arrival: Arrival) -> Answer:
     parts = arrival.call.path.removeprefix(f"{REST}/async/v1/job/").split("/")
     job = account.jobs.jobs.get(parts[0])
-    if job is None:
+    if job is None or Fault.JOB_FORGOTTEN in arrival.faults:
         raise Refusal("The job does not exist.", code="NONEXISTENT_ID", status=404)
     done = job.completed()
     progress = "succeeded" if done else "pending"
