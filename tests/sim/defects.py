@@ -15,9 +15,9 @@ from sqlalchemy import text
 
 from revline.connectors.simulated.connector import SimulatedConnector
 from revline.core.documents import DocumentState
-from revline.core.farside import Posted, Throttled
+from revline.core.farside import Accepted, ErpRecord, Posted, Throttled
 from revline.core.problem import Problem, problem
-from revline.delivery import decide, loading, loop, marking, outcome, service, settling, waiting
+from revline.delivery import calling, decide, loading, loop, marking, outcome, service, settling, waiting
 from revline.delivery.pauses import Pauses
 from revline.delivery.values import Send
 from revline.derive import balance, expectation, invoice, payment
@@ -215,14 +215,25 @@ def batch_as_one(patch: pytest.MonkeyPatch) -> None:
 
 @defect("the answers of a batch are given to the wrong documents")
 def answers_swapped(patch: pytest.MonkeyPatch) -> None:
-    real = loop._results
-    patch.setattr(loop, "_results", lambda call, outcomes: real(call, list(outcomes)[::-1]))
+    real = calling.results_of
+    patch.setattr(loop, "results_of", lambda call, outcomes: real(call, list(outcomes)[::-1]))
 
 
 @defect("a draft in the ERP counts as posted")
 def draft_is_posted(patch: pytest.MonkeyPatch) -> None:
     real = outcome.posted
     patch.setattr(outcome, "placed", lambda head, record, step: real(head, Posted(record=record, entries=None)))
+
+
+@defect("a document that a far-side job is to make counts as posted")
+def accepted_is_posted(patch: pytest.MonkeyPatch) -> None:
+    real = calling.results_of
+
+    def results(call: Any, outcomes: Any) -> Any:
+        record = ErpRecord(record_kind="journals", erp_id="JE-1", state="posted")
+        return real(call, [Posted(record=record) if isinstance(one, Accepted) else one for one in outcomes])
+
+    patch.setattr(loop, "results_of", results)
 
 
 @defect("a request to slow down is taken for a refusal")

@@ -19,7 +19,18 @@ from revline.connectors.simulated.queries import trial_balance
 from revline.connectors.simulated.records import Mode
 from revline.connectors.simulated.wire import Kind
 from revline.core.documents import Document, DocumentKind
-from revline.core.farside import NotSent, Outcome, Placed, Posted, PreparedStep, Rejected, Throttled, Uncertain
+from revline.core.farside import (
+    Accepted,
+    NotSent,
+    Outcome,
+    Placed,
+    Posted,
+    PreparedStep,
+    Rejected,
+    Throttled,
+    Uncertain,
+)
+from revline.core.jobs import Poll
 from revline.core.problem import Problem
 from tests.contract.simulated.world import TOKEN, SimulatedSystem
 
@@ -312,3 +323,37 @@ def test_a_call_takes_no_more_documents_or_bytes_than_the_erp_does() -> None:
 def test_a_setting_that_can_not_be_is_refused(settings: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         SimulatedSystem().connect({"baseUrl": "https://erp.example", **settings})
+
+
+def polled(system: SimulatedSystem, step: PreparedStep, handle: str) -> Outcome:
+    return asyncio.run(system.connector.poll(polls=[Poll(step=step, handle=handle)]))[0]
+
+
+def test_a_job_is_asked_for_until_it_has_made_its_documents() -> None:
+    system = SimulatedSystem()
+    system.strike(Fault.JOB, seconds="30")
+    documents = journals(system, 2)
+    run = Run(system)
+    steps = [run.prepared(document, "create") for document in documents]
+    outcomes = asyncio.run(system.connector.submit(steps=steps))
+    assert [type(one) for one in outcomes] == [Accepted] * 2
+    handles = [one.handle for one in outcomes if isinstance(one, Accepted)]
+    assert isinstance(polled(system, steps[1], handles[1]), Accepted)
+    assert made(system) == 0
+    system.clock.moment += timedelta(seconds=31)
+    ended = polled(system, steps[1], handles[1])
+    assert isinstance(ended, Posted)
+    assert ended.record.external_reference == documents[1].external_reference
+    assert made(system) == 2
+
+
+def test_a_job_that_the_erp_knows_no_more_and_a_result_that_is_missing_are_uncertain() -> None:
+    system = SimulatedSystem()
+    run = Run(system)
+    step = run.prepared(journals(system, 1)[0], "create")
+    system.strike(Fault.JOB)
+    accepted = asyncio.run(system.connector.submit(steps=[step]))[0]
+    assert isinstance(accepted, Accepted)
+    assert isinstance(polled(system, step, "JOB-999999/0"), Uncertain)
+    assert isinstance(polled(system, step, accepted.handle), Posted)
+    assert isinstance(polled(system, step, "JOB-000001/7"), Uncertain)

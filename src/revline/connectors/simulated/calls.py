@@ -88,6 +88,8 @@ def operation_of(call: Call) -> str:
             return f"{kind}.read"
         case ("GET", ["v1", "companies", _, ("periods" | "trial-balance") as verb]):
             return f"companies.{verb}"
+        case ("GET", ["v1", "jobs", _]):
+            return "jobs.read"
         case ("GET", ["v1", "health"]):
             return "system.health"
     return "system.unknown"

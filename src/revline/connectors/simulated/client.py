@@ -74,6 +74,10 @@ class SimulatedErpClient:
         """A company's periods."""
         return await self._get(f"/v1/companies/{quote(company, safe='')}/periods", wire.PeriodsAnswer)
 
+    async def job(self, *, job: str) -> wire.JobState | Problem:
+        """How a job stands."""
+        return await self._get(f"/v1/jobs/{quote(job, safe='')}", wire.JobState)
+
     async def trial_balance(self, *, company: str) -> wire.TrialBalanceAnswer | Problem:
         """A company's trial balance."""
         return await self._get(f"/v1/companies/{quote(company, safe='')}/trial-balance", wire.TrialBalanceAnswer)

@@ -27,6 +27,7 @@ from revline.core.clock import Clock
 from revline.core.differences import FieldDifference, differences_of, differences_text
 from revline.core.documents import Document, DocumentKind
 from revline.core.farside import (
+    Accepted,
     ChangedPage,
     ErpPeriod,
     ErpRecord,
@@ -44,10 +45,12 @@ from revline.core.farside import (
     Throttled,
     Uncertain,
 )
+from revline.core.jobs import Poll
 from revline.core.problem import Problem, problem
 from revline.platform.tenancy.kinds import Connection
 
 THROTTLE_DEFAULT: Final = timedelta(seconds=1)
+POLL_AFTER: Final = timedelta(seconds=1)
 BATCH_BYTES_MAX: Final = wire.BODY_BYTES_MAX // 2
 
 
@@ -164,6 +167,23 @@ class SimulatedConnector:
     async def close(self) -> None:
         await self._client.caller.close()
 
+    async def poll(self, *, polls: Sequence[Poll]) -> Sequence[Outcome]:
+        """What jobs made of steps: Accepted again while one runs, or while nobody answers. handle: job/place."""
+        jobs = {one.handle.partition("/")[0]: None for one in polls}
+        states = {job: await self._client.job(job=job) for job in jobs}
+        return [self._of_job(one, states[one.handle.partition("/")[0]]) for one in polls]
+
+    def _of_job(self, one: Poll, state: wire.JobState | Problem) -> Outcome:
+        place = one.handle.partition("/")[2]
+        if isinstance(state, Problem) and state.code == "erp.record_missing":
+            return Uncertain(evidence=f"the ERP knows no job {one.handle[:60]}")
+        if isinstance(state, Problem) or state.state != "ended":
+            return Accepted(handle=one.handle, poll_after=POLL_AFTER)
+        if not place.isdecimal() or int(place) >= len(state.results):
+            return Uncertain(evidence=f"{state.job} ended with {len(state.results)} results, none for this document")
+        item = state.results[int(place)]
+        return self._of_item(one.step, item, HttpAnswer(status=200, headers={}, body=wire.encode(item)))
+
     async def _send(self, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
         first = steps[0]
         answer = await self._client.send_documents(
@@ -179,9 +199,19 @@ class SimulatedConnector:
             if item is None or item.status != answer.status:
                 return [self._uncertain(answer)]
             return [self._of_item(first, item, answer)]
+        if answer.status == 202:
+            return self._taken(steps, answer)
         if answer.status != 200:
             return [self._refused(answer)] * len(steps)
         return self._of_batch(steps, answer)
+
+    def _taken(self, steps: Sequence[PreparedStep], answer: HttpAnswer) -> Sequence[Outcome]:
+        """A job is to make the documents; each is asked for by its place in it."""
+        try:
+            taken: wire.JobAnswer = wire.decode(answer.body, wire.JobAnswer)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return [self._uncertain(answer)] * len(steps)
+        return [Accepted(handle=f"{taken.job}/{place}", poll_after=POLL_AFTER) for place in range(len(steps))]
 
     def _of_batch(self, steps: Sequence[PreparedStep], answer: HttpAnswer) -> Sequence[Outcome]:
         """Each document's own result; whatever has none, or when there are more results than documents, is uncertain."""

@@ -17,7 +17,8 @@ class Fault(StrEnum):
     unreadable: committed, then 200 with a page that is not the API's. token: 401. period_lock: the period of the `keep`-th
     document of the call is closed when its turn comes. partial: documents after the first `keep` are answered 503 each.
     short_answer: all are committed, results after the first `keep` are missing. lookup_lag: searches do not see what was
-    committed in the last `seconds`.
+    committed in the last `seconds`. job: documents to be made are taken in with 202 and made `seconds` later, by a job that can be
+    asked for.
     """
 
     ANSWER_LOST = "answer_lost"
@@ -34,6 +35,7 @@ class Fault(StrEnum):
     PARTIAL = "partial"
     SHORT_ANSWER = "short_answer"
     LOOKUP_LAG = "lookup_lag"
+    JOB = "job"
 
 
 class FaultRule(Rule[Fault, str], frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from revline.connectors.sdk.effects import Effect, EffectsFile, read_effects
 from revline.connectors.simulated import control, queries, wire
 from revline.connectors.simulated.calls import Answer, Arrival, Call, fault_seconds, operation_of, refusal
 from revline.connectors.simulated.faults import Fault, FaultRule, Faults
+from revline.connectors.simulated.jobs import MADE_BY, Jobs
 from revline.connectors.simulated.records import Ledger, Mode, Refused, Stored
 from revline.connectors.simulated.setup import SetupBody
 from revline.connectors.simulated.wire import BODY_TYPES, ErrorBody, ItemAnswer, Kind
@@ -30,6 +31,7 @@ class Simulator:
         self.clock = clock
         self.ledger = Ledger(mode=mode)
         self.faults = Faults()
+        self.jobs = Jobs()
         self.calls: dict[str, int] = {}
         self.in_flight = 0
         self.in_flight_max = 0
@@ -70,11 +72,15 @@ class Simulator:
 
     def process(self, *, arrival: Arrival) -> Answer:
         """Do what the call asks and say what to answer."""
+        self.jobs.carry_out(now=self.clock.now(), run=self._dispatch)
         early = self._before(arrival)
         if early is not None:
             return early
-        answer = self._dispatch(arrival)
         faults = arrival.faults
+        if Fault.JOB in faults and arrival.operation.partition(".")[2] in MADE_BY:
+            answer = self.jobs.take(arrival=arrival, now=self.clock.now())
+        else:
+            answer = self._dispatch(arrival)
         if Fault.ANSWER_LOST in faults:
             return msgspec.structs.replace(answer, lost=True)
         if Fault.UNREADABLE in faults:
@@ -165,6 +171,8 @@ class Simulator:
         try:
             if collection == "control":
                 return control.answer(simulator=self, arrival=arrival, verb=verb)
+            if collection == "jobs":
+                return self.jobs.answer(job=arrival.call.path.strip("/").split("/")[2])
             if verb in {"create", "batch", "post", "post-batch"}:
                 return self._documents(arrival=arrival, kind=Kind(collection), verb=verb)
             return queries.answer(simulator=self, arrival=arrival, verb=verb)

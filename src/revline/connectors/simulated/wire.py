@@ -247,6 +247,20 @@ class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[ItemAnswer, ...]
 
 
+class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """HTTP 202: the documents were taken in and are made later. job: what to ask for."""
+
+    job: str
+
+
+class JobState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job stands: running, or ended with one result per document, in order."""
+
+    job: str
+    state: str
+    results: tuple[ItemAnswer, ...] = ()
+
+
 class FoundAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a search found."""
 

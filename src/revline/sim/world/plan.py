@@ -163,11 +163,11 @@ def plan_of(*, seed: int) -> Plan:
 
 
 def _tenant(tenant_id: str, chance: random.Random, rough: int, *, invoices: int) -> TenantPlan:
-    mode = chance.choice((Mode.UNIQUE, Mode.LOOKUP))
+    mode = chance.choice((Mode.UNIQUE, Mode.LOOKUP, Mode.LOOKUP, Mode.KEY))
     lags = mode is Mode.LOOKUP and chance.random() < 0.5
     two_step = chance.random() < 0.4
     settings = {
-        "idempotency": {Mode.UNIQUE: "unique_reference", Mode.LOOKUP: "lookup"}[mode],
+        "idempotency": "unique_reference" if mode is Mode.UNIQUE else mode.value,
         "callTimeoutSeconds": str(CALL_TIMEOUT_SECONDS),
         "effectBoundSeconds": str(EFFECT_BOUND_SECONDS),
         "lookupLagSeconds": str(LOOKUP_LAG_SECONDS if lags else 0),
@@ -228,7 +228,12 @@ def _rules(chance: random.Random) -> tuple[FaultRule, ...]:
         ),
         FaultRule(fault=Fault.OUTAGE, after=chance.randrange(0, 20), count=chance.choice((2, 6)), seconds="0"),
     )
-    return tuple(one for one in offered if chance.random() < 0.3)
+    chosen = [one for one in offered if chance.random() < 0.3]
+    if chance.random() < 0.25:
+        # A job whose handle is lost with its caller is looked up like any other request: it ends within the effect bound.
+        seconds = f"{chance.uniform(0.2, EFFECT_BOUND_SECONDS * 0.9):.2f}"
+        chosen.append(FaultRule(fault=Fault.JOB, count=chance.choice((2, 8)), seconds=seconds))
+    return tuple(chosen)
 
 
 def _often(chance: random.Random, fault: Fault, percent: int, *, operation: str = "*") -> FaultRule:
