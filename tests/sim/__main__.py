@@ -51,12 +51,15 @@ def find(databases: Databases, one: Defect, *, first: int, most: int) -> Found:
     return Found(defect=one, worlds=0, seed=0, invariants=(), seconds=perf_counter() - began)
 
 
-def table(found: list[Found]) -> str:
-    """The rows of docs/reliability.md."""
-    rows = [
-        f"| {one.defect.name} | {one.defect.what} | {one.worlds or 'not found'} | {', '.join(one.invariants)} |"
+def table(found: list[Found], *, before: str = "") -> str:
+    """The rows of docs/reliability.md. before: the table there is; what was not tried now keeps its row."""
+    known = {line.split(" | ")[0].removeprefix("| "): line for line in before.splitlines() if line.startswith("| ")}
+    tried = {
+        one.defect.name: f"| {one.defect.name} | {one.defect.what} | {one.worlds or 'not found'} | {', '.join(one.invariants)} |"
         for one in found
-    ]
+    }
+    names = [one.name for one in defects()]
+    rows = [tried.get(name) or known[name] for name in names if name in tried or name in known]
     return "\n".join(["| Defect | What it does | Worlds until found | Promise it broke |", "|---|---|---:|---|", *rows])
 
 
@@ -84,8 +87,9 @@ def main() -> int:
             )
     if options.write:
         page = PAGE.read_text(encoding="utf-8")
-        head, tail = page.partition(BEGIN)[0], page.partition(END)[2]
-        PAGE.write_text(f"{head}{BEGIN}\n{table(found)}\n{END}{tail}", encoding="utf-8")
+        head, _, rest = page.partition(BEGIN)
+        before, _, tail = rest.partition(END)
+        PAGE.write_text(f"{head}{BEGIN}\n{table(found, before=before)}\n{END}{tail}", encoding="utf-8")
     return 0 if all(one.worlds for one in found) else 1
 
 
