@@ -113,13 +113,15 @@ class Plan:
     def rooms(self, *, owner: str, held: Mapping[str, int]) -> Rooms:
         """What to claim. held: lanes this process holds, by pool.
 
-        Of pools it has not worked for lately, a few lanes each; none of those that are closed. However many lanes it holds, the
-        close has room for the share it is owed, so that it never waits behind what was claimed before it.
+        Of pools it has not worked for lately, a few lanes each; none of those that are closed. Where others work too, its part:
+        further lanes would only wait in its hands. However many it holds, the close has room for the share it is owed, so that it
+        never waits behind what was claimed before it.
         """
         rooms: list[PoolRoom] = []
         full: list[str] = []
         for pool, view in self._views.items():
-            wanted = self.lanes_wanted(pool) if not view.state.probing else 1
+            workers = len({owner, *(use.owner for use in view.uses)})
+            wanted = 1 if view.state.probing else max(self.lanes_per_slot(pool), self.lanes_wanted(pool) // workers)
             shut = not view.state.open or (view.state.probing and not view.state.free)
             room = 0 if shut else max(0, wanted - held.get(pool, 0))
             ledger = view.ledger(owner=owner)

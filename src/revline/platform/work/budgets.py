@@ -9,6 +9,7 @@ to it wants is lent to whoever asks. What a share is owed is left free until its
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -89,8 +90,11 @@ class Ledger:
                 self._lanes[account] = self._lanes.get(account, 0) + use.lanes
             key = (use.owner, use.tenant_id, use.kind_group)
             self._wanting[key] = self._wanting.get(key, 0) + use.wanting
-        self._alone = all(use.owner == owner for use in uses)
         self._shared = any(one.share_percent for one in self._budgets.values())
+        self._closing = (ALL, CLOSE) in self._lanes
+        self._part = max(1, pool.slots // len({owner, *(use.owner for use in uses if use.calls or use.wanting)}))
+        self._others = self._owed_to_workers() if any(use.owner != owner and use.wanting for use in uses) else 0
+        self._owed: tuple[int, int] = (-1, 0)
 
     @property
     def tokens(self) -> int:
@@ -113,13 +117,17 @@ class Ledger:
             return self.pool.free > 0 and not self.probe and slot not in self._used
         opens = slot not in self._used
         left = self.pool.slots - len(self._used) - opens
-        if left < 0 or not all(self._fits(account, slot) for account in accounts(asked.tenant_id, asked.kind_group)):
+        if left < 0:
             return False
-        if any(self._is_owed(account, slot) for account in accounts(asked.tenant_id, asked.kind_group)):
-            return True
+        if self._budgets or asked.kind_group == CLOSE:
+            counted = accounts(asked.tenant_id, asked.kind_group)
+            if not all(self._fits(account, slot) for account in counted):
+                return False
+            if any(self._is_owed(account, slot) for account in counted):
+                return True
         mine = self._of_owner[self._owner]
-        beyond = not self._alone and len(mine) + (slot not in mine) > self._part()
-        return left >= max(self._owed_to_budgets(), self._owed_to_workers() if beyond else 0)
+        beyond = self._others > 0 and len(mine) + (slot not in mine) > self._part
+        return left >= max(self._owed_to_budgets(), self._others if beyond else 0)
 
     def take(self, asked: Asked, *, slot: str) -> None:
         """The call begins."""
@@ -139,12 +147,20 @@ class Ledger:
         waiting: dict[bool, dict[str, list[int]]] = {True: {}, False: {}}
         for index, one in reversed(list(enumerate(calls))):
             waiting[one.kind_group == CLOSE].setdefault(one.tenant_id, []).append(index)
-        while waiting[True] or waiting[False]:
-            closing = waiting[self._close_goes_first()] or waiting[True] or waiting[False]
-            tenant = min(closing, key=lambda one: (self.used(one), closing[one][-1]))
-            yield closing[tenant].pop()
-            if not closing[tenant]:
-                del closing[tenant]
+        # A tenant's place changes only when a call of its own begins, so each is put back as it stands then.
+        turns = {
+            closing: [(self.used(tenant), mine[-1], tenant) for tenant, mine in of.items()]
+            for closing, of in waiting.items()
+        }
+        for heap in turns.values():
+            heapq.heapify(heap)
+        while turns[True] or turns[False]:
+            closing = bool(turns[True]) if not turns[False] else bool(turns[True]) and self._close_goes_first()
+            _, _, tenant = heapq.heappop(turns[closing])
+            mine = waiting[closing][tenant]
+            yield mine.pop()
+            if mine:
+                heapq.heappush(turns[closing], (self.used(tenant), mine[-1], tenant))
 
     def full(self, *, lanes_per_slot: int) -> tuple[str, ...]:
         """Parts of the work that no lane need be claimed for, since those held fill their maximum: `pool/group`, `pool//tenant`
@@ -187,6 +203,13 @@ class Ledger:
 
     def _owed_to_budgets(self) -> int:
         """Slots that must stay free for shares whose owners want them: a slot serves a tenant and a kind group at once."""
+        if not (self._shared or self._closing):
+            return 0
+        if self._owed[0] != self.granted:
+            self._owed = (self.granted, self._count_owed())
+        return self._owed[1]
+
+    def _count_owed(self) -> int:
         owed: dict[str, int] = {}
         wanting: dict[Account, int] = {}
         for (_, tenant, group), lanes in self._wanting.items():
@@ -201,20 +224,11 @@ class Ledger:
         return max(owed.values(), default=0)
 
     def _owed_to_workers(self) -> int:
-        if self._alone:
-            return 0
-        part = self._part()
         owed: dict[str, int] = {}
         for (owner, tenant, group), lanes in self._wanting.items():
             if owner != self._owner and lanes and self._has_room(tenant, group):
                 owed[owner] = owed.get(owner, 0) + lanes
-        return sum(min(max(0, part - len(self._of_owner.get(owner, ()))), lanes) for owner, lanes in owed.items())
-
-    def _part(self) -> int:
-        """Slots a worker may hold while others want theirs."""
-        owners = {owner for owner, slots in self._of_owner.items() if slots}
-        owners |= {owner for (owner, _, _), lanes in self._wanting.items() if lanes}
-        return max(1, self.pool.slots // max(1, len(owners | {self._owner})))
+        return sum(min(max(0, self._part - len(self._of_owner.get(owner, ()))), lanes) for owner, lanes in owed.items())
 
     def _has_room(self, tenant: str, group: str) -> bool:
         return all(self._fits(account, "") for account in accounts(tenant, group))

@@ -87,20 +87,24 @@ _CLAIM: Final = text(
             LIMIT pool.lanes
         ) AS one
         LIMIT :limit
+    ), served AS MATERIALIZED (
+        SELECT DISTINCT due.pool_id, due.tenant_id, due.kind_group, due.priority FROM due
     ), turned AS (
         UPDATE tenant_ring SET
             served_at = CASE WHEN looked.served THEN :now ELSE tenant_ring.served_at END,
             turn_at = CASE WHEN looked.served THEN :now
                            ELSE least(looked.first_due, :now + least(CAST(:pause_max AS interval),
                                 greatest(CAST(:pause AS interval), (:now - tenant_ring.served_at) / {IDLE_PART}))) END
-        FROM (SELECT turn.*, EXISTS (SELECT FROM due WHERE due.pool_id = turn.pool_id AND due.tenant_id = turn.tenant_id
-                                       AND due.kind_group = turn.kind_group AND due.priority = turn.priority) AS served
-              FROM turn JOIN tenant_ring AS ring USING (pool_id, tenant_id, kind_group, priority)
+        FROM (SELECT seen.* FROM (
+                  SELECT turn.pool_id, turn.tenant_id, turn.kind_group, turn.priority, turn.first_due,
+                         served.tenant_id IS NOT NULL AS served
+                  FROM turn LEFT JOIN served USING (pool_id, tenant_id, kind_group, priority)
+                  WHERE served.tenant_id IS NOT NULL OR turn.first_due IS NULL OR turn.first_due > :now) AS seen
+              JOIN tenant_ring AS ring USING (pool_id, tenant_id, kind_group, priority)
               WHERE ring.kind = :kind FOR UPDATE OF ring SKIP LOCKED) AS looked
         WHERE tenant_ring.kind = :kind AND tenant_ring.pool_id = looked.pool_id
           AND tenant_ring.tenant_id = looked.tenant_id AND tenant_ring.kind_group = looked.kind_group
           AND tenant_ring.priority = looked.priority
-          AND (looked.served OR looked.first_due IS NULL OR looked.first_due > :now)
     )
     UPDATE lane SET owner = :owner, fence = lane.fence + 1, lease_until = :lease_until, due_at = :lease_until,
                     waiting = false, call_id = ''
