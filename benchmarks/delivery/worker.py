@@ -23,6 +23,7 @@ from revline.delivery.loop import DeliveryLoop
 from revline.delivery.ports import inline
 from revline.delivery.service import Desk
 from revline.delivery.values import Timing
+from revline.platform.collecting import collect_seldom
 from revline.platform.store.engine import Database
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ def deliver(
     )
     with counted_statements() if profile else unprofiled() as statements:
         profiler = cProfile.Profile() if dump else None
+        collect_seldom()
         reins.go()
         if profiler is not None:
             profiler.enable()

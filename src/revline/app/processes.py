@@ -27,6 +27,7 @@ from revline.delivery.enumerating import LANE_KIND as ENUMERATE
 from revline.delivery.values import Timing
 from revline.doors.api.ports import ApiLimits, ApiPorts
 from revline.doors.cli.output import say, say_problem
+from revline.platform.collecting import collect_seldom
 from revline.platform.logs import configure
 from revline.platform.settings import Settings
 from revline.platform.store import migrate
@@ -121,6 +122,7 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
             due_age=timedelta(hours=settings.due_age_max_hours),
         ),
     )
+    collect_seldom()
     asyncio.run(worker.run(until=partial(_idle, runtime.database) if until_idle else None))
     runtime.database.dispose()
     return 0
@@ -149,6 +151,7 @@ def run_server(settings: Settings) -> int:
         return 1
     ports = api_ports(runtime)
     console = console_ports(runtime, key=ports.cursor_key)
+    collect_seldom()
     try:
         serve_app(
             lambda: Site(api=create_app(ports), console=create_console(console)),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import compress
 from typing import Any, Final
 
 import msgspec
@@ -124,13 +125,12 @@ def mark(
         states = lock_present(connection, keys=[_key(ready) for call in calls for ready in call.members])
         kept, lost = [], []
         for call in calls:
-            members = tuple(
-                ready
+            stands = [
+                ready.head.loaded.lane.key in held and states.get(_key(ready)) == present_of(ready.head.loaded.standing)
                 for ready in call.members
-                if ready.head.loaded.lane.key in held
-                and states.get(_key(ready)) == present_of(ready.head.loaded.standing)
-            )
-            lost += [ready.head.loaded.lane for ready in call.members if ready not in members]
+            ]
+            members = tuple(compress(call.members, stands))
+            lost += [ready.head.loaded.lane for ready, ours in zip(call.members, stands, strict=True) if not ours]
             if members:
                 kept.append(msgspec.structs.replace(call, members=members))
         granted, short = _with_capacity(connection, kept, owner=owner, now=now, fresh=fresh)

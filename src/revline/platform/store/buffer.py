@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any, Final
 
 import psycopg
 from sqlalchemy import Table
 
+from revline.platform.store.arrays import array_literal
 from revline.platform.store.columns import Shape, shape_of
 from revline.platform.store.walls import is_archivable, is_recorded, is_tenant_table
 
@@ -226,8 +228,9 @@ def write(driver: psycopg.Connection[Any], buffer: Buffer) -> None:
         statement = _statement(manner, shape, key, names)
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
             part = rows[start : start + ROWS_PER_STATEMENT] if len(rows) > ROWS_PER_STATEMENT else rows
-            arrays = [shape.adapted(name, [row[name] for row in part]) for name in names]
-            cursor = driver.execute(statement, arrays)
+            columns = zip(*map(itemgetter(*names), part), strict=True)
+            literals = [array_literal(shape.adapted(name, column)) for name, column in zip(names, columns, strict=True)]
+            cursor = driver.execute(statement, literals)
             if manner == "update":
                 buffer.expect(table, len(part), cursor)
 

@@ -5,7 +5,7 @@ Pure but for reading the declarations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -40,6 +40,9 @@ class Shape:
         self.has_position = "position" in table.c
         self._columns = {column.name: column for column in table.columns}
         self._sql_types = {name: column.type.compile(_DIALECT) for name, column in self._columns.items()}
+        self._nested = {
+            name: column.type for name, column in self._columns.items() if isinstance(column.type, JSON | ARRAY)
+        }
         self.filled_by_database = [
             column.name
             for column in table.columns
@@ -58,14 +61,14 @@ class Shape:
         """The cast from the carrier to the column's type."""
         return f"::{self._sql_types[name]}" if isinstance(self._columns[name].type, ARRAY) else ""
 
-    def adapted(self, name: str, values: list[Any]) -> list[Any]:
+    def adapted(self, name: str, values: Sequence[Any]) -> Sequence[Any]:
         """Checked values of one column as psycopg takes them for the carrier."""
-        kind = self._columns[name].type
+        kind = self._nested.get(name)
+        if kind is None:
+            return values
         if isinstance(kind, JSON):
             return [None if value is None else Jsonb(value) for value in values]
-        if isinstance(kind, ARRAY):
-            return [None if value is None else array_literal(value) for value in values]
-        return values
+        return [None if value is None else array_literal(value) for value in values]
 
 
 _shapes: dict[Table, Shape] = {}

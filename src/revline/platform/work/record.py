@@ -290,7 +290,7 @@ def change(connection: Connection, *, owner: str, changes: Sequence[LaneChange],
     """Write what becomes of claimed lanes; gives those it was written for. The caller holds them (`hold`)."""
     if not changes:
         return frozenset()
-    ordered = sorted(changes, key=lambda change: change.lane.key)
+    ordered = sorted(changes, key=lambda change: (change.lane.tenant_id, change.lane.lane_id))
     parameters = {
         "tenants": [change.lane.tenant_id for change in ordered],
         "lanes": [change.lane.lane_id for change in ordered],
