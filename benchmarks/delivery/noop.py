@@ -28,13 +28,13 @@ JOBS: Final = {"tiny": 20, "small": 1_000, "full": 5_000}
 JOBS_TRIED: Final = {"tiny": 20, "small": 300, "full": 2_000}
 ROUNDS: Final = {"tiny": 1, "small": 1, "full": 5}
 SETTINGS: Final = (
-    Setting.of(workers=1, slots=100, batch=1),
-    Setting.of(workers=2, slots=100, batch=1),
-    Setting.of(workers=1, slots=16, batch=100),
-    Setting.of(workers=2, slots=16, batch=100),
-    Setting.of(workers=3, slots=16, batch=100),
+    Setting.of(workers=1, slots=500, batch=1),
+    Setting.of(workers=2, slots=500, batch=1),
+    Setting.of(workers=1, slots=64, batch=100),
+    Setting.of(workers=2, slots=64, batch=100),
+    Setting.of(workers=3, slots=64, batch=100),
 )
-BEST: Final = SETTINGS[1]
+BEST: Final = SETTINGS[3]
 PEERS: Final = ("procrastinate", "dbos")
 
 
