@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from revline.connectors.simulated.connector import SimulatedConnector
 from revline.core.documents import DocumentState
 from revline.core.farside import Accepted, ErpRecord, Posted, Throttled
 from revline.core.problem import Problem, problem
-from revline.delivery import calling, decide, loading, loop, marking, outcome, service, settling, waiting
+from revline.delivery import decide, loading, loop, marking, outcome, service, settling, waiting
 from revline.delivery.pauses import Pauses
 from revline.delivery.values import Send
 from revline.derive import balance, expectation, invoice, payment
@@ -131,6 +132,19 @@ def reference_of_the_attempt(patch: pytest.MonkeyPatch) -> None:
 # -- owners and leases
 
 
+class _Anything:
+    """Equal to whatever it is compared with."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+
+_ANYTHING: Final = _Anything()
+
+
 @defect("what came back is written whoever owns the lane by now")
 def unfenced_settle(patch: pytest.MonkeyPatch) -> None:
     change_sql(patch, work_record, "_HOLD", ("USING (tenant_id, lane_id, fence, owner)", "USING (tenant_id, lane_id)"))
@@ -144,9 +158,15 @@ def unfenced_lane(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settling, "_still_stands", lambda one, present: True)
 
 
-@defect("a lease is renewed in memory although the lane was taken over, and marked all the same")
-def renew_ignores_loss(patch: pytest.MonkeyPatch) -> None:
+@defect("a step is marked and sent although others took the lane over")
+def unfenced_mark(patch: pytest.MonkeyPatch) -> None:
+    def everything(connection: Any, *, owner: str, lanes: Any) -> Any:
+        return frozenset(lane.key for lane in lanes)
+
+    patch.setattr(marking, "work_record", SimpleNamespace(hold=everything, change=work_record.change))
+    patch.setattr(marking, "present_of", lambda standing: _ANYTHING)
     patch.setattr(work_service, "renew", lambda database, *, lanes, **_: frozenset(lane.key for lane in lanes))
+    patch.setattr(service.Desk, "still_ours", lambda self, lane: True)
 
 
 @defect("a claim leaves the lane due, so that others take it too")
@@ -175,7 +195,7 @@ def predecessor_ignored(patch: pytest.MonkeyPatch) -> None:
 @defect("nobody is woken by a finished predecessor")
 def lost_wake_up(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(waiting, "wake", lambda *_, **__: frozenset())
-    patch.setattr(loop, "sweep", lambda *_, **__: 0)
+    patch.setattr(loop.Sweeper, "sweep", lambda self, **_: 0)
 
 
 @defect("a wait is written without looking again at what is waited for")
@@ -189,7 +209,7 @@ def park_without_a_look(patch: pytest.MonkeyPatch) -> None:
         return waiting._Seen(states, frozenset())
 
     patch.setattr(waiting, "_seen", nothing_finished)
-    patch.setattr(loop, "sweep", lambda *_, **__: 0)
+    patch.setattr(loop.Sweeper, "sweep", lambda self, **_: 0)
 
 
 @defect("a name that a record waits for ends no wait when it comes")
@@ -215,7 +235,7 @@ def batch_as_one(patch: pytest.MonkeyPatch) -> None:
 
 @defect("the answers of a batch are given to the wrong documents")
 def answers_swapped(patch: pytest.MonkeyPatch) -> None:
-    real = calling.results_of
+    real = loop.results_of
     patch.setattr(loop, "results_of", lambda call, outcomes: real(call, list(outcomes)[::-1]))
 
 
@@ -227,7 +247,7 @@ def draft_is_posted(patch: pytest.MonkeyPatch) -> None:
 
 @defect("a document that a far-side job is to make counts as posted")
 def accepted_is_posted(patch: pytest.MonkeyPatch) -> None:
-    real = calling.results_of
+    real = loop.results_of
 
     def results(call: Any, outcomes: Any) -> Any:
         record = ErpRecord(record_kind="journals", erp_id="JE-1", state="posted")

@@ -27,6 +27,11 @@ FAULTS_END_SECONDS: Final = 9.0
 """From then on nothing goes wrong any more, so that whatever is left undone is Revline's own fault."""
 LIMIT_SECONDS: Final = 240.0
 LEASE: Final = timedelta(seconds=1.5)
+AIMS: Final = (
+    *("", "", ""),
+    *("before mark", "after mark", "after mark", "before deliver", "after deliver", "before wait", "before wake"),
+    *("before derive", "after derive", "after accept", "before a call", "with a call in flight", "after an answer"),
+)
 NOTHING: Final = Decimal(0)
 TIMING: Final = Timing(
     retry_base=timedelta(milliseconds=300),
@@ -82,7 +87,8 @@ class Breaks(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to processes, in parts of a thousand boundaries (transactions and calls), and at most how often.
 
     crash: it ends, before or after a commit, before or in or after a call. stall: it stands still past its lease. away: its
-    connection to the database is lost, before or after a commit. drain: it is asked to end in good order.
+    connection to the database is lost, before or after a commit. drain: it is asked to end in good order. aim: the boundary at
+    which they come far more often, "" for none.
     """
 
     crash: int = 0
@@ -92,6 +98,7 @@ class Breaks(msgspec.Struct, frozen=True, kw_only=True):
     away: int = 0
     away_max: int = 0
     drains: int = 0
+    aim: str = ""
 
 
 class TenantPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +153,7 @@ def plan_of(*, seed: int) -> Plan:
         away=chance.choice((2, 6)) * rough,
         away_max=chance.choice((0, 1, 3)) * rough,
         drains=0 if calm else chance.choice((0, 0, 1)),
+        aim=chance.choice(AIMS),
     )
     workers = chance.choice((2, 2, 2, 3))
     return Plan(

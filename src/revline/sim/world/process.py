@@ -25,8 +25,11 @@ from revline.sim.world.turns import Stopped, Turn, Turns, here
 T = TypeVar("T")
 STATEMENT_SECONDS: Final = (0.0002, 0.003)
 """What a transaction takes at least and at most."""
-TOLD_TIMES: Final = 4
+UNIT_WEIGHT: Final = 4
 """So much likelier is a break at a unit of work than at a look or a claim, of which there are many more."""
+AIMED_WEIGHT: Final = 40
+STALL_LEASES: Final = ((1.1, 2.0), (3.0, 5.0))
+"""For how many leases a process stands still: others take over, and they have done what it was about to do."""
 SILENT: Final = frozenset({"read", "control"})
 _CURRENT: Final[ContextVar[Process | None]] = ContextVar("simulated_process", default=None)
 
@@ -40,6 +43,12 @@ class Weather:
         self.over = False
         self.commits = 0
         self.happened: Counter[str] = Counter()
+
+    def weight(self, at: str) -> int:
+        """How much likelier a break is at a boundary than at a claim."""
+        if at == self.breaks.aim:
+            return AIMED_WEIGHT
+        return 1 if at.partition(" ")[2] in SILENT else UNIT_WEIGHT
 
     def strikes(self, what: str, per_thousand: int, most: int) -> bool:
         """Whether a break happens here; drawn also when there may be none left, so that the stream stays in step."""
@@ -158,7 +167,7 @@ class Process:
 
     def stand_still(self, *, at: str) -> None:
         """Stop for longer than a lease, everything of it at once."""
-        seconds = LEASE.total_seconds() * self.random.uniform(1.1, self.random.choice((2.0, 5.0)))
+        seconds = LEASE.total_seconds() * self.random.uniform(*self.random.choice(STALL_LEASES))
         self._resumes_at = max(self._resumes_at, self.time.seconds + seconds)
         self.trace.tell(self.name, f"stands still for {seconds:.1f} s {at}")
 
@@ -166,15 +175,16 @@ class Process:
     def transaction(self, label: str) -> Iterator[Callable[[], None]]:
         """Around one transaction of this process: before it, at its commit (call what is given), after it."""
         breaks, weather = self.weather.breaks, self.weather
-        turn, per = here(), 1 if label in SILENT else TOLD_TIMES
+        turn = here()
         if turn is not None:
             seconds = self.random.uniform(*STATEMENT_SECONDS)
-            if weather.strikes("stall", breaks.stall * per, breaks.stalls_max):
+            if weather.strikes("stall", breaks.stall * weather.weight(f"before {label}"), breaks.stalls_max):
                 self.stand_still(at=f"before {label}")
             turn.wait(seconds)
+        when = self.random.choice(("before", "after"))
+        per = weather.weight(f"{when} {label}")
         crash = turn is not None and weather.strikes("crash", breaks.crash * per, breaks.crashes_max)
         away = turn is not None and weather.strikes("away", breaks.away * per, breaks.away_max)
-        when = self.random.choice(("before", "after"))
 
         def commits() -> None:
             if when == "before":
@@ -186,7 +196,8 @@ class Process:
             self.trace.tell(self.name, f"commits {label}")
         if when == "after":
             self._breaks(crash=crash, away=away, at=f"after the commit of {label}")
-        if turn is not None and weather.strikes("stall", breaks.stall * per, breaks.stalls_max):
+        after = weather.weight(f"after {label}")
+        if turn is not None and weather.strikes("stall", breaks.stall * after, breaks.stalls_max):
             self.stand_still(at=f"after {label}")
 
     def _breaks(self, *, crash: bool, away: bool, at: str) -> None:
@@ -204,11 +215,12 @@ class Process:
         breaks = self.weather.breaks
         if self.dead:
             return True
-        if self.weather.strikes("crash", breaks.crash, breaks.crashes_max):
+        per = self.weather.weight(at)
+        if self.weather.strikes("crash", breaks.crash * per, breaks.crashes_max):
             self.weather.happened[f"crash {at}"] += 1
             self.die(at)
             return True
-        if self.weather.strikes("stall", breaks.stall, breaks.stalls_max):
+        if self.weather.strikes("stall", breaks.stall * per, breaks.stalls_max):
             self.stand_still(at=at)
         return False
 
