@@ -134,17 +134,25 @@ def _encoded(value: Any) -> bytes:
     return encoder(value)
 
 
+@lru_cache(maxsize=1024)
 def _moment(value: datetime) -> bytes:
+    """Rows of one unit share their moments; equal moments of two zones are one moment in UTC."""
     if value.tzinfo is None:
         raise ValueError("a time without a zone has no place in the chain")
     return _framed(b"d", value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode())
+
+
+@lru_cache(maxsize=8192)
+def _decimal(value: Decimal) -> bytes:
+    """Few amounts are new; equal ones have one text, whatever their scale."""
+    return _framed(b"n", number_text(value).encode())
 
 
 _KINDS: Final[tuple[tuple[type, Callable[[Any], bytes]], ...]] = (
     (type(None), lambda _: _framed(b"z", b"")),
     (bool, lambda value: _framed(b"t", b"1" if value else b"0")),
     (int, lambda value: _framed(b"n", number_text(value).encode())),
-    (Decimal, lambda value: _framed(b"n", number_text(value).encode())),
+    (Decimal, _decimal),
     (str, lambda value: _sized(b"s", value.encode())),
     (bytes, lambda value: _sized(b"b", value)),
     (bytearray, lambda value: _sized(b"b", bytes(value))),
