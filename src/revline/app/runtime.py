@@ -17,6 +17,7 @@ from revline.app.asking import answers_of
 from revline.app.directory import Directory, pool_id
 from revline.app.enumerating import Asking, retry_handler
 from revline.app.kinds import registry
+from revline.app.linking import Linker
 from revline.app.readers import Readers
 from revline.core.clock import Clock, SystemClock
 from revline.core.problem import Problem, problem
@@ -90,17 +91,12 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
     time = clock or SystemClock()
     database = Database(dsn=dsn, pool_size=settings.pool_size)
     reading = Database(dsn=dsn, pool_size=DIRECTORY_POOL)
-    kinds = registry()
-    secrets = SecretResolver(folder=settings.data_folder / SECRETS_FOLDER)
-    directory = Directory(database=reading, registry=kinds, secrets=secrets, clock=time)
+    kinds, secrets = registry(), SecretResolver(folder=settings.data_folder / SECRETS_FOLDER)
+    new_directory = partial(Directory, database=reading, registry=kinds, secrets=secrets, clock=time)
+    directory = new_directory()
     tolerance = timedelta(hours=settings.future_tolerance_hours)
     intake = Intake(database=database, clock=time, random_bytes=os.urandom, future_tolerance=tolerance)
     readers = Readers(directory=directory, secrets=secrets, clock=time)
-
-    def close() -> None:
-        asyncio.run(directory.close())
-        database.dispose()
-        reading.dispose()
 
     services = Services(
         settings=settings,
@@ -120,12 +116,13 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
         bulk=bulk_acts(database=database, directory=directory, intake=intake, clock=time),
         lister=Asking(database=database, directory=directory, clock=time),
+        link=Linker(database=database, clock=time, new_directory=new_directory),
         told_of_cases=feeding.FeedbackDirectory(directory).asking().waived,
         hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
         retry_handlers=_handlers(database, intake, directory, time),
         register_tenant=_register,
         pool_of=pool_id,
-        close=close,
+        close=partial(_close, directory, database, reading),
     )
     return Runtime(
         settings=settings,
@@ -136,6 +133,12 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         readers=readers,
         services=services,
     )
+
+
+def _close(directory: Directory, *databases: Database) -> None:
+    asyncio.run(directory.close())
+    for database in databases:
+        database.dispose()
 
 
 def _corrections(database: Database, directory: Directory, clock: Clock) -> Corrections:

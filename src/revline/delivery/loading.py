@@ -116,7 +116,7 @@ def load(connection: Connection, *, lanes: Sequence[ClaimedLane], journals: Jour
     for row in _rows(connection, _PREDECESSORS, keys):
         states = predecessors.setdefault(DocumentKey(row["tenant_id"], row["document_id"]), {})
         states[row["predecessor_id"]] = DocumentState(row["state"]) if row["state"] is not None else None
-    records = _records(connection, documents, predecessors)
+    records = records_of(connection, documents, predecessors)
     lines = _expected(connection, documents, journals)
     heads = tuple(
         Loaded(
@@ -194,11 +194,12 @@ def closed_periods(connection: Connection, *, tenants: Sequence[str]) -> tuple[C
     return tuple(ClosedPeriod(**{str(name): value for name, value in row.items()}) for row in rows)
 
 
-def _records(
+def records_of(
     connection: Connection,
     documents: Mapping[DocumentKey, Document],
     predecessors: Mapping[DocumentKey, Mapping[str, object]],
 ) -> Mapping[tuple[str, str], ErpRecord]:
+    """What far systems hold of these documents, of what they wait for and of what they name; by (tenant, document id)."""
     wanted = {
         DocumentKey(key.tenant_id, name)
         for key, document in documents.items()

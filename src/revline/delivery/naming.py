@@ -63,7 +63,7 @@ def name_record(
         if found is None:
             return problem("document.unknown", f"there is no document {document_id[:60]}")
         told = _record_of(unit.connection, found, record)
-        owner = _owner(unit.connection, found, told)
+        owner = owner_of(unit.connection, found, told)
         if owner not in {None, document_id}:
             detail = f"{told.record_kind} {told.erp_id} is document {owner}"
             return problem("document.record_taken", detail, field="erp_id")
@@ -134,7 +134,7 @@ def _usual_kind(connection: Connection, found: Standing) -> str:
     return str(connection.execute(statement).scalar_one_or_none() or found.kind)
 
 
-def _owner(connection: Connection, found: Standing, told: ErpRecord) -> str | None:
+def owner_of(connection: Connection, found: Standing, told: ErpRecord) -> str | None:
     row = connection.execute(
         select(erp_record.c.document_id).where(
             erp_record.c.tenant_id == found.tenant_id,

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from revline.core.clock import period_name
 from revline.core.documents import FINISHED_STATES, DocumentState
 from revline.core.facts import Name
-from revline.core.farside import ErpRecord
+from revline.core.farside import ErpEntry, ErpRecord
 from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem
 from revline.delivery import waiting
@@ -25,7 +25,7 @@ from revline.delivery.ports import Told, nobody
 from revline.delivery.record import lock_present, record_evidence, record_transition
 from revline.delivery.settlements import Settlement
 from revline.delivery.tables import document_state, erp_entry, erp_record
-from revline.delivery.values import SUBJECT_KIND
+from revline.delivery.values import SUBJECT_KIND, Standing
 from revline.platform.cases.record import NewCase, open_cases, resolve_cases_of
 from revline.platform.lineage.record import add_names
 from revline.platform.store.engine import Database
@@ -160,27 +160,35 @@ def _write_one(unit: Unit, one: Settlement, from_state: DocumentState, epoch: in
             why=why,
         )
     if one.record is not None:
-        _write_record(unit, one, one.record)
+        write_record(
+            unit,
+            standing=one.head.loaded.standing,
+            company=one.head.far.mapping.company,
+            found=one.record,
+            entries=one.entries,
+        )
 
 
-def _write_record(unit: Unit, one: Settlement, found: ErpRecord) -> None:
-    standing = one.head.loaded.standing
+def write_record(
+    unit: Unit, *, standing: Standing, company: str, found: ErpRecord, entries: Sequence[ErpEntry]
+) -> None:
+    """Keep what the far side holds of a document: its record, the lines it made of it, and the names it is found by."""
     store_record(
         unit,
         tenant_id=standing.tenant_id,
         connection=standing.connection,
         found=found,
         document_id=standing.document_id,
-        company=one.head.far.mapping.company,
+        company=company,
     )
-    for entry in one.entries:
+    for entry in entries:
         unit.record(
             erp_entry,
             tenant_id=standing.tenant_id,
             document_id=standing.document_id,
             line=entry.line,
             connection=standing.connection,
-            company=one.head.far.mapping.company,
+            company=company,
             entity=standing.entity,
             book=standing.book,
             account=entry.account,

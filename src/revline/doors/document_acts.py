@@ -26,6 +26,10 @@ TAKES: Final[Mapping[Act, Permission]] = {
 """What somebody must be allowed for each act, on one document or on many."""
 
 
+LINK_TAKES: Final = Permission.RESOLVE
+"""What naming the record that a document already is takes: it decides what is in the books."""
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """An act asked for. known_absent: with resend, somebody searched the far system and it is not there. at_end: with replay."""
 
@@ -60,4 +64,28 @@ def act_on_document(services: Services, *, tenant_id: str, wanted: Wanted) -> Ma
             answer = refused or {"document_id": wanted.document_id, "state": "waived"}
         case Act.REPROCESS:
             answer = reprocess.ask_document(database, lane_kind=LANE_KIND, **shared)
+    return answer if isinstance(answer, Problem) else plain(answer)
+
+
+def link_document(
+    services: Services,
+    *,
+    tenant_id: str,
+    document_id: str,
+    record_kind: str,
+    erp_id: str,
+    despite_difference: bool,
+    actor: str,
+    reason: str,
+) -> Mapping[str, Any] | Problem:
+    """Take the record named as the document's, after it was read and compared; a difference is a problem that names the fields."""
+    answer = services.link(
+        tenant_id=tenant_id,
+        document_id=document_id,
+        record_kind=record_kind,
+        erp_id=erp_id,
+        despite_difference=despite_difference,
+        actor=actor,
+        reason=reason,
+    )
     return answer if isinstance(answer, Problem) else plain(answer)

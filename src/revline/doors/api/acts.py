@@ -22,7 +22,7 @@ from revline.doors.api.ports import Threads
 from revline.doors.bulk import retry_cause
 from revline.doors.case_view import case_view
 from revline.doors.delivery_view import delivery_view
-from revline.doors.document_acts import TAKES, Wanted, act_on_document
+from revline.doors.document_acts import LINK_TAKES, TAKES, Wanted, act_on_document, link_document
 from revline.doors.services import Services
 from revline.doors.tracing import trace_of
 from revline.intake.correcting import Correction
@@ -57,6 +57,15 @@ class Replay(Reason, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """at_end: behind all that is on its lane, instead of at its own place."""
 
     at_end: bool = False
+
+
+class Link(Reason, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The record of the far system that the document is, as that system names it. despite_difference: the caller has seen in what
+    it differs and takes it as it is."""
+
+    record_kind: Annotated[str, msgspec.Meta(min_length=1, max_length=60, pattern=STORABLE)]
+    erp_id: Annotated[str, msgspec.Meta(min_length=1, max_length=VALUE_LENGTH_MAX, pattern=STORABLE)]
+    despite_difference: bool = False
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -154,6 +163,19 @@ class Acts:
         )
         return act_on_document(self._services, tenant_id=who.tenant_id, wanted=wanted)
 
+    def link(self, who: Principal, document_id: str, data: Link) -> Any:
+        """The record a document is already."""
+        return link_document(
+            self._services,
+            tenant_id=who.tenant_id,
+            document_id=document_id,
+            record_kind=data.record_kind,
+            erp_id=data.erp_id,
+            despite_difference=data.despite_difference,
+            actor=who.actor,
+            reason=data.reason,
+        )
+
     def trace(self, who: Principal, value: str) -> Any:
         """The whole way of whatever an id names."""
         found = trace_of(self._services, tenant_id=who.tenant_id, value=value.replace("\0", "\ufffd"))
@@ -184,7 +206,7 @@ class Acts:
 def act_handlers(services: Services, threads: Threads) -> Sequence[Any]:
     """The routes of everything above."""
     desk = Acts(services=services, threads=threads)
-    return (*_reading(desk), *_acting(desk), *_on_documents(desk))
+    return (*_reading(desk), *_acting(desk), *_on_documents(desk), *_linking(desk))
 
 
 def _reading(desk: Acts) -> Sequence[Any]:
@@ -298,3 +320,18 @@ def _on_documents(desk: Acts) -> Sequence[Any]:
         return await desk.run(partial(desk.document, principal_of(request), Act.WAIVE, document_id, data))
 
     return (resend, reprocess, skip, replay, waive)
+
+
+def _linking(desk: Acts) -> Sequence[Any]:
+    @post(
+        "/deliveries/{document_id:str}/link",
+        operation_id="linkDocument",
+        summary="It is in the far system already",
+        status_code=200,
+        opt={PERMISSION: LINK_TAKES},
+        **OPERATION,
+    )
+    async def link(request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Link]) -> Response[Any]:
+        return await desk.run(partial(desk.link, principal_of(request), document_id, data))
+
+    return (link,)

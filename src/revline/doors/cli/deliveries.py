@@ -25,7 +25,7 @@ from revline.doors.cli.context import (
 )
 from revline.doors.cli.output import emit_json, emit_rows, fail, say
 from revline.doors.delivery_view import delivery_view
-from revline.doors.document_acts import Wanted, act_on_document
+from revline.doors.document_acts import Wanted, act_on_document, link_document
 from revline.doors.enumerating import plain_report, reports
 from revline.doors.waiting_view import first_hops
 
@@ -240,6 +240,36 @@ def waive(
     """Decide that a document needs no effect, or has it already."""
     wanted = Wanted(act=Act.WAIVE, document_id=document_id, actor=actor(), reason=reason)
     _act(context, tenant, wanted, "is waived", as_json=as_json)
+
+
+@app.command()
+def link(
+    context: typer.Context,
+    document_id: DocumentArgument,
+    record_kind: Annotated[str, typer.Option("--record-kind", help="What the far system calls its kind.")],
+    erp_id: Annotated[str, typer.Option("--erp-id", help="Its id there.")],
+    reason: Annotated[str, typer.Option("--reason", help="How you know; kept in the audit chain.")],
+    despite_difference: Annotated[
+        bool, typer.Option("--despite-difference", help="You have seen in what it differs, and take it as it is.")
+    ] = False,
+    tenant: TenantOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say which record of the far system a document already is: it is read there, compared, and taken as posted."""
+    with services_of(context, as_json=as_json) as services:
+        answer = link_document(
+            services,
+            tenant_id=one_tenant(services, tenant, as_json=as_json),
+            document_id=document_id,
+            record_kind=record_kind,
+            erp_id=erp_id,
+            despite_difference=despite_difference,
+            actor=actor(),
+            reason=reason,
+        )
+    if isinstance(answer, Problem):
+        fail(answer, as_json=as_json)
+    emit_json(answer) if as_json else say(f"document {document_id} is {record_kind} {erp_id}")
 
 
 def _act(context: typer.Context, tenant: str, wanted: Wanted, said: str, *, as_json: bool) -> None:

@@ -34,7 +34,7 @@ from revline.doors.console.values import (
     View,
     Visit,
 )
-from revline.doors.document_acts import TAKES, Wanted, act_on_document
+from revline.doors.document_acts import LINK_TAKES, TAKES, Wanted, act_on_document, link_document
 from revline.doors.waiting_view import Hop, count_said, first_hops, waiting_view
 from revline.platform.access.roles import Permission
 from revline.platform.cases import queries as cases
@@ -198,6 +198,26 @@ def _act(act: Act, said: str) -> Callable[[Visit], Answer]:
     return answer
 
 
+def link(visit: Visit) -> Answer:
+    """The document is in the far system already, as the record named."""
+    document_id = visit.parameters["document"]
+    done = link_document(
+        visit.services,
+        tenant_id=visit.tenant_id,
+        document_id=document_id,
+        record_kind=visit.field("record_kind")[:60],
+        erp_id=visit.field("erp_id")[:255],
+        despite_difference=visit.field("despite_difference") == "yes",
+        actor=visit.actor,
+        reason=visit.reason(),
+    )
+    if isinstance(done, Problem):
+        return done
+    return Redirect(
+        to=visit.url("delivery", document=document_id), said=f"It is {done['number'] or done['erp_id']} there."
+    )
+
+
 ACTS: Final = (
     (Act.RESEND, "Send again", "It goes again; it is {state} now."),
     (Act.REPROCESS, "Derive again", "Its root is derived again at its next turn."),
@@ -236,6 +256,14 @@ PAGES: Final = (
         key="d",
     ),
     Page(path="/deliveries/{document:str}", name="delivery", title="Document", answer=delivery),
+    Page(
+        path="/deliveries/{document:str}/link",
+        name="link_delivery",
+        title="Link",
+        answer=link,
+        permission=LINK_TAKES,
+        method="POST",
+    ),
     *(
         Page(
             path=f"/deliveries/{{document:str}}/{act}",
