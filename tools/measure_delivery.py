@@ -1,7 +1,8 @@
 """Measures delivery part by part on a machine that has become quiet: `python -m tools.measure_delivery [--scale full]`.
 
 Waits until the machine's load is low, runs each part of `python -m benchmarks delivery` in a process of its own, keeps its last
-line in a folder and prints the figures as a Markdown table, for docs/explanation/delivery-speed.md.
+line in a folder and prints the figures as Markdown tables. With --write, everything the folder holds becomes the last section of
+docs/explanation/delivery-speed.md.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ PARTS: Final = ("noop", "http", "quiet", "lanes", "latency")
 QUIET_LOAD: Final = 0.7
 LOOK_SECONDS: Final = 5.0
 ROOT: Final = Path(__file__).resolve().parent.parent
+PAGE: Final = ROOT / "docs" / "explanation" / "delivery-speed.md"
+SECTION: Final = "## Figures\n"
 
 
 def main() -> int:
@@ -27,6 +31,7 @@ def main() -> int:
     parser.add_argument("--scale", choices=("small", "full"), default="full")
     parser.add_argument("--part", choices=PARTS, action="append", help="this part (may be given often; default: all)")
     parser.add_argument("--into", type=Path, default=ROOT / "build" / "delivery", help="folder for the results")
+    parser.add_argument("--write", action="store_true", help="write what the folder holds into the documentation")
     parser.add_argument("--wait-minutes", type=float, default=10.0, help="the longest wait for a quiet machine")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
@@ -37,6 +42,8 @@ def main() -> int:
         failed = failed or result is None
         if result is not None:
             print("\n".join(table(part, result)), flush=True)
+    if arguments.write:
+        write(arguments.into)
     return 1 if failed else 0
 
 
@@ -61,12 +68,27 @@ def measured(part: str, scale: str, folder: Path) -> dict[str, Any] | None:
     return found
 
 
+def write(folder: Path) -> None:
+    """Puts the results of a folder in place of the page's last section."""
+    lines: list[str] = []
+    for part in PARTS:
+        file = folder / f"{part}.json"
+        if file.exists():
+            result = json.loads(file.read_text(encoding="utf-8"))
+            day = datetime.fromtimestamp(file.stat().st_mtime, tz=UTC).date()
+            versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+            lines += table(part, result)
+            lines.append(f"\n{day}, scale {result['scale']}, {result['load']['processors']} processors, {versions}.")
+    before = PAGE.read_text(encoding="utf-8").partition(SECTION)[0]
+    PAGE.write_text(before + SECTION + "\n".join(lines) + "\n", encoding="utf-8")
+
+
 def table(part: str, result: dict[str, Any]) -> list[str]:
     """A result as Markdown."""
     load = result["load"]
     circumstances = f"revision {result['revision']}, load {load['before'][0]} before and {load['after'][0]} after"
     rows = [f"| {name} | {value:g} |" for name, value in {**result["ratios"], **result["figures"]}.items()]
-    return [f"\n## {part} ({circumstances})\n", "| figure | value |", "| --- | ---: |", *rows]
+    return [f"\n### {part} ({circumstances})\n", "| figure | value |", "| --- | ---: |", *rows]
 
 
 if __name__ == "__main__":

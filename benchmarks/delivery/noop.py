@@ -57,6 +57,7 @@ def run(scale: str, options: Namespace) -> Measured:
             name="revline", settings=SETTINGS, known_best=BEST, attempt=attempt, search=scale == "full"
         )
         contestants: dict[str, Callable[[], Raced]] = {"revline": partial(attempt, best)}
+        chosen = {"revline": best}
         for name in () if options.ours_only else PEERS:
             peer = importlib.import_module(f"benchmarks.delivery.{name}_peer")
             peer.make_source(server, name=f"{name}_tried", jobs=JOBS_TRIED[scale])
@@ -65,11 +66,15 @@ def run(scale: str, options: Namespace) -> Measured:
             theirs = best_of(
                 name=name, settings=peer.SETTINGS, known_best=peer.BEST, attempt=tried, search=scale == "full"
             )
+            chosen[name] = theirs
             contestants[name] = partial(peer.run_jobs, server, f"{name}_source", JOBS[scale], theirs)
         measured = _interleaved(contestants, rounds=options.rounds or ROUNDS[scale])
     ours = measured["revline"]
     ratios = {f"noop_over_{name}": ours.rate / theirs.rate for name, theirs in measured.items() if theirs is not ours}
-    return Measured(ratios=ratios, figures=_figures(measured, filled))
+    settings = {
+        f"noop_{name}_setting_{part}": value for name, setting in chosen.items() for part, value in setting.values
+    }
+    return Measured(ratios=ratios, figures=_figures(measured, filled) | settings)
 
 
 def _given(options: Namespace) -> Setting | None:
