@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -33,6 +34,9 @@ class Fate(StrEnum):
     LOST = "lost"
     LATE = "late"
     SLOW = "slow"
+
+
+UNHEARD: Final = frozenset({Fate.LOST, Fate.LATE, Fate.SLOW})
 
 
 class HeldEffects(EffectsFile):
@@ -68,6 +72,8 @@ class Wires:
         self.trace = trace
         self.over = False
         self.fell: Counter[str] = Counter()
+        self.unheard: Callable[[SimulatedErp, Effect], None] = lambda erp, effect: None
+        """Hears of each effect whose caller does not."""
         shares = {
             Fate.REFUSED: network.refused,
             Fate.RESET: network.reset,
@@ -163,6 +169,8 @@ class WorldTransport(httpx2.AsyncBaseTransport):
         for effect in self._erp.effects.effects[before:]:
             done = f"{effect.action} {effect.kind} {effect.record_id} {effect.external_reference}"
             self._wires.trace.tell(self._erp.name, done if effect.type == "effect" else "answers a caller that is gone")
+            if fate in UNHEARD or answer.lost:
+                self._wires.unheard(self._erp, effect)
         for fault in arrival.faults:
             self._wires.fell[f"erp {fault}"] += 1
         returns = arrival.wait_after.total_seconds() + self._wires.latency()

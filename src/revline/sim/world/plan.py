@@ -102,7 +102,8 @@ class Breaks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TenantPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One tenant's story. repeat, late: percent of the inputs that come twice, and long after the others."""
+    """One tenant's story. repeat, late: percent of the inputs that come twice, and long after the others.
+    edits: records that somebody changes while Revline does not know of them yet."""
 
     tenant_id: str
     profile: StripeProfile
@@ -194,7 +195,7 @@ def _tenant(tenant_id: str, chance: random.Random, rough: int, *, invoices: int)
         rules=(*((lag,) if lags else ()), *(_rules(chance) if rough else ())),
         settings=settings,
         two_step=two_step,
-        edits=chance.choice((0, 0, 0, 0, 1)) if rough else 0,
+        edits=chance.choice((0, 0, 0, 1, 2)) if rough else 0,
     )
 
 

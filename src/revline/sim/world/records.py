@@ -81,7 +81,10 @@ _QUESTIONS: Final = {
     "a finished document is still waited for": """
         SELECT wait.document_id FROM wait JOIN document_state AS state ON state.tenant_id = wait.tenant_id
         AND state.document_id = wait.predecessor_id
-        WHERE wait.tenant_id = :tenant AND state.state IN ('posted', 'waived', 'superseded', 'reversed')""",
+        JOIN document_state AS own ON own.tenant_id = wait.tenant_id AND own.document_id = wait.document_id
+        WHERE wait.tenant_id = :tenant AND NOT wait.for_record
+          AND state.state IN ('posted', 'waived', 'superseded', 'reversed')
+          AND own.state NOT IN ('posted', 'waived', 'superseded', 'reversed')""",
     "a case of our own failing": """
         SELECT subject_kind || ' ' || detail FROM exception_case JOIN cause USING (tenant_id, cause_id)
         WHERE tenant_id = :tenant AND code = 'internal.unexpected'""",

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Engine
 
+from revline.connectors.sdk.effects import Effect
 from revline.connectors.simulated import control
 from revline.connectors.simulated.records import Mode
 from revline.connectors.simulated.setup import Account, CompanySetup, SetupBody
@@ -35,6 +36,7 @@ from revline.sim.world.working import Door, Worker
 
 LOOK_SECONDS: Final = 0.6
 REOPENS_SECONDS: Final = 2.5
+EDIT_LEFT_OUT: Final = 0.4
 ACCOUNTS: Final = (
     *("1000", "1010", "1050", "1150", "1160", "1170"),
     *("2200", "2300", "2400", "2450"),
@@ -99,6 +101,8 @@ class World:
         self.erps = {one.tenant_id: self._erp(one) for one in plan.tenants}
         self.failures: list[str] = []
         self._chance = stream(plan.seed, "people")
+        self._edits = {one.tenant_id: one.edits for one in plan.tenants}
+        self.wires.unheard = self._may_edit
         self._born: Counter[str] = Counter()
         self._workers: dict[str, Worker] = {}
         self._door: Door | None = None
@@ -137,8 +141,7 @@ class World:
     def _others(self) -> list[Any]:
         told = [self._tell(story) for story in self.stories.values()]
         clerks = [self._keep_periods(erp) for erp in self.erps.values()]
-        edits = [self._edit(self.erps[one.tenant_id], one.edits) for one in self.plan.tenants]
-        return [*told, *clerks, *edits, self._drain(self.plan.breaks), self._end_faults()]
+        return [*told, *clerks, self._drain(self.plan.breaks), self._end_faults()]
 
     # -- processes
 
@@ -234,19 +237,21 @@ class World:
                         self.trace.tell(erp.name, f"somebody opens period {period.name}")
                         company.set_period(name=period.name, state="open")
 
-    async def _edit(self, erp: SimulatedErp, count: int) -> None:
-        """Somebody in the ERP changes or voids the newest record behind Revline's back."""
-        for _ in range(count):
-            await asyncio.sleep(self._chance.uniform(0.5, 6))
-            kind = self._chance.choice((Kind.INVOICES, Kind.PAYMENTS, Kind.JOURNALS))
-            records = erp.simulator.ledger.records[kind]
-            if not records:
-                continue
-            name = next(reversed(records))
-            change = control.RecordEdit(kind=kind, id=name, fields={"memo": "changed by hand"})
+    def _may_edit(self, erp: SimulatedErp, effect: Effect) -> None:
+        """Somebody in the ERP changes a record of which Revline does not know yet that it is there."""
+        tenant_id = next(name for name, one in self.erps.items() if one is erp)
+        if effect.action != "create" or self._edits[tenant_id] <= 0 or self._chance.random() < EDIT_LEFT_OUT:
+            return
+        self._edits[tenant_id] -= 1
+        kind = Kind(effect.kind)
+
+        def edit() -> None:
+            change = control.RecordEdit(kind=kind, id=effect.record_id, fields={"memo": "changed by hand"})
             control.edit(ledger=erp.simulator.ledger, body=change, at=self.time.now())
             self.wires.fell["erp edit by hand"] += 1
-            self.trace.tell(erp.name, f"somebody changes {name}")
+            self.trace.tell(erp.name, f"somebody changes {effect.record_id}")
+
+        asyncio.get_running_loop().call_later(self._chance.uniform(0.05, 0.8), edit)
 
     async def _drain(self, breaks: Breaks) -> None:
         """A worker is asked to end in good order, as when a new version is rolled out."""
