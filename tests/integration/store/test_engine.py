@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 import psycopg
@@ -9,7 +10,7 @@ import pytest
 import sqlalchemy.exc
 from sqlalchemy import select, text
 
-from revline.platform.store import tables
+from revline.platform.store import engine, tables
 from revline.platform.store.engine import Database, is_transient
 from revline.platform.store.roles import SUPERUSER
 from tests.databases import TestServer
@@ -73,3 +74,39 @@ def test_parameters_stand_in_no_error(database: Database) -> None:
     with pytest.raises(sqlalchemy.exc.DBAPIError) as failure, database.control() as connection:
         connection.execute(text("SELECT CAST(:secret AS integer)"), {"secret": "canary"})
     assert "[parameters" not in str(failure.value)
+
+
+@pytest.mark.parametrize("unused_seconds", [0, 10])
+def test_a_connection_that_ended_in_the_pool_is_replaced_before_it_is_used(
+    database: Database,
+    test_server: TestServer,
+    database_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    unused_seconds: int,
+) -> None:
+    with database.control() as connection:
+        process_id = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    with psycopg.connect(test_server.server.dsn(SUPERUSER, database_name)) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (process_id,))
+    now = time.monotonic()
+    monkeypatch.setattr(engine.time, "monotonic", lambda: now + unused_seconds)
+    with database.control() as connection:
+        assert connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() != process_id
+
+
+@pytest.mark.parametrize(("unused_seconds", "asked"), [(0.1, 0), (10, 1)])
+def test_only_a_connection_long_unused_is_asked_whether_it_lives(
+    database: Database, monkeypatch: pytest.MonkeyPatch, unused_seconds: float, asked: int
+) -> None:
+    with database.control() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    sent: list[object] = []
+    plain = psycopg.Connection.execute
+    monkeypatch.setattr(
+        psycopg.Connection, "execute", lambda self, query, *more: (sent.append(query), plain(self, query, *more))[1]
+    )
+    now = time.monotonic()
+    monkeypatch.setattr(engine.time, "monotonic", lambda: now + unused_seconds)
+    with database.control() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    assert len(sent) == asked

@@ -5,15 +5,18 @@ Synchronous; safe to use from several threads, each with a transaction of its ow
 
 from __future__ import annotations
 
+import select
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from revline.platform.store.arrays import ListDumper
 from revline.platform.store.unit import Unit, no_other_transaction, run_unit
@@ -26,6 +29,8 @@ IDLE_LIMIT_SECONDS: Final = 120
 RANDOM_PAGE_COST: Final = 1.1
 """What is read by key is in memory or on a disk without arms. PostgreSQL's own 4 makes it read whole tables of some thousand rows
 where a few hundred keys are asked for."""
+ASK_AFTER_SECONDS: Final = 1.0
+"""How long a connection may lie unused before it is asked whether it lives."""
 TRANSIENT: Final = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
@@ -52,7 +57,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
-            pool_pre_ping=True,
             hide_parameters=True,
             connect_args={
                 "application_name": "revline",
@@ -66,6 +70,8 @@ class Database:
         )
 
         event.listen(self._engine, "connect", _adapt)
+        event.listen(self._engine, "checkin", _put_back)
+        event.listen(self._engine, "checkout", _taken)
 
     @property
     def engine(self) -> Engine:
@@ -139,3 +145,27 @@ def is_transient(failure: BaseException) -> bool:
     if isinstance(cause, (PoolTimeoutError, *TRANSIENT)):
         return True
     return isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None
+
+
+def _put_back(driver: psycopg.Connection[Any] | None, record: ConnectionPoolEntry) -> None:
+    """Remembers when a connection was used last."""
+    record.info["used_at"] = time.monotonic()
+
+
+def _taken(driver: psycopg.Connection[Any], record: ConnectionPoolEntry, _: object) -> None:
+    """Asks a connection of the pool whether it lives, when it may not: it was long unused, or the server said something unasked
+    (that it ends). Asking each time is a round trip for each transaction. The pool then takes or makes another.
+    """
+    unused = time.monotonic() - record.info.get("used_at", time.monotonic())
+    if driver.closed:
+        raise DisconnectionError("the connection was lost")
+    poll = select.poll()
+    poll.register(driver.fileno(), select.POLLIN)
+    if unused < ASK_AFTER_SECONDS and not poll.poll(0):
+        return
+    try:
+        driver.autocommit = True
+        driver.execute("")
+        driver.autocommit = False
+    except psycopg.Error as failure:
+        raise DisconnectionError("the connection no longer answers") from failure
