@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -78,7 +79,21 @@ def _every_table(owner: psycopg.Connection) -> str:
 
 @contextmanager
 def new_databases(*, registry: Registry) -> Iterator[Databases]:
-    """Start a server with every table; it is gone at the end."""
+    """Start a server with every table; it is gone at the end, also when the process is asked to end."""
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        with _databases(registry) as databases:
+            yield databases
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+@contextmanager
+def _databases(registry: Registry) -> Iterator[Databases]:
     with tempfile.TemporaryDirectory(prefix="revline-world-") as place, ExitStack() as stack:
         folder = Path(place)
         folder.chmod(0o711)
