@@ -135,6 +135,7 @@ def act(visit: Visit) -> Answer:
         values={
             "act": found,
             "own": found.author == visit.actor,
+            "names": {one.actor: one.name for one in visit.services.people.people(tenant_id=visit.tenant_id)},
             "ended": found.state in ENDED,
             "said": _said(found.filter),
             "permission": bulk.permission_of(found.kind).value,
