@@ -76,21 +76,21 @@ def test_why_an_invoice_is_not_posted_is_one_click_from_it(log_in: Log, picture:
     picture("case")
     page.get_by_role("link", name="A mapping is missing").click()
     page.wait_for_url("**/causes/**")
-    assert page.get_by_role("button", name=re.compile("Replay all")).is_enabled()
+    assert page.get_by_role("button", name=re.compile("Try all")).is_enabled()
     picture("cause")
 
 
 def test_whoever_may_not_press_a_button_is_told_who_may(log_in: Log, world: World) -> None:
     page = log_in("aud@example.com")
     page.goto(f"/t/birch/causes/{one(world, CAUSE)}")
-    button = page.get_by_role("button", name=re.compile("Replay all"))
+    button = page.get_by_role("button", name=re.compile("Try all"))
     assert button.is_disabled()
     assert "finance" in page.locator(".who").first.inner_text()
     page = log_in("olga@example.com")
     page.goto(f"/t/birch/causes/{one(world, CAUSE)}")
     page.locator("table.list a.row-link").first.click()
     assert page.get_by_role("button", name="Waive").is_disabled()
-    assert page.get_by_role("button", name=re.compile("^Replay")).is_enabled()
+    assert page.get_by_role("button", name=re.compile("^Try again")).is_enabled()
 
 
 def test_a_copy_is_checked_before_it_is_taken_and_a_broken_one_is_refused(

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from revline.core.hashing import plain
+from revline.core.problem import ProblemError, problem
 from revline.delivery import queries as deliveries
 from revline.doors.api.ports import Key, Listing
 from revline.doors.waiting_view import Hop, first_hops
@@ -63,7 +64,15 @@ def _with_waits(one: deliveries.Delivery, waits: Mapping[str, tuple[Hop, int]]) 
 def _cases(
     database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
 ) -> Sequence[tuple[Mapping[str, Any], Key]]:
-    if filters.get("sort") == "behind":
+    sort = filters.get("sort", "")
+    if (
+        sort not in {"", "behind"}
+        or (sort and filters.keys() & {"cause", "state"})
+        or (not sort and "currency" in filters)
+    ):
+        detail = "sort is behind or nothing; behind takes currency, and neither cause nor state"
+        raise ProblemError(problem("http.request_invalid", detail, field="sort"))
+    if sort:
         return _most_behind(database, tenant_id, after, limit, filters.get("currency", "").upper())
     with database.read(tenants=[tenant_id]) as connection:
         page = cases.cases(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -32,7 +32,7 @@ def choose(
     connection: Connection, *, act: Act, tenant_id: str, given: Mapping[str, str], after: str, limit: int
 ) -> tuple[Sequence[Chosen], str]:
     """A page of the documents that fit the filter and are open to the act, by id; with a cause, those with an open case of it; with
-    behind, those that wait behind the document named, as far as a walk goes (`chains.WALK_MAX`)."""
+    behind, those that wait behind the document named, as far as a walk goes (`chains.WALK_MAX`); with both, those of both."""
     table = document_state
     names = ("document_id", "state", "currency", "amount", "set_aside_at")
     statement = select(*(table.c[name] for name in names)).where(
@@ -42,14 +42,18 @@ def choose(
         if name in _COLUMNS:
             statement = statement.where(table.c[_COLUMNS[name]] == value)
     following = ""
+    behind: Collection[str] = ()
+    if "behind" in given:
+        behind = standstill.behind(connection, tenant_id=tenant_id, document_id=given["behind"]).documents
     if "cause" in given:
         page = cases.cases(connection, tenant_id=tenant_id, cause_id=given["cause"], after=after, limit=limit)
         following = page[-1].case_id if len(page) == limit else ""
         subjects = [one.subject_id for one in page if one.subject_kind == SUBJECT_KIND]
+        if "behind" in given:
+            subjects = [name for name in subjects if name in behind]
         statement = statement.where(table.c.document_id.in_(subjects))
     elif "behind" in given:
-        group = standstill.behind(connection, tenant_id=tenant_id, document_id=given["behind"])
-        waiting = sorted(name for name in group.documents if name > after)[:limit]
+        waiting = sorted(name for name in behind if name > after)[:limit]
         following = waiting[-1] if len(waiting) == limit else ""
         statement = statement.where(table.c.document_id.in_(waiting))
     else:

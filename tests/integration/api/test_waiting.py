@@ -76,3 +76,12 @@ def test_naming_a_record_takes_the_permission_to_waive_and_is_kept(door: Door) -
 def test_what_is_not_there_is_said(door: Door) -> None:  # noqa: F811
     assert door.get("/v1/deliveries/nothing").status_code == 404
     assert door.get("/v1/cases/nothing/behind").status_code == 404
+
+
+def test_filters_that_do_not_go_together_are_refused_and_not_left_out(door: Door, cli: Cli) -> None:  # noqa: F811
+    for query in ({"sort": "age"}, {"sort": "behind", "cause": "x"}, {"sort": "behind", "state": "resolved"}):
+        answer = door.get("/v1/cases", **query)
+        assert (answer.status_code, answer.json()["code"]) == (400, "http.request_invalid")
+    assert door.get("/v1/cases", currency="EUR").status_code == 400
+    assert "--cause" in cli("cases", "list", "--by-behind", "--cause", "x", "--tenant", "birch", code=2).said
+    assert "--by-behind" in cli("cases", "list", "--currency", "EUR", "--tenant", "birch", code=2).said

@@ -21,7 +21,7 @@ from revline.platform.bulk.causes import RETRY, RetryOfCause
 from revline.platform.bulk.ports import NeedsSecondPerson
 from revline.platform.bulk.runner import BulkRunner
 from revline.platform.bulk.service import BulkActs
-from revline.platform.bulk.values import BulkAct, BulkState, Money, Outcome, Subject
+from revline.platform.bulk.values import BulkAct, BulkState, Chosen, Money, Outcome, Subject
 from revline.platform.cases import queries as cases
 from revline.platform.store.chain import verify_chain
 from revline.platform.store.engine import Database
@@ -141,12 +141,23 @@ def test_a_preview_counts_and_writes_nothing(office: Office) -> None:
         ("waive", {"colour": "red"}, "bulk.filter_unknown"),
         ("waive", {"connection": "x" * 300}, "bulk.filter_unknown"),
         ("waive", {"connection": "nowhere"}, "bulk.empty"),
+        ("waive", {"cause": ""}, "bulk.filter_unknown"),
     ],
 )
 def test_what_can_not_be_started_says_why(office: Office, kind: str, given: Mapping[str, str], code: str) -> None:
     answer = office.bulk.start(tenant_id="alpha", kind=kind, given=given, **ANN)
     assert isinstance(answer, Problem)
     assert answer.code == code
+
+
+def test_two_filters_choose_what_fits_both(office: Office) -> None:
+    with office.world.database.read(tenants=["alpha"]) as connection:
+        (cause,) = cases.causes(connection, tenant_id="alpha")
+        (subject, *_) = cases.cases(connection, tenant_id="alpha", cause_id=cause.cause_id)
+    given = {"cause": cause.cause_id, "behind": subject.subject_id}
+    found = office.bulk.preview(tenant_id="alpha", kind="waive", given=given)
+    assert not isinstance(found, Problem)
+    assert found.records == 0, "every one of them is of the cause, and none waits behind another"
 
 
 def test_a_set_that_changed_since_it_was_shown_is_not_started(office: Office) -> None:
@@ -231,6 +242,28 @@ def test_above_the_threshold_somebody_else_starts_it(database: Database) -> None
     run(office.runner())
     ended = office.act(proposed.act_id)
     assert (ended.state, ended.done, ended.decided_by) == (BulkState.DONE, 12, "person:kim")
+
+
+def test_amounts_of_either_sign_do_not_hide_each_other_from_the_second_person(database: Database) -> None:
+    office = Office(database, limit=Decimal(100))
+
+    class Netting:
+        """A set that comes to nothing and is worth two thousand."""
+
+        filters = frozenset[str]()
+
+        def choose(self, *_: Any, **__: Any) -> tuple[Sequence[Chosen], str]:
+            amounts = {"d0": Decimal(1_000), "d1": Decimal(-1_000)}
+            chosen = [
+                Chosen(subject=Subject("document", name), currency="EUR", amount=amount)
+                for name, amount in amounts.items()
+            ]
+            return chosen, ""
+
+    office.handlers[Act.WAIVE.value] = Netting()  # type: ignore[assignment]
+    proposed = office.start(kind=Act.WAIVE.value)
+    assert proposed.state is BulkState.PROPOSED
+    assert [one.amount for one in proposed.money] == [Decimal(0)]
 
 
 class Dies(BaseException):

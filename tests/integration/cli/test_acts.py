@@ -42,6 +42,8 @@ def test_what_a_missing_account_holds_is_acted_on_one_by_one_and_all_at_once(
     assert "records" in cli("acts", "preview", "resend", "--filter", "state=rejected").said
     cli.refused("acts", "preview", "resend", "--filter", "colour", problem="bulk.filter_unknown")
     cli.refused("acts", "start", "resend", "--reason", "x", "--expected", "99999", problem="bulk.changed")
+    cli.refused("acts", "start", "resend", "--reason", "x", "--expected", "0", problem="bulk.changed")
+    cli.refused("acts", "items", "nothing", problem="bulk.unknown")
     add_missing_mapping(folder=folder)
     cli("config", "apply", folder, "--reason", "the account is there")
     made = cli(

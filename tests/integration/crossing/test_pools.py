@@ -75,6 +75,20 @@ def test_a_shared_pool_is_changed_by_nobody_of_one_tenant(
     monkeypatch.setattr(shared, "pools_of", named)
     answer = crossing.call("POST", f"/v1/pools/{connection}/block", Role.OPERATOR, REASON)
     assert (answer.status_code, answer.json()["code"]) == (403, "pool.shared")
+    values = {"pool": shown(crossing, connection)["pool_id"], "at": crossing.world.runtime.clock.now()}
+    with crossing.world.runtime.database.control() as control:
+        control.execute(text("UPDATE capacity_pool SET blocked = true"))
+        note = (
+            "INSERT INTO capacity_change (pool_id, action, detail, actor, reason, at)"
+            " VALUES (:pool, 'blocked', '', 'person:of-another-tenant', 'their secret reason', :at)"
+        )
+        control.execute(text(note), values)
+    page = crossing.visit("GET", f"/t/{OURS}/capacity").text
+    assert "Blocked" in page
+    assert "their secret reason" not in page
+    assert "person:of-another-tenant" not in page
+    with crossing.world.runtime.database.control() as control:
+        control.execute(text("UPDATE capacity_pool SET blocked = false"))
     part = shown(crossing, connection)
     assert "changes" not in part, "who did what to a shared pool is not a tenant's to see"
     assert "tokens" not in part
@@ -127,3 +141,7 @@ def test_a_close_goes_first_by_every_door_and_ends(crossing: Crossing) -> None:
     assert crossing.call("POST", "/v1/close-priority", Role.AUDITOR, wanted).status_code == 403
     odd = crossing.call("POST", "/v1/close-priority", Role.OPERATOR, {**wanted, "period": "2026-13"})
     assert odd.status_code == 422
+    for days in ("0", "93", "999999999"):
+        answer = crossing.visit("POST", f"/t/{OURS}/capacity/close-priority", {**form, "days": days})
+        assert answer.status_code == 422, "no other number of days is put in the place of a wrong one"
+    assert crossing.call("POST", "/v1/close-priority", Role.OPERATOR, {**wanted, "reason": "  "}).status_code == 400

@@ -37,7 +37,9 @@ STORABLE: Final = r"^[^\x00]*$"
 OPERATION: Final[dict[str, Any]] = {"operation_class": ProblemOperation, "tags": ["acts"]}
 
 
-ReasonText = Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_LENGTH_MAX, pattern=STORABLE)]
+SAYS_SOMETHING: Final = r"^[^\x00]*[^\x00\s][^\x00]*$"
+"""More than white space."""
+ReasonText = Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_LENGTH_MAX, pattern=SAYS_SOMETHING)]
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

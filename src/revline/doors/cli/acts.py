@@ -15,6 +15,7 @@ from revline.doors.cli.context import (
     LimitOption,
     ReasonOption,
     TenantOption,
+    a_reason,
     actor,
     one_tenant,
     services_of,
@@ -65,9 +66,13 @@ def preview(
 def start(
     context: typer.Context,
     kind: KindArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the audit chain with every batch.")],
+    reason: Annotated[
+        str, typer.Option("--reason", callback=a_reason, help="Why; kept in the audit chain with every batch.")
+    ],
     filters: FilterOption = [],  # noqa: B006 - typer reads the default
-    expected: Annotated[int, typer.Option("--expected", min=0, help="Start only when so many records fit.")] = 0,
+    expected: Annotated[
+        int | None, typer.Option("--expected", min=0, help="Start only when so many records fit.")
+    ] = None,
     tenant: TenantOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -76,7 +81,7 @@ def start(
         chosen = one_tenant(services, tenant, as_json=as_json)
         given = _given(filters, as_json=as_json)
         made = services.bulk.start(
-            tenant_id=chosen, kind=kind.value, given=given, actor=actor(), reason=reason, expected=expected or None
+            tenant_id=chosen, kind=kind.value, given=given, actor=actor(), reason=reason, expected=expected
         )
     _say(made, as_json=as_json)
 
@@ -119,6 +124,9 @@ def items(
     """The records of an act with what came of each."""
     with services_of(context, as_json=as_json) as services:
         chosen = one_tenant(services, tenant, as_json=as_json)
+        act = bulk.act_of(services, tenant_id=chosen, act_id=act_id)
+        if isinstance(act, Problem):
+            fail(act, as_json=as_json)
         with services.database.read(tenants=[chosen]) as connection:
             found = queries.items(
                 connection,
@@ -160,7 +168,7 @@ def resume(
 def abort(
     context: typer.Context,
     act_id: ActArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the audit chain.")],
+    reason: Annotated[str, typer.Option("--reason", callback=a_reason, help="Why; kept in the audit chain.")],
     tenant: TenantOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -172,7 +180,7 @@ def abort(
 def decide(
     context: typer.Context,
     act_id: ActArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the audit chain.")],
+    reason: Annotated[str, typer.Option("--reason", callback=a_reason, help="Why; kept in the audit chain.")],
     refuse: Annotated[bool, typer.Option("--refuse", help="Refuse it instead of starting it.")] = False,
     tenant: TenantOption = "",
     as_json: JsonOption = False,

@@ -15,6 +15,7 @@ from revline.doors.cli.context import (
     LimitOption,
     ReasonOption,
     TenantOption,
+    a_reason,
     actor,
     one_tenant,
     services_of,
@@ -44,6 +45,10 @@ def list_cases(
     as_json: JsonOption = False,
 ) -> None:
     """Open causes; with --cause, the open cases of one; with --by-behind, those that hold up most."""
+    if by_behind and cause:
+        raise typer.BadParameter("takes no --cause: it looks at the cases of all causes", param_hint="--by-behind")
+    if currency and not by_behind:
+        raise typer.BadParameter("goes with --by-behind alone", param_hint="--currency")
     with services_of(context, as_json=as_json) as services:
         chosen = one_tenant(services, tenant, as_json=as_json)
         with services.database.read(tenants=[chosen]) as connection:
@@ -159,7 +164,9 @@ def retry(
 def waive(
     context: typer.Context,
     case_id: Annotated[str, typer.Argument()],
-    reason: Annotated[str, typer.Option("--reason", help="Why nothing is to be done; kept in the audit chain.")],
+    reason: Annotated[
+        str, typer.Option("--reason", callback=a_reason, help="Why nothing is to be done; kept in the audit chain.")
+    ],
     tenant: TenantOption = "",
 ) -> None:
     """Decide that nothing is to be done about a case; it opens again when what it says changes."""

@@ -10,13 +10,13 @@ import typer
 from revline.core.problem import Problem
 from revline.delivery.closing import closings
 from revline.doors import closing as shared
-from revline.doors.cli.context import JsonOption, TenantOption, actor, one_tenant, services_of
+from revline.doors.cli.context import JsonOption, TenantOption, a_reason, actor, one_tenant, services_of
 from revline.doors.cli.output import emit_json, emit_rows, fail, say
 
 app = typer.Typer(no_args_is_help=True, help="Documents of a period that is being closed go first.")
 EntityOption = Annotated[str, typer.Option("--entity", help="The legal entity whose period it is.")]
 PeriodOption = Annotated[str, typer.Option("--period", help="The calendar month, such as 2026-01.")]
-WhyOption = Annotated[str, typer.Option("--reason", help="Why; kept in the audit chain.")]
+WhyOption = Annotated[str, typer.Option("--reason", callback=a_reason, help="Why; kept in the audit chain.")]
 
 
 @app.command()

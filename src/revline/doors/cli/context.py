@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -45,11 +45,21 @@ class Program:
     starter: Callable[[Path], tuple[str, ...] | Problem]
 
 
+REASON_LENGTH_MAX: Final = 500
+
+
+def a_reason(value: str) -> str:
+    """A reason as every door takes one: some words, not too many."""
+    if not value.strip() or len(value) > REASON_LENGTH_MAX:
+        raise typer.BadParameter(f"say why, in 1 to {REASON_LENGTH_MAX} characters")
+    return value
+
+
 TenantOption = Annotated[
     str, typer.Option("--tenant", envvar="REVLINE_TENANT", help="The tenant; not needed when there is one.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of a table.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the audit chain.")]
+ReasonOption = Annotated[str, typer.Option("--reason", callback=a_reason, help="Why; kept in the audit chain.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000, help="Rows at the most.")]
 
 

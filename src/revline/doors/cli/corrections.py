@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from revline.core.problem import Problem, problem
-from revline.doors.cli.context import JsonOption, TenantOption, actor, one_tenant, services_of
+from revline.doors.cli.context import JsonOption, TenantOption, a_reason, actor, one_tenant, services_of
 from revline.doors.cli.output import emit_json, emit_rows, fail, say
 from revline.doors.services import Services
 from revline.intake.correcting import Correction, Original, corrections, original_of
@@ -19,7 +19,7 @@ from revline.intake.corrections import CORRECTION_BYTES_MAX
 app = typer.Typer(no_args_is_help=True, help="Corrected copies of facts and kept inputs.")
 
 SubjectArgument = Annotated[str, typer.Argument(help="The id of a fact, or of a kept input.")]
-RequiredReason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit chain.")]
+RequiredReason = Annotated[str, typer.Option("--reason", callback=a_reason, help="Why; kept in the audit chain.")]
 COLUMNS = [
     "correction_id",
     "subject_kind",

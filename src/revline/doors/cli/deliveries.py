@@ -19,6 +19,7 @@ from revline.doors.cli.context import (
     LimitOption,
     ReasonOption,
     TenantOption,
+    a_reason,
     actor,
     one_tenant,
     services_of,
@@ -101,7 +102,7 @@ def name_one(
     erp_id: Annotated[
         str, typer.Option("--id", help="The record's internal id in the ERP, as others there refer to it.")
     ],
-    reason: Annotated[str, typer.Option("--reason", help="How you know; kept in the audit chain.")],
+    reason: Annotated[str, typer.Option("--reason", callback=a_reason, help="How you know; kept in the audit chain.")],
     number: Annotated[str, typer.Option("--number", help="What people call it there.")] = "",
     record_kind: Annotated[str, typer.Option("--kind", help="Its kind there; as others of such documents have.")] = "",
     tenant: TenantOption = "",
@@ -206,7 +207,9 @@ def resend(
 def skip(
     context: typer.Context,
     document_id: DocumentArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why order past it is given up; kept in the audit chain.")],
+    reason: Annotated[
+        str, typer.Option("--reason", callback=a_reason, help="Why order past it is given up; kept in the audit chain.")
+    ],
     tenant: TenantOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -233,7 +236,9 @@ def replay(
 def waive(
     context: typer.Context,
     document_id: DocumentArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why nothing is to be sent; kept in the audit chain.")],
+    reason: Annotated[
+        str, typer.Option("--reason", callback=a_reason, help="Why nothing is to be sent; kept in the audit chain.")
+    ],
     tenant: TenantOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -248,7 +253,7 @@ def link(
     document_id: DocumentArgument,
     record_kind: Annotated[str, typer.Option("--record-kind", help="What the far system calls its kind.")],
     erp_id: Annotated[str, typer.Option("--erp-id", help="Its id there.")],
-    reason: Annotated[str, typer.Option("--reason", help="How you know; kept in the audit chain.")],
+    reason: Annotated[str, typer.Option("--reason", callback=a_reason, help="How you know; kept in the audit chain.")],
     despite_difference: Annotated[
         bool, typer.Option("--despite-difference", help="You have seen in what it differs, and take it as it is.")
     ] = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from revline.doors.cli.context import JsonOption, actor, services_of
+from revline.doors.cli.context import JsonOption, a_reason, actor, services_of
 from revline.doors.cli.output import emit_json, say
 from revline.platform.tenancy.queries import active_tenants
 from revline.platform.work import cell
@@ -30,7 +30,9 @@ def show(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command(name="raise")
 def raise_one(
     context: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", help="Which restore this is; kept in every audit chain.")],
+    reason: Annotated[
+        str, typer.Option("--reason", callback=a_reason, help="Which restore this is; kept in every audit chain.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Say that the database was restored: whatever it shows as not finished is looked up before anything is sent."""

@@ -10,7 +10,7 @@ import typer
 
 from revline.core.problem import FieldError, Problem, problem
 from revline.doors import pools as shared
-from revline.doors.cli.context import JsonOption, LimitOption, TenantOption, actor, one_tenant, services_of
+from revline.doors.cli.context import JsonOption, LimitOption, TenantOption, a_reason, actor, one_tenant, services_of
 from revline.doors.cli.output import emit_json, emit_rows, fail, heading, lines, say
 from revline.doors.services import Services
 from revline.platform.work import pool_acts
@@ -19,7 +19,7 @@ from revline.platform.work.pool_acts import PoolShown
 
 app = typer.Typer(no_args_is_help=True, help="Capacity of far accounts: slots, rates, breakers and budgets.")
 PoolArgument = Annotated[str, typer.Argument(help="A pool's id, or with --tenant the name of a connection.")]
-WhyOption = Annotated[str, typer.Option("--reason", help="Why; kept with who and when.")]
+WhyOption = Annotated[str, typer.Option("--reason", callback=a_reason, help="Why; kept with who and when.")]
 
 
 @app.command(name="list")

@@ -39,7 +39,7 @@ MEANING: Final[Mapping[Permission, str]] = {
     Permission.SEND_EVENTS: "send facts",
     Permission.READ: "see every page and export every list",
     Permission.OPERATE: "send a document again, reprocess a root, verify the audit chain",
-    Permission.RESOLVE: "replay what a case holds, and put a corrected copy in its place",
+    Permission.RESOLVE: "try again what a case holds, and put a corrected copy in its place",
     Permission.WAIVE: "decide that nothing is to be done about money at risk",
     Permission.CONFIGURE: "apply configuration",
     Permission.ADMINISTER: "add people, give and take roles and keys",

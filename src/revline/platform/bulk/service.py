@@ -189,7 +189,9 @@ class BulkActs:
 
 def _preview(kind: str, given: Mapping[str, str], found: Sequence[Chosen], needs: NeedsSecondPerson) -> Preview:
     money = money_of(found)
-    return Preview(kind=kind, filter=given, records=len(found), money=money, second_person=needs(money), sample=())
+    # A credit does not make what is decided about an invoice worth less.
+    worth = money_of(msgspec.structs.replace(one, amount=abs(one.amount)) if one.amount else one for one in found)
+    return Preview(kind=kind, filter=given, records=len(found), money=money, second_person=needs(worth), sample=())
 
 
 def _unknown(act_id: str) -> Problem:

@@ -155,14 +155,20 @@ def digest_of(chosen: Sequence[Chosen]) -> bytes:
 
 
 def checked_filter(given: Mapping[str, str], *, known: Iterable[str]) -> dict[str, str] | Problem:
-    """The filter without empty values. Problem `bulk.filter_unknown` for a name the act doesn't know, or a value too long."""
+    """The filter, sorted. Problem `bulk.filter_unknown` for a name the act doesn't know, or a value empty or too long.
+
+    An empty value is no "any": who means one cause and loses its id on the way must not act on everything.
+    """
     names = sorted(known)
     for name, value in given.items():
         if name not in names:
             return problem("bulk.filter_unknown", f"{name[:60]!r} is none of {', '.join(names)}", field=name[:60])
+        if not value:
+            detail = f"the value of {name} is empty; leave {name} out to mean any"
+            return problem("bulk.filter_unknown", detail, field=name)
         if len(value) > VALUE_LENGTH_MAX or "\0" in value:
             return problem("bulk.filter_unknown", f"the value of {name} is too long, or holds NUL", field=name)
-    return {name: given[name] for name in sorted(given) if given[name]}
+    return {name: given[name] for name in sorted(given)}
 
 
 define(

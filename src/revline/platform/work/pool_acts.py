@@ -23,6 +23,8 @@ from revline.platform.work.tables import LIVE, capacity_budget, capacity_change,
 
 SLOTS_MAX: Final = 10_000
 RATE_MAX: Final = 1_000_000
+RATE_DIGITS: Final = 6
+"""Decimal places of calls a second, as they are kept."""
 REASON_LENGTH_MAX: Final = 500
 POOLS_PAGE_MAX: Final = 1_000
 BUDGETS_SHOWN_MAX: Final = 200
@@ -79,7 +81,8 @@ class PoolChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool as people see it. whole: of every tenant; else what one tenant has of it. blocked_by: the act that blocked it."""
+    """A pool as people see it. whole: of every tenant; else what one tenant has of it. blocked_by: the act that blocked it,
+    for who sees the whole."""
 
     state: PoolState
     whole: bool
@@ -152,7 +155,7 @@ def show_pools(
             queues=queues,
             counted_all=not rows or rows[0].counted < QUEUED_COUNTED_MAX,
             budgets=_budgets(connection, name, tenant_id),
-            blocked_by=_blocked_by(connection, name) if view.state.blocked else None,
+            blocked_by=_blocked_by(connection, name) if view.state.blocked and not tenant_id else None,
             changes=changes,
         )
     return found
@@ -177,6 +180,9 @@ def set_limits(
         )
         if value is not None and not 0 < value <= most
     ]
+    if not wrong and per_second is not None and per_second != round(per_second, RATE_DIGITS):
+        instead = f"at most {RATE_DIGITS} decimal places"
+        wrong = [FieldError(pointer="per_second", detail=f"{per_second} is too fine", instead=instead)]
     if wrong:
         return problem("pool.setting_invalid", "a limit is out of bounds", errors=tuple(wrong))
     statement = (

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from revline.core.problem import FieldError, Problem, ProblemError, problem
-from revline.delivery.closing import closings
+from revline.delivery.closing import LONGEST, closings
 from revline.doors import closing
 from revline.doors import pools as shared
 from revline.doors.console.configured import configuration_of
@@ -80,13 +80,14 @@ def budget(visit: Visit) -> Answer:
 
 def begin(visit: Visit) -> Answer:
     """Let the documents of a period that is being closed go first."""
-    days = min(92, _number(visit, "days") or 5)
+    days = _number(visit, "days")
+    until = visit.now + timedelta(days=5 if days is None else min(days, LONGEST.days + 1))
     answer = closing.begin(
         visit.services,
         tenant_id=visit.tenant_id,
         entity=visit.field("entity")[:100],
         period=visit.field("period")[:20],
-        until=visit.now + timedelta(days=days),
+        until=until,
         actor=visit.actor,
         reason=visit.reason(),
     )

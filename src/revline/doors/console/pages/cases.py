@@ -1,5 +1,5 @@
-"""Cases: what can't go on, by cause and one by one, and what a person does about it: replay one or all, or decide that nothing is
-to be done."""
+"""Cases: what can't go on, by cause and one by one, and what a person does about it: try one or all again, or decide that
+nothing is to be done."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def causes(visit: Visit) -> Answer:
     )
     return ListPage(
         title="Cases",
-        lead="What can't go on, by cause. Mend the cause, then replay everything it holds.",
+        lead="What can't go on, by cause. Mend the cause, then try again everything it holds.",
         columns=columns,
         rows=tuple(row for one in found for row in _cause_rows(visit, one)),
         empty=Empty(
@@ -104,7 +104,7 @@ def _cause_rows(visit: Visit, one: CauseSummary) -> tuple[Row, ...]:
 
 
 def cause(visit: Visit) -> Answer:
-    """The cases of one cause, with the button that replays them all."""
+    """The cases of one cause, with the button that tries them all again."""
     identity = visit.parameters["cause"]
     state = visit.filter("state", among=tuple(word for word, _ in STATES), default="open")
     with visit.read() as connection:
@@ -264,18 +264,18 @@ PAGES: Final = (
     Page(path="/cases", name="cases", title="Cases", answer=causes, icon="circle-alert", group=Group.WORK, key="c"),
     Page(path="/causes/{cause:str}", name="cause", title="Cause", answer=cause),
     Page(
-        path="/causes/{cause:str}/replay",
-        name="replay_cause",
-        title="Replay",
+        path="/causes/{cause:str}/retry",
+        name="retry_cause",
+        title="Try again",
         answer=retry_cause,
         permission=Permission.RESOLVE,
         method="POST",
     ),
     Page(path="/cases/{case:str}", name="case", title="Case", answer=case),
     Page(
-        path="/cases/{case:str}/replay",
-        name="replay_case",
-        title="Replay",
+        path="/cases/{case:str}/retry",
+        name="retry_case",
+        title="Try again",
         answer=retry_case,
         permission=Permission.RESOLVE,
         method="POST",
