@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
 WORKERS ?= 2
-CHAOS_SEEDS ?= 20
+CHAOS_SEEDS ?= 25
 SIM_SECONDS ?= 45
 
 .PHONY: help demo test test-ui chaos sim sim-defects lint format lock docs site schemas migration clean
@@ -30,7 +30,7 @@ test: test-ui sim ## every test that runs in minutes
 test-ui: $(READY) ## the console in a browser (needs Debian's chromium)
 	$(BIN)/python -m pytest tests/ui
 
-chaos: $(READY) ## ten kills of the worker a seed (CHAOS_SEEDS=20), the month's books judged after each; prints a table
+chaos: $(READY) ## two workers killed, stopped and cut off (CHAOS_SEEDS=25: each ERP, each fault), the month's books judged; prints a table
 	$(BIN)/python -m tests.chaos --seeds $(CHAOS_SEEDS)
 
 sim: $(READY) ## new simulated worlds for SIM_SECONDS=45; prints the seed it began with

@@ -37,16 +37,16 @@ def import_tables() -> None:
 
 class TestServer:
     """The session's server. The template is what the migrations make; while declared tables differ from it (work under way;
-    the migration test says so), the template is what the declarations make."""
+    the migration test says so), the template is what the declarations make. durable: with fsync on, for tests that crash it."""
 
     __test__ = False
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, durable: bool = False) -> None:
         self._made = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="revline-tests-"))
         if self._made:
             self.folder.chmod(0o711)
-        self.server = EmbeddedServer(self.folder / "postgres", durable=False)
+        self.server = EmbeddedServer(self.folder / "postgres", durable=durable)
         if self._made:
             self.server.start()
             self._make_template()

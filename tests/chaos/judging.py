@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Final
 
 import msgspec
 from sqlalchemy import text
 
+from revline.delivery.closing import LANE_KIND as CLOSING
+from revline.delivery.enumerating import LANE_KIND as ENUMERATE
 from revline.platform.store.engine import Database
+from revline.platform.work import queries as work
 from revline.sim.judging import Intent
+
+ENDLESS: Final = frozenset({CLOSING, ENUMERATE})
+"""Kinds of lanes that come again and again, so that their end is not waited for."""
 
 
 class EndState(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +30,16 @@ class EndState(msgspec.Struct, frozen=True, kw_only=True):
     cases: int
     work_left: int
     unanswered_attempts: int
+
+
+class Open(msgspec.Struct, frozen=True, kw_only=True):
+    """References of documents that are not finished. documents: in an open case, or behind one that is (by what it waits for, or
+    by its lane). silent: neither. sent_again: sent more than once, where only a person may say so."""
+
+    in_case: frozenset[str]
+    documents: frozenset[str]
+    silent: tuple[str, ...]
+    sent_again: tuple[str, ...]
 
 
 def end_state(database: Database, *, tenant: str) -> EndState:
@@ -42,8 +60,7 @@ def end_state(database: Database, *, tenant: str) -> EndState:
             for name, statement in statements.items()
         }
     with database.control() as connection:
-        left = connection.execute(text("SELECT count(*) FROM lane WHERE pending > 0 OR requested > read_through"))
-        work_left = int(left.scalar_one())
+        work_left = sum(count.lanes for count in work.counts(connection) if count.kind not in ENDLESS)
     return EndState(
         journals={row[0]: row[1] for row in rows["journals"]},
         documents={row[0]: row[1] for row in rows["documents"]},
@@ -74,3 +91,43 @@ def intents(database: Database, *, tenant: str) -> tuple[Intent, ...]:
     for document_id, predecessor_id in before:
         after[document_id].append(references[predecessor_id])
     return tuple(Intent(reference=row[1], lane=row[2], sequence=row[3], after=tuple(after[row[0]])) for row in rows)
+
+
+def open_ends(database: Database, *, tenant: str, wanted: Sequence[Intent], never_twice: bool) -> Open:
+    """What is left at the end. never_twice: the far side offers nothing against a second effect."""
+    parameters = {"tenant": tenant}
+    with database.read(tenants=[tenant]) as connection:
+        unfinished = set(connection.execute(text(_UNFINISHED), parameters).scalars())
+        in_case = set(connection.execute(text(_IN_CASE), parameters).scalars()) & unfinished
+        again = connection.execute(text(_SENT_AGAIN), parameters).scalars().all() if never_twice else []
+    after: dict[str, set[str]] = {one.reference: set(one.after) for one in wanted}
+    lanes: dict[str, list[Intent]] = defaultdict(list)
+    for one in wanted:
+        lanes[one.lane].append(one)
+    for members in lanes.values():
+        for earlier, later in pairwise(sorted(members, key=lambda one: one.sequence)):
+            after[later.reference].add(earlier.reference)
+    behind = set(in_case)
+    while more := {name for name in unfinished - behind if after[name] & behind}:
+        behind |= more
+    return Open(
+        in_case=frozenset(in_case),
+        documents=frozenset(behind),
+        silent=tuple(sorted(unfinished - behind)),
+        sent_again=tuple(sorted(again)),
+    )
+
+
+_UNFINISHED = """
+    SELECT external_reference FROM document JOIN document_state USING (tenant_id, document_id)
+    WHERE tenant_id = :tenant AND state <> 'posted'
+    """
+_IN_CASE = """
+    SELECT external_reference FROM document JOIN exception_case USING (tenant_id)
+    WHERE tenant_id = :tenant AND subject_kind = 'document' AND subject_id = document_id AND exception_case.state = 'open'
+    """
+_SENT_AGAIN = """
+    SELECT external_reference FROM document JOIN attempt USING (tenant_id, document_id)
+    WHERE tenant_id = :tenant AND attempt.state NOT IN ('not_sent', 'throttled')
+    GROUP BY external_reference, step HAVING count(*) > 1
+    """

@@ -1,21 +1,17 @@
-"""Revline's worker as a real process over a clean database, with a simulated ERP beside it: started, killed, started again.
+"""A reduced month accepted over a clean database, a simulated ERP beside it, workers at work in it, and blows struck.
 
-When to kill is a plan drawn from a seed. Whether a kill struck a call in flight is not claimed but read from the simulated
-ERP's append-only file: it writes `client_gone` when the caller of a call is no longer there to be answered.
+Whether a blow struck a call in flight is not claimed but known from the proxy on the way to the ERP: the caller went away while
+its call was not answered.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -24,15 +20,22 @@ import msgspec
 from sqlalchemy import text
 
 from revline.connectors.sdk.effects import FILE_NAME, Effect
-from revline.connectors.simulated.faults import Fault, FaultRule
+from revline.connectors.simulated.faults import Fault as ErpFault
+from revline.connectors.simulated.faults import FaultRule
 from revline.connectors.simulated.launcher import SimulatedErp
 from revline.connectors.simulated.records import Mode
 from revline.connectors.simulated.wire import Kind
 from revline.core.clock import Period
+from revline.delivery.values import Timing
 from revline.intake.values import Form
 from revline.platform.store.engine import Database
+from revline.platform.work import queries as work
 from revline.sim.stripe_month import generate
 from revline.sim.stripe_profile import StripeMonth, StripeProfile
+from tests.chaos.breaking import Proxy, holder_of
+from tests.chaos.judging import ENDLESS
+from tests.chaos.planning import Blow, Fault, Moment, Plan, Stroke
+from tests.chaos.workers import SKEW_FILE, WAIT_LIMIT_SECONDS, Crew, WorkerProcess
 from tests.harness import ADDRESSES, SECRETS, Harness, Outcome
 from tests.rehearsal import add_missing_mapping, birch_books
 
@@ -41,95 +44,56 @@ JANUARY: Final = Period(start=date(2026, 1, 1), end=date(2026, 2, 1))
 PROFILE: Final = StripeProfile(
     account="birch",
     customer_prefix="Birch",
-    invoices=45,
-    customers=12,
+    invoices=50,
+    customers=24,
     families=("subscription", "usage", "hardware", ""),
 )
-IDEMPOTENCY: Final = {Mode.UNIQUE: "unique_reference", Mode.LOOKUP: "lookup"}
-SETTINGS: Final = {"slots": "2", "batchMax": "5", "effectBoundSeconds": "5", "callTimeoutSeconds": "10"}
+WORKERS: Final = 2
+IDEMPOTENCY: Final = {
+    Mode.KEY: "key",
+    Mode.UNIQUE: "unique_reference",
+    Mode.LOOKUP: "lookup",
+    Mode.NEITHER: "neither",
+}
+BOUND_SECONDS: Final = 5
+CALL_TIMEOUT_SECONDS: Final = 3
+SETTINGS: Final = {
+    "slots": "4",
+    "batchMax": "3",
+    "effectBoundSeconds": str(BOUND_SECONDS),
+    "callTimeoutSeconds": str(CALL_TIMEOUT_SECONDS),
+}
 """Small calls and few at once, so that a month is many calls; a bound that no call outlasts after its caller died."""
-LEASE_SECONDS: Final = 1
-ANSWER_SECONDS: Final = Decimal("0.12")
+LEASE_SECONDS: Final = 3
+"""Longer than a turn takes on a machine that others use too, or no lease would hold for one."""
+ANSWER_SECONDS: Final = Decimal("0.25")
 BEFORE_SECONDS: Final = Decimal("0.2")
-LATE_SECONDS: Final = Decimal("3.5")
-"""Longer than a lease and a start: the next worker is at work when the effect comes, and must still be waiting."""
-WAIT_LIMIT_SECONDS: Final = 90.0
+LATE_SECONDS: Final = BOUND_SECONDS - 1
+"""Longer than a lease: another worker is at it when the effect comes, and must still be waiting."""
+BROKEN_PERCENT: Final = 6
+JUMP_SECONDS: Final = 3_600
 POLL_SECONDS: Final = 0.004
+WAKE_SECONDS: Final = Timing().sweep.total_seconds() * 2
+CALLS: Final = ("*.create", "*.batch", "*.post", "*.post-batch")
 
 
-class Moment(StrEnum):
-    """Where a worker is when it is killed. deriving: some journals are written, others not. effects: right after the ERP
-    committed something, the answer still on its way. any: some time after it began to send. late: a call is with the ERP, which
-    carries it out only when the next worker is at work."""
+class Stand(msgspec.Struct, frozen=True, kw_only=True):
+    """Where stories are told. empty: makes the database clean again. crash: PostgreSQL stops at once and is back after so many
+    seconds; None where the server is not the story's own."""
 
-    DERIVING = "deriving"
-    EFFECTS = "effects"
-    ANY = "any"
-    LATE = "late"
-
-
-class Kill(msgspec.Struct, frozen=True, kw_only=True):
-    """One kill. count: journals or effects to wait for since the process began. pause_seconds: from then to the kill."""
-
-    moment: Moment
-    count: int
-    pause_seconds: float = 0.0
+    database: Database
+    dsn: str
+    folder: Path
+    empty: Callable[[], None]
+    crash: Callable[[float], None] | None = None
 
 
-def plan_of(*, seed: int, kills: int) -> tuple[Kill, ...]:
-    """The first kill strikes derive, the last a call that takes effect late; of the others four in five a call in flight."""
-    chance = random.Random(seed)
-    plan = [Kill(moment=Moment.DERIVING, count=chance.randrange(1, 60), pause_seconds=chance.uniform(0, 0.05))]
-    while len(plan) < kills - 1:
-        if chance.random() < 0.8:
-            plan.append(Kill(moment=Moment.EFFECTS, count=chance.randrange(1, 16)))
-        else:
-            plan.append(Kill(moment=Moment.ANY, count=1, pause_seconds=chance.uniform(0, 0.4)))
-    return (*plan, Kill(moment=Moment.LATE, count=1))
+class Struck(msgspec.Struct, frozen=True, kw_only=True):
+    """A blow that was struck. unanswered: request ids of calls with documents that its worker was waiting for."""
 
-
-class Killed(msgspec.Struct, frozen=True, kw_only=True):
-    """A kill that was made. unanswered: calls that carried documents and whose caller was gone, by the ERP's own file.
-    late_seconds: how long after the kill the last of them took effect."""
-
-    kill: Kill
-    unanswered: int
-    late_seconds: float
-
-
-class WorkerProcess:
-    """`revline worker` in a process of its own. Whoever starts one ends it by `kill` or `wait`."""
-
-    def __init__(self, *, folder: Path, environment: Mapping[str, str], until_idle: bool = False) -> None:
-        # Without compiled modules every start would take a third longer.
-        dropped = ("REVLINE_", "PYTHONDONTWRITEBYTECODE")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-        self._log_path = folder / "worker.log"
-        command = [sys.executable, "-m", "revline", "worker", *(["--until-idle"] if until_idle else [])]
-        with self._log_path.open("ab") as log:
-            self._process = subprocess.Popen(command, env={**kept, **environment}, stdout=log, stderr=log)
-
-    def kill(self) -> None:
-        """As a power cut would."""
-        self._process.kill()
-        self._process.wait()
-
-    def wait(self) -> None:
-        """Until it ends by itself, in order and in bounded time."""
-        try:
-            code = self._process.wait(timeout=WAIT_LIMIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError(f"the worker did not come to an end:\n{self.log()}") from None
-        assert code == 0, self.log()
-
-    def check(self) -> None:
-        """AssertionError when it ended where it should run."""
-        assert self._process.poll() is None, f"the worker ended by itself:\n{self.log()}"
-
-    def log(self) -> str:
-        """The end of what it wrote."""
-        return self._log_path.read_text(encoding="utf-8", errors="replace")[-3_000:]
+    stroke: Stroke
+    at: datetime
+    unanswered: tuple[str, ...]
 
 
 class EffectsTail:
@@ -151,22 +115,20 @@ class EffectsTail:
 
 
 class Rehearsal:
-    """A reduced month accepted, and everything a worker needs to post it. Use as a context manager."""
+    """A reduced month accepted, and everything workers need to post it. Use as a context manager."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        dsn: str,
-        folder: Path,
-        month: StripeMonth,
-        mode: Mode = Mode.UNIQUE,
-        two_step: tuple[Kind, ...] = (),
-    ) -> None:
-        self.database, self.folder, self.month = database, folder, month
-        self.erp = SimulatedErp(folder=folder / "erp", mode=mode)
-        self._dsn, self._two_step = dsn, two_step
+    module = "revline"
+
+    def __init__(self, *, stand: Stand, folder: Path, month: StripeMonth, plan: Plan) -> None:
+        self.stand, self.folder, self.month, self.plan = stand, folder, month, plan
+        self.erp = SimulatedErp(folder=folder / "erp", mode=plan.variant.mode)
+        self._chance = random.Random(plan.seed)
         self._stack = ExitStack()
+        self._slow_rules: list[str] = []
+        self._stopped: tuple[int, Mapping[int, str]] | None = None
+        self._skews = [0.0] * WORKERS
+        self._still_since = 0.0
+        self._holders: dict[int, int] = {}
 
     @property
     def configuration(self) -> Path:
@@ -177,9 +139,13 @@ class Rehearsal:
         with ExitStack() as stack:
             self.folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(self.erp)
-            self.erp.set_up(body=msgspec.structs.replace(birch_books(), two_step=self._two_step))
+            self.proxy = self.aimed_at = stack.enter_context(Proxy(target=self.erp.base_url))
+            two_step = (Kind.INVOICES,) if self.plan.two_step else ()
+            self.erp.set_up(body=msgspec.structs.replace(birch_books(), two_step=two_step))
             self._tail = EffectsTail(folder=self.erp.folder)
             self._accept(stack)
+            self.crew = self._crew()
+            stack.callback(self.crew.kill_all)
             self._stack = stack.pop_all()
         return self
 
@@ -189,111 +155,218 @@ class Rehearsal:
         self._stack.close()
 
     def _accept(self, stack: ExitStack) -> None:
-        addresses = {**ADDRESSES, "simulated_base_url": self.erp.base_url}
-        harness = Harness(database=self.database, folder=self.configuration, addresses=addresses)
+        addresses = {**ADDRESSES, "simulated_base_url": self.proxy.base_url}
+        harness = Harness(database=self.stand.database, folder=self.configuration, addresses=addresses)
         stack.callback(harness.close)
         add_missing_mapping(folder=self.configuration)
         settings = {**SETTINGS, "idempotency": IDEMPOTENCY[self.erp.mode]}
-        settings |= {"twoStep": "invoice"} if self._two_step else {}
+        settings |= {"twoStep": "invoice"} if self.plan.two_step else {}
+        settings |= {"lookupLagSeconds": str(self.plan.variant.lookup_lag_seconds)}
         set_connection(folder=self.configuration / TENANT, settings=settings)
+        self.configure()
         harness.apply()
+        self.take_in(harness)
+
+    def configure(self) -> None:
+        """What else is written into the configuration folder before it is applied."""
+
+    def take_in(self, harness: Harness) -> None:
+        """Accept the month, as its webhooks and listings tell it."""
         verdicts = harness.accept(TENANT, "stripe", self.month.webhooks)
         verdicts += harness.accept(TENANT, "stripe", self.month.balance_transactions, form=Form.OBJECT)
         refused = [one for one in verdicts if one.outcome not in {Outcome.ACCEPTED, Outcome.DUPLICATE}]
         assert refused == []
 
-    def disturb(self, *, seed: int, lost_percent: int) -> None:
-        """Every answer takes its time, some calls take effect a little late, some answers are lost."""
-        rules = [
-            FaultRule(fault=Fault.SLOW_ANSWER, seconds=str(ANSWER_SECONDS), count=None),
-            FaultRule(fault=Fault.SLOW, seconds=str(BEFORE_SECONDS), percent=20, seed=seed, count=None),
-            FaultRule(fault=Fault.ANSWER_LOST, percent=lost_percent, seed=seed + 1, count=None),
-        ]
-        self._add_faults(rules)
+    def disturb(self) -> None:
+        """Every answer takes its time, some calls take effect a little late, some answers are lost, look-up lags."""
+        seed, lag = self.plan.seed, self.plan.variant.lookup_lag_seconds
+        self._add_fault(FaultRule(fault=ErpFault.SLOW_ANSWER, seconds=str(ANSWER_SECONDS), count=None))
+        slow = FaultRule(fault=ErpFault.SLOW, seconds=str(BEFORE_SECONDS), percent=20, seed=seed, count=None)
+        self._slow_rules = self._add_fault(slow)
+        if self.plan.lost_percent:
+            lost = FaultRule(fault=ErpFault.ANSWER_LOST, percent=self.plan.lost_percent, seed=seed + 1, count=None)
+            self._add_fault(lost)
+        if lag:
+            rule = FaultRule(fault=ErpFault.LOOKUP_LAG, operation="*.search", seconds=str(lag), count=None)
+            self.erp.add_fault(rule=rule)
+        if self.plan.fault is Fault.NETWORK:
+            self.proxy.disturb(seed=seed, percent=BROKEN_PERCENT)
 
-    def _add_faults(self, rules: Sequence[FaultRule]) -> None:
-        for rule in rules:
-            for operation in ("*.create", "*.batch", "*.post", "*.post-batch"):
-                self.erp.add_fault(rule=msgspec.structs.replace(rule, operation=operation))
+    def _add_fault(self, rule: FaultRule) -> list[str]:
+        return [self.erp.add_fault(rule=msgspec.structs.replace(rule, operation=operation)) for operation in CALLS]
 
     def run_out(self) -> None:
-        """A worker that ends when nothing is left to do."""
-        self._worker(until_idle=True).wait()
+        """One worker that ends when nothing is left to do."""
+        environment = self._environment(0)
+        WorkerProcess(folder=self.folder, environment=environment, until_idle=True).wait()
 
-    def kill_one(self, kill: Kill) -> bool:
-        """Start a worker, kill it at its moment. False when it had nothing left to do before that came."""
-        if kill.moment is Moment.LATE:
-            self.erp.lift_faults()
-            self._add_faults([FaultRule(fault=Fault.SLOW, seconds=str(LATE_SECONDS))])
+    def strike(self, stroke: Stroke) -> Struck | None:
+        """Wait for a blow's moment and strike. None when the workers had nothing left to do before it came."""
+        if stroke.moment is Moment.LATE:
+            for rule_id in self._slow_rules:
+                self.erp.lift_faults(rule_id=rule_id)
+            self._late = self._add_fault(FaultRule(fault=ErpFault.SLOW, seconds=str(LATE_SECONDS)))
         self._tail.new()
-        worker = self._worker()
-        try:
-            came = self._wait_for(kill, worker)
-            self._tail.new()
-        finally:
-            worker.kill()
-        self._killed_at = datetime.now(UTC)
-        return came
+        if not self._wait_for(stroke):
+            return None
+        time.sleep(stroke.pause_seconds)
+        at = datetime.now(UTC)
+        unanswered: tuple[str, ...] = ()
+        match stroke.blow:
+            case Blow.KILL | Blow.PAUSE:
+                place, held = self._stopped or self._stop(self._chance.randrange(WORKERS))
+                act = self._kill if stroke.blow is Blow.KILL else self._pause
+                unanswered = act(place, held)
+            case Blow.RESTART:
+                assert self.stand.crash is not None
+                self.stand.crash(stroke.pause_seconds)
+            case Blow.BREAK:
+                self.proxy.break_next(stroke.breaks)
+        self._stopped = None
+        return Struck(stroke=stroke, at=at, unanswered=unanswered)
 
-    def look(self, kill: Kill) -> Killed:
-        """What the ERP's file says of the last kill, once no call is unanswered."""
-        self._until(lambda: self.erp.counters().in_flight == 0)
-        lines = self._tail.new()
-        gone = {one.received_order for one in lines if one.type == "client_gone" and self._is_ours(one.request_id)}
-        effects = [one.at for one in lines if one.type == "effect" and one.received_order in gone]
-        late = max(effects, default=self._killed_at) - self._killed_at
-        return Killed(kill=kill, unanswered=len(gone), late_seconds=late.total_seconds())
+    def finish(self) -> None:
+        """Until nothing is left to do; then the workers are drained, and each must end in order."""
 
-    def _is_ours(self, request_id: str) -> bool:
-        """Calls that carry documents name one; the ERP itself numbers the others."""
-        return not request_id.startswith("call-")
+        def done() -> bool:
+            self.crew.check()
+            return self.idle()
 
-    def _wait_for(self, kill: Kill, worker: WorkerProcess) -> bool:
+        self._until(done)
+        self.crew.end()
+
+    def idle(self) -> bool:
+        """Nothing is left, or what is left has stood still for longer than it takes until a lost wake-up is made good."""
+        with self.stand.database.control() as connection:
+            left = [count for count in work.counts(connection) if count.kind not in ENDLESS]
+        if any(not count.parked_code and not count.waiting for count in left):
+            self._still_since = time.monotonic()
+        return not left or time.monotonic() - self._still_since > WAKE_SECONDS
+
+    def _kill(self, place: int, held: Mapping[int, str]) -> tuple[str, ...]:
+        self.crew.kill(place)
+        # The proxy hears of the death a moment later.
+        self._until(lambda: held.keys().isdisjoint(self.aimed_at.unanswered()))
+        self.aimed_at.holding = False
+        self.crew.replace(place)
+        return tuple(request_id for request_id in held.values() if request_id in self.aimed_at.abandoned)
+
+    def _pause(self, place: int, held: Mapping[int, str]) -> tuple[str, ...]:
+        """Past the lease, and past the moment another worker looks up or sends again what this one has in hand."""
+        # The answers come while it is stopped.
+        self.aimed_at.holding = False
+        if self.plan.fault is Fault.CLOCK:
+            # Back, so that by its own clock the stopped worker's leases hold for another hour.
+            self._set_skew(place, self._skews[place] - JUMP_SECONDS)
+        until_looked_up = CALL_TIMEOUT_SECONDS + BOUND_SECONDS + self.plan.variant.lookup_lag_seconds
+        waited = until_looked_up if self.plan.lookup_only else 1
+        time.sleep(LEASE_SECONDS + waited + self._chance.uniform(1.0, 2.0))
+        self.crew.members[place].resume()
+        return tuple(held.values())
+
+    def _stop(self, place: int) -> tuple[int, Mapping[int, str]]:
+        """Stop a worker where it is; which one, and the marked calls that it waits for, by its port."""
+        member = self.crew.members[place]
+        member.pause()
+        calls = self.aimed_at.unanswered().items()
+        return place, {port: call.request_id for port, call in calls if self._holder(port) == member.process_id}
+
+    def _stop_caller(self, *, waiting_seconds: float) -> bool:
+        """Stop a worker that has waited so long for an answer, or longer; false when there is none."""
+        before = time.monotonic() - waiting_seconds
+        by_process = {member.process_id: place for place, member in enumerate(self.crew.members)}
+        for port, call in self.aimed_at.unanswered().items():
+            place = by_process.get(self._holder(port)) if call.since <= before else None
+            if place is None:
+                continue
+            self._stopped = self._stop(place)
+            if port in self._stopped[1]:
+                return True
+            self.crew.members[place].resume()
+            self._stopped = None
+        return False
+
+    def _holder(self, port: int) -> int:
+        """The worker process behind a connection, 0 for none. Looked up once each: a call is short, and looking is slow."""
+        held = self._holders.get(port, 0)
+        if held not in {member.process_id for member in self.crew.members}:
+            processes = [member.process_id for member in self.crew.members]
+            held = self._holders[port] = holder_of(port=port, processes=processes) or 0
+        return held
+
+    def _wait_for(self, stroke: Stroke) -> bool:
         seen = [0]
 
         def came() -> bool:
-            worker.check()
-            if kill.moment is Moment.DERIVING:
-                return self._count("journal") >= kill.count
-            if kill.moment is Moment.LATE:
-                return any(one.fired and not one.lifted for one in self.erp.counters().faults)
+            self.crew.check()
+            if stroke.moment is Moment.DERIVING:
+                return self._count("journal") >= stroke.count
+            if stroke.moment is Moment.LATE:
+                late = [one for one in self.erp.counters().faults if one.rule_id in self._late]
+                return any(one.fired for one in late) and self._stop_caller(waiting_seconds=LATE_SECONDS / 4)
             seen[0] += sum(one.type == "effect" for one in self._tail.new())
-            return seen[0] >= kill.count
+            for port in self.aimed_at.unanswered():
+                self._holder(port)
+            if seen[0] < stroke.count:
+                return False
+            aims = stroke.moment is Moment.CALL and stroke.blow in {Blow.KILL, Blow.PAUSE}
+            self.aimed_at.holding = aims
+            return not aims or self._stop_caller(waiting_seconds=0)
 
-        found = self._until(came, or_else=self._all_posted)
-        time.sleep(kill.pause_seconds if found else 0)
+        found = self._until(came, or_else=self.idle)
+        self.aimed_at.holding = found and self._stopped is not None
         return found
 
     def _until(self, came: Callable[[], bool], or_else: Callable[[], bool] = lambda: False) -> bool:
         ends = time.monotonic() + WAIT_LIMIT_SECONDS
-        for turn in _turns():
+        turn = 0
+        self._still_since = time.monotonic()
+        while time.monotonic() < ends:
             if came():
                 return True
-            if turn % 100 == 99 and or_else():
+            turn += 1
+            if turn % 50 == 0 and or_else():
                 return False
-            if time.monotonic() > ends:
-                break
             time.sleep(POLL_SECONDS)
-        raise AssertionError("what was waited for did not come")
-
-    def _all_posted(self) -> bool:
-        with self.database.control() as connection:
-            left = connection.execute(text("SELECT count(*) FROM lane WHERE pending > 0 OR requested > read_through"))
-            return not left.scalar_one()
+        raise AssertionError("what was waited for did not come:\n" + "\n".join(one.log() for one in self.crew.members))
 
     def _count(self, table: str) -> int:
-        with self.database.read(tenants=[TENANT]) as connection:
+        with self.stand.database.read(tenants=[TENANT]) as connection:
             return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
-    def _worker(self, *, until_idle: bool = False) -> WorkerProcess:
-        environment = {
+    def _crew(self) -> Crew:
+        skewed = self.plan.fault is Fault.CLOCK
+        for place in range(WORKERS):
+            self._set_skew(place, self._chance.uniform(-JUMP_SECONDS, JUMP_SECONDS))
+        return Crew(
+            folder=self.folder,
+            environments=[self._environment(place) for place in range(WORKERS)],
+            module="tests.chaos.skewed" if skewed else self.module,
+        )
+
+    def _environment(self, place: int) -> Mapping[str, str]:
+        return {
             **SECRETS,
-            "REVLINE_DSN": self._dsn,
+            "REVLINE_DSN": self.stand.dsn,
             "REVLINE_DATA_FOLDER": str(self.folder / "data"),
             "REVLINE_LEASE_SECONDS": str(LEASE_SECONDS),
             "REVLINE_SECRET_DEMO_SIMULATED": self.erp.token,
+            **self.secrets(),
+            SKEW_FILE: str(self._skew_file(place)),
         }
-        return WorkerProcess(folder=self.folder, environment=environment, until_idle=until_idle)
+
+    def secrets(self) -> Mapping[str, str]:
+        """What else the workers find in their environment."""
+        return {}
+
+    def _skew_file(self, place: int) -> Path:
+        return self.folder / f"skew-{place + 1}"
+
+    def _set_skew(self, place: int, seconds: float) -> None:
+        self._skews[place] = seconds
+        fresh = self._skew_file(place).with_suffix(".new")
+        fresh.write_text(str(seconds), encoding="ascii")
+        fresh.rename(self._skew_file(place))
 
 
 def set_connection(*, folder: Path, settings: Mapping[str, str]) -> None:
@@ -308,7 +381,3 @@ def set_connection(*, folder: Path, settings: Mapping[str, str]) -> None:
 def month_of(*, seed: int) -> StripeMonth:
     """The reduced month of a seed."""
     return generate(seed=seed, month=JANUARY, profile=PROFILE)
-
-
-def _turns() -> Iterator[int]:
-    yield from range(10_000_000)

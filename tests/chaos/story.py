@@ -1,57 +1,59 @@
-"""One story of chaos: an undisturbed run of a month, then the same month with a worker that is killed again and again."""
+"""One story of chaos: an undisturbed run of a month, then the same month with workers and what is around them struck by blows."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from revline.connectors.sdk.effects import Effect
 from revline.connectors.simulated.records import Mode
-from revline.connectors.simulated.wire import Kind
-from revline.platform.store.engine import Database
 from revline.sim.judging import Verdict, booked_balances, expected_balances, judge
 from revline.sim.stripe_profile import StripeMonth
-from tests.chaos.judging import EndState, end_state, intents
-from tests.chaos.running import TENANT, Killed, Moment, Rehearsal, plan_of
+from tests.chaos.breaking import Break
+from tests.chaos.judging import EndState, Open, end_state, intents, open_ends
+from tests.chaos.planning import Blow, Fault, Plan, Variant
+from tests.chaos.running import TENANT, Rehearsal, Stand, Struck
 
 ENTITY: Final = "birch-us"
 COMPANY: Final = "BIRCH-US"
-
-
-class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """How the ERP is in one story. lost_percent: answers it loses beside the kills. two_step: invoices are made, then posted."""
-
-    name: str
-    mode: Mode
-    lost_percent: int = 0
-    two_step: bool = False
-
-
-VARIANTS: Final = (
-    Variant(name="unique", mode=Mode.UNIQUE),
-    Variant(name="lookup, two steps, answers lost", mode=Mode.LOOKUP, lost_percent=8, two_step=True),
-    Variant(name="unique, two steps, answers lost", mode=Mode.UNIQUE, lost_percent=8, two_step=True),
-    Variant(name="lookup", mode=Mode.LOOKUP),
+CALM: Final = Plan(
+    seed=0,
+    variant=Variant(name="unique", mode=Mode.UNIQUE),
+    fault=Fault.KILL,
+    strokes=(),
+    two_step=False,
+    lost_percent=0,
 )
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What a story came to. same_state: as the undisturbed run's. same_books: the ERP's balances are the oracle's."""
+    """What a story came to.
 
-    kills: tuple[Killed, ...]
+    in_flight: kills that left a call with documents unanswered. late_seconds: the longest time from a blow
+    until the ERP carried out a call it left unanswered. open_ends: documents in a case, or behind one. taken_over: results that
+    came back to a worker whose lease was gone. same_books: the ERP's balances are the oracle's.
+    """
+
+    plan: Plan
+    struck: tuple[Struck, ...]
+    in_flight: int
+    late_seconds: float
+    broken: Mapping[Break, int]
+    taken_over: int
     documents: int
     verdict: Verdict
+    open_ends: Open
     state: EndState
     same_books: bool
     seconds: float
 
-    @property
-    def in_flight(self) -> int:
-        """Kills that left a call with documents unanswered."""
-        return sum(one.unanswered > 0 for one in self.kills)
+    def count(self, blow: Blow) -> int:
+        """How many blows of a kind were struck."""
+        return sum(one.stroke.blow is blow for one in self.struck)
 
     @property
     def all_posted(self) -> bool:
@@ -60,54 +62,68 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
         known = len(self.state.states) == self.documents
         return known and states == {"posted"} and (self.state.cases, self.state.work_left) == (0, 0)
 
-
-class Stand(msgspec.Struct, frozen=True, kw_only=True):
-    """Where stories are told. empty: makes the database clean again."""
-
-    database: Database
-    dsn: str
-    folder: Path
-    empty: Callable[[], None]
+    def well(self, calm: EndState) -> bool:
+        """Nothing lost, doubled or out of order; and all as in the undisturbed run, but for what a person must decide."""
+        if not self.verdict.good or self.open_ends.silent or self.open_ends.sent_again:
+            return False
+        if self.plan.variant.mode is Mode.NEITHER and self.open_ends.documents:
+            return (self.state.journals, self.state.documents) == (calm.journals, calm.documents)
+        return self.same_books and self.all_posted and self.state == calm
 
 
 def undisturbed(stand: Stand, *, month: StripeMonth) -> EndState:
     """The end state of a run in which nothing dies."""
     stand.empty()
-    with Rehearsal(database=stand.database, dsn=stand.dsn, folder=stand.folder / "undisturbed", month=month) as one:
+    with Rehearsal(
+        stand=stand, folder=stand.folder / f"undisturbed-{time.monotonic_ns()}", month=month, plan=CALM
+    ) as one:
         one.run_out()
         return end_state(stand.database, tenant=TENANT)
 
 
-def tell(stand: Stand, *, month: StripeMonth, variant: Variant, seed: int, kills: int) -> Told:
-    """Kill workers by the plan of a seed, let the one after the last kill end by itself, judge."""
+def tell(stand: Stand, *, month: StripeMonth, plan: Plan) -> Told:
+    """Strike by the plan, let the workers come to an end by themselves, judge."""
     began = time.monotonic()
     stand.empty()
-    rehearsal = Rehearsal(
-        database=stand.database,
-        dsn=stand.dsn,
-        folder=stand.folder / f"{variant.name.replace(' ', '-').replace(',', '')}-{seed}",
-        month=month,
-        mode=variant.mode,
-        two_step=(Kind.INVOICES,) if variant.two_step else (),
-    )
-    with rehearsal as one:
-        one.disturb(seed=seed, lost_percent=variant.lost_percent)
-        made: list[Killed] = []
-        for kill in plan_of(seed=seed, kills=kills):
-            if not one.kill_one(kill):
+    folder = stand.folder / f"{plan.variant.name}-{plan.fault}-{plan.seed}"
+    with Rehearsal(stand=stand, folder=folder, month=month, plan=plan) as one:
+        one.disturb()
+        one.crew.start()
+        struck: list[Struck] = []
+        for stroke in plan.strokes:
+            found = one.strike(stroke)
+            if found is None:
                 break
-            if kill.moment is Moment.LATE:
-                # The last worker is at work while the late call is still with the ERP.
-                one.run_out()
-            made.append(one.look(kill))
+            struck.append(found)
+        one.finish()
+        effects = one.erp.effects()
         wanted = intents(stand.database, tenant=TENANT)
         books = booked_balances(one.erp.trial_balance(company=COMPANY))
         expected = expected_balances(folder=one.configuration / TENANT, entity=ENTITY, month=month)
+        verdict = judge(wanted=wanted, effects=effects)
+        ends = open_ends(stand.database, tenant=TENANT, wanted=wanted, never_twice=plan.variant.mode is Mode.NEITHER)
+        lost = tuple(name for name in verdict.lost if name not in ends.documents)
         return Told(
-            kills=tuple(made),
+            plan=plan,
+            struck=tuple(struck),
+            in_flight=sum(each.stroke.blow is Blow.KILL and bool(each.unanswered) for each in struck),
+            late_seconds=_late_seconds(struck, effects),
+            broken=Counter(one.proxy.broken),
+            taken_over=one.crew.told("delivery.lease_lost"),
             documents=len(wanted),
-            verdict=judge(wanted=wanted, effects=one.erp.effects()),
+            verdict=msgspec.structs.replace(verdict, lost=lost),
+            open_ends=ends,
             state=end_state(stand.database, tenant=TENANT),
             same_books=books == expected,
             seconds=time.monotonic() - began,
         )
+
+
+def _late_seconds(struck: list[Struck], effects: tuple[Effect, ...]) -> float:
+    waits = [
+        (effect.at - one.at).total_seconds()
+        for one in struck
+        for effect in effects
+        if effect.type == "effect" and effect.request_id in one.unanswered
+    ]
+    return max(waits, default=0.0)

@@ -26,8 +26,9 @@ from revline.sim.stripe_month import generate
 from revline.sim.stripe_profile import StripeMonth, StripeProfile
 from revline.sim.tryton import TrytonServer
 from tests.chaos.judging import end_state
-from tests.chaos.running import JANUARY, POLL_SECONDS, WAIT_LIMIT_SECONDS, WorkerProcess, set_connection
+from tests.chaos.running import JANUARY, POLL_SECONDS, set_connection
 from tests.chaos.tapping import Tap
+from tests.chaos.workers import WAIT_LIMIT_SECONDS, WorkerProcess
 from tests.harness import ADDRESSES, SECRETS, Harness, Outcome
 from tests.real.running_tryton import DOLLARS, TrytonSystem, running_tryton
 
