@@ -38,6 +38,7 @@ from revline.delivery.settlements import (
     told_when_it_lasts,
 )
 from revline.delivery.values import (
+    SAYS_NOTHING,
     SENDER_LOST,
     Answered,
     Decided,
@@ -109,9 +110,8 @@ def _answered(result: Answered, pauses: Pauses) -> Settlement:
             found = _throttled(head, step, outcome, pauses)
         case Uncertain():
             found = _uncertain(head, step, outcome.evidence, pauses, tries=result.attempt)
-    reached = not isinstance(outcome, Uncertain) and not (
-        isinstance(outcome, NotSent) and outcome.problem.code in UNREACHED
-    )
+    code = outcome.problem.code if isinstance(outcome, NotSent) else ""
+    reached = None if code in SAYS_NOTHING else not isinstance(outcome, Uncertain) and code not in UNREACHED
     refused = isinstance(outcome, Rejected | NotSent | Uncertain)
     return msgspec.structs.replace(
         found,

@@ -22,7 +22,7 @@ from revline.delivery.settlements import (
     posted,
     told_when_it_lasts,
 )
-from revline.delivery.values import Head, Looked
+from revline.delivery.values import SAYS_NOTHING, Head, Looked
 from revline.platform.cases.values import CaseClass
 
 CANCELLED: Final = "cancelled"
@@ -31,7 +31,8 @@ CANCELLED: Final = "cancelled"
 def looked(result: Looked, pauses: Pauses) -> Settlement:
     """The settlement of a look-up: not there, there as wanted, there with other content, there twice, or nobody can say."""
     found = _of_lookup(result, pauses)
-    reached = not isinstance(result.found, Problem)
+    code = result.found.code if isinstance(result.found, Problem) else ""
+    reached = None if code in SAYS_NOTHING else not code
     latest = result.head.loaded.standing.attempts
     proof = _proof(result, found, pauses)
     return msgspec.structs.replace(found, attempt=latest, looked=True, reached=reached, proof=proof)

@@ -29,6 +29,9 @@ SUBJECT_KIND: Final = "document"
 SENDER_LOST: Final = "the worker that sent it lost its lease or ended before the answer"
 """Evidence of an attempt that another worker found unanswered."""
 
+SAYS_NOTHING: Final = frozenset({"erp.busy"})
+"""Problems of a call that never began, or that somebody on the way refused: the far side is neither back nor away by it."""
+
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """Pauses of delivery. Every one has a bound, so nothing spins and nothing is forgotten.

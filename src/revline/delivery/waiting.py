@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from revline.core.documents import FINISHED_STATES, DocumentState
 from revline.delivery.blockers import missing_case, record_case
-from revline.delivery.loading import DocumentKey
+from revline.delivery.loading import DocumentKey, Present, present_as, present_of
 from revline.delivery.needs import role_of
 from revline.delivery.values import Head, Timing, WaitFor
 from revline.platform.cases.record import NewCase, open_cases
@@ -27,7 +27,8 @@ from revline.platform.work.lanes import LaneKey, retried, waits
 
 _SHARE: Final = text(
     """
-    SELECT state.tenant_id, state.document_id, state.state FROM document_state AS state
+    SELECT state.tenant_id, state.document_id, state.state, state.revision, state.attempts, state.position
+    FROM document_state AS state
     JOIN unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS given(tenant_id, document_id)
     USING (tenant_id, document_id)
     ORDER BY state.tenant_id, state.document_id FOR SHARE OF state
@@ -97,7 +98,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 def park(
     database: Database, *, owner: str, waiting: Sequence[Waiting], timing: Timing, now: datetime, recorded_at: datetime
 ) -> None:
-    """Let these heads wait. One whose predecessors finished meanwhile is due at once."""
+    """Let these heads wait. One whose predecessors finished meanwhile, or that was itself changed, is due at once."""
     tenants = sorted({one.head.loaded.lane.tenant_id for one in waiting})
     with database.unit(
         tenants=tenants, kind="wait", actor=owner, reason="predecessors are not finished", recorded_at=recorded_at
@@ -110,7 +111,11 @@ def park(
         changes = []
         for one in kept:
             lane = one.head.loaded.lane
-            left = [name for name in one.decision.predecessors if not seen.satisfies(one, name)]
+            left = (
+                [name for name in one.decision.predecessors if not seen.satisfies(one, name)]
+                if seen.stands(one)
+                else []
+            )
             absent = any(DocumentKey(lane.tenant_id, name) not in seen.states for name in left)
             rows += [_Wait(one, name) for name in left]
             due_at = now + timing.missing_predecessor if absent else None
@@ -133,10 +138,15 @@ class _Wait(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What is ahead, read under a share lock. recorded: those of which a far-side record is known."""
+    """What is ahead, and what is to wait, read under a share lock. recorded: those of which a far-side record is known."""
 
-    states: Mapping[DocumentKey, str]
+    states: Mapping[DocumentKey, DocumentState]
+    present: Mapping[DocumentKey, Present]
     recorded: frozenset[DocumentKey]
+
+    def stands(self, one: Waiting) -> bool:
+        """Whether it is as it was when it was decided that it waits: a person may have acted on it meanwhile."""
+        return self.present.get(_key(one)) == present_of(one.head.loaded.standing)
 
     def satisfies(self, one: Waiting, name: str) -> bool:
         """Whether this predecessor keeps it waiting no more."""
@@ -146,8 +156,13 @@ class _Seen(NamedTuple):
 
 def _seen(connection: Connection, kept: Sequence[Waiting]) -> _Seen:
     wanted = {DocumentKey(one.head.loaded.lane.tenant_id, name) for one in kept for name in one.decision.predecessors}
+    wanted |= {_key(one) for one in kept}
     rows = connection.execute(_SHARE, _keys(sorted(wanted)))
-    states = {DocumentKey(row.tenant_id, row.document_id): row.state for row in rows}
+    present = {
+        DocumentKey(tenant, document): present_as(state, revision, attempts, position)
+        for tenant, document, state, revision, attempts, position in rows
+    }
+    states = {key: one.state for key, one in present.items()}
     named = sorted(
         {
             DocumentKey(one.head.loaded.lane.tenant_id, name)
@@ -157,7 +172,11 @@ def _seen(connection: Connection, kept: Sequence[Waiting]) -> _Seen:
         }
     )
     recorded = connection.execute(_RECORDED, _keys(named)) if named else ()
-    return _Seen(states, frozenset(DocumentKey(row.tenant_id, row.document_id) for row in recorded))
+    return _Seen(states, present, frozenset(DocumentKey(row.tenant_id, row.document_id) for row in recorded))
+
+
+def _key(one: Waiting) -> DocumentKey:
+    return DocumentKey(one.head.loaded.lane.tenant_id, one.head.loaded.standing.document_id)
 
 
 def _columns(rows: Sequence[_Wait]) -> dict[str, list[str] | list[bool]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +12,7 @@ from sqlalchemy import text
 from revline.core.documents import DocumentState, Rank
 from revline.core.farside import Accepted, Idempotency, Rejected, Uncertain
 from revline.core.problem import Problem, problem
-from revline.delivery import acts
+from revline.delivery import acts, waiting
 from revline.delivery.housekeeping import archive_finished
 from revline.delivery.permitted import Act
 from revline.platform.cases import queries as cases
@@ -233,6 +234,63 @@ def test_it_is_not_put_before_a_head_that_is_under_way(database: Database) -> No
     assert isinstance(answer, Problem)
     assert answer.code == "document.lane_busy"
     assert not isinstance(do(world, Act.REPLAY, at_end=True), Problem)
+
+
+def test_it_goes_before_a_head_that_was_decided_but_not_marked_when_it_came_back(database: Database) -> None:
+    world = rejected_and_skipped(database)
+    worker = world.worker()
+    lanes, now = worker.desk._claim()
+    worker.desk._decide(lanes, now=now)
+    assert not isinstance(do(world, Act.REPLAY), Problem)
+    assert worker.desk._mark({}, now=now) == ()
+    world.deliver(worker)
+    order = world.posted_in_order()
+    assert order.index(document_id("head")) < order.index(document_id("behind"))
+
+
+@pytest.mark.parametrize("act", [Act.WAIVE, Act.SKIP])
+def test_a_lane_does_not_wait_for_the_sake_of_a_document_that_a_person_just_took_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch, act: Act
+) -> None:
+    """A person acts between a worker's decision that the head waits and the writing of it."""
+    world = new_world(database)
+    never = problem("erp.rejected", "no")
+    world.connector.before = lambda step: Rejected(problem=never) if step.document_id == document_id("first") else None
+    world.write(journal("first", rank=Rank.INVOICE))
+    world.write(
+        journal("waits", lane="b", rank=Rank.PAYMENT, after=["first"]), journal("behind", lane="b", rank=Rank.PAYMENT)
+    )
+    act_before_parking(world, monkeypatch, act, "waits")
+    world.deliver()
+    assert world.state("behind") is STATE.POSTED
+
+
+def test_a_lane_does_not_wait_for_what_came_back_before_the_document_that_waits_for_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world(database)
+    world.connector.before = lambda step: Rejected(problem=problem("erp.rejected", "no"))
+    world.write(
+        journal("head", lane="a", rank=Rank.INVOICE), journal("needs", lane="a", rank=Rank.INVOICE, after=["head"])
+    )
+    world.deliver()
+    do(world, Act.SKIP)
+    world.connector.before = lambda step: None
+    act_before_parking(world, monkeypatch, Act.REPLAY, "head")
+    world.deliver()
+    assert world.posted_in_order() == [document_id("head"), document_id("needs")]
+
+
+def act_before_parking(world: World, monkeypatch: pytest.MonkeyPatch, act: Act, name: str) -> None:
+    park, acted = waiting.park, []
+
+    def late(*given: Any, **more: Any) -> None:
+        if not acted:
+            acted.append(act)
+            assert not isinstance(do(world, act, name), Problem)
+        park(*given, **more)
+
+    monkeypatch.setattr(waiting, "park", late)
 
 
 def test_a_skipped_document_may_be_waived_and_what_waits_goes_on(database: Database) -> None:

@@ -155,7 +155,14 @@ _COME_BACK: Final = text(
         UPDATE lane_item SET archived = false
         WHERE tenant_id = :tenant AND lane_id = :lane AND sequence = :sequence AND archived RETURNING 1
     )
-    UPDATE lane SET pending = pending + (SELECT count(*) FROM back) WHERE tenant_id = :tenant AND lane_id = :lane
+    UPDATE lane SET pending = pending + 1, fence = fence + ahead.takes,
+                    owner = CASE WHEN ahead.takes = 1 THEN '' ELSE owner END,
+                    lease_until = CASE WHEN ahead.takes = 1 THEN NULL ELSE lease_until END
+    FROM back, (SELECT CASE WHEN held.call_id <> '' OR EXISTS (
+                    SELECT FROM lane_item AS item WHERE item.tenant_id = :tenant AND item.lane_id = :lane
+                      AND item.sequence < :sequence AND NOT item.archived) THEN 0 ELSE 1 END AS takes
+                FROM lane AS held WHERE held.tenant_id = :tenant AND held.lane_id = :lane) AS ahead
+    WHERE lane.tenant_id = :tenant AND lane.lane_id = :lane
     """
 )
 
@@ -336,7 +343,11 @@ def leave_lane(connection: Connection, *, key: LaneKey, sequence: int, now: date
 
 def come_back(connection: Connection, *, key: LaneKey, sequence: int, now: datetime) -> None:
     """Put an item that left its lane, or was finished by mistake, back at its own sequence: before whatever is not finished
-    behind it. Nothing changes when it is there. The caller has locked the lane."""
+    behind it. Nothing changes when it is there. The caller has locked the lane.
+
+    One that is the lane's head now ends the claim of whoever holds it, unless a call is under way: what was decided for the head
+    before must neither be sent nor written.
+    """
     connection.execute(_COME_BACK, {"tenant": key.tenant_id, "lane": key.lane_id, "sequence": sequence})
     unpark(connection, lanes=[key], now=now)
 
