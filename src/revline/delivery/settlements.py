@@ -10,7 +10,7 @@ import msgspec
 from revline.core.documents import DocumentState
 from revline.core.farside import ErpEntry, ErpRecord, KindCapability, Posted, PrepareContext
 from revline.core.problem import Problem, problem
-from revline.delivery.decide import UNRESOLVED, refused_state
+from revline.delivery.decide import RESENDABLE, UNRESOLVED, refused_state
 from revline.delivery.evidence import Evidence
 from revline.delivery.expectation import difference
 from revline.delivery.pauses import Pauses
@@ -146,13 +146,19 @@ def context_of(head: Head) -> PrepareContext:
 
 def unwritable(one: Settlement) -> Settlement | None:
     """What to write instead of a settlement that the database would not take: the head stands still with a case, and without what
-    was found of it. None for the answer of a request, whose effect a look-up finds out by itself, and for this one itself."""
-    if one.attempt_state or (one.problem is not None and one.problem.code == failed_here().code):
+    was found of it. None for the answer of a request whose effect a look-up finds out by itself, and for this one itself."""
+    answered = bool(one.attempt_state)
+    if one.problem is not None and one.problem.code == failed_here().code:
+        return None
+    if answered and capability(one.head).idempotency not in RESENDABLE:
         return None
     standing = one.head.loaded.standing
+    stood = standing.state in STANDING and not answered
     return msgspec.structs.replace(
         person(one.head, failed_here(), evidence=""),
-        state=DocumentState.REJECTED if standing.state in STANDING else DocumentState.UNCERTAIN,
+        state=DocumentState.REJECTED if stood else DocumentState.UNCERTAIN,
+        attempt=one.attempt if answered else 0,
+        attempt_state="uncertain" if answered else "",
         uncertain_since=standing.uncertain_since,
     )
 

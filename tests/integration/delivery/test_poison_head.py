@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import text
 
 from revline.core.documents import Document, DocumentKind, DocumentState, Rank
-from revline.core.farside import ErpRecord, Outcome, Placed, Posted, PrepareContext, PreparedStep, Rejected
+from revline.core.farside import ErpRecord, Idempotency, Outcome, Placed, Posted, PrepareContext, PreparedStep, Rejected
 from revline.core.ids import external_reference
 from revline.core.problem import Problem, problem
 from revline.delivery import acts
@@ -138,3 +138,32 @@ def test_a_poisoned_head_parks_its_own_lane_only_and_becomes_a_case(
     if place != "far side":
         world.deliver(worker)
         assert world.state("behind") is DocumentState.POSTED
+
+
+@pytest.mark.parametrize("place", ["write", "write a refusal"])
+def test_an_answer_that_can_not_be_kept_is_not_asked_for_again_without_end(database: Database, place: str) -> None:
+    """Where a key makes sending again safe nothing would ever be looked up, so nobody would hear of it."""
+    connector = Chokes(FarSystem(), idempotency=Idempotency.KEY)
+    connector.place = place
+    world = World(database, connector)
+    world.write(journal("poison", lane="a", rank=Rank.INVOICE))
+    worker = world.deliver()
+    for _ in range(4):
+        world.pass_time(timedelta(seconds=20))
+        world.deliver(worker)
+    assert world.state("poison") is DocumentState.UNCERTAIN
+    assert world.far.calls == 1
+    with database.read(tenants=["alpha"]) as connection:
+        assert [one.code for one in cases.cases(connection, tenant_id="alpha")] == ["internal.unexpected"]
+    connector.place = ""
+    acts.resend(
+        database,
+        tenant_id="alpha",
+        document_id=POISON,
+        actor="person:ann",
+        reason="mended",
+        recorded_at=world.clock.now(),
+    )
+    world.deliver(worker)
+    assert world.state("poison") is DocumentState.POSTED
+    assert world.far.posted(POISON) == 1
