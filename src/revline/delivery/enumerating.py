@@ -7,7 +7,7 @@ unit of work. This module reads and writes; the far side is asked by whoever run
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from revline.core.clock import Clock
 from revline.core.farside import ChangedPage, Dated, Manifest
 from revline.core.ids import lane_id
-from revline.core.problem import Problem, problem
+from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 from revline.delivery.comparing import Verdict
 from revline.delivery.listed import Tally, gone_after, known_by_now, take_records
 from revline.delivery.tables import erp_listing
@@ -32,10 +32,21 @@ PAGE_RECORDS: Final = 200
 AGAIN_AFTER: Final = timedelta(minutes=10)
 """Between two listings of changes."""
 PAUSE_MAX: Final = timedelta(minutes=10)
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""No far system is asked what changed since before."""
 CURSOR_GONE: Final = frozenset({"erp.cursor_expired", "tryton.cursor_invalid"})
 FULL: Final = "full"
 SINCE: Final = "since"
 CHANGES: Final = "changes"
+
+define(
+    code="listing.since_invalid",
+    title="Nothing can be listed since then",
+    status=422,
+    retryable=Retryable.NO,
+    mender=Mender.SENDER,
+    remedy="Give a moment that has been, with its offset, or leave it out to list everything.",
+)
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +176,13 @@ class Enumeration:
         actor: str,
         reason: str,
     ) -> tuple[Place, ...] | Problem:
-        """List again, everything or since a moment; gives what will be. since: only where the far side can begin at one."""
+        """List again, everything or since a moment; gives what will be. since: only where the far side can begin at one. Problem
+        `listing.since_invalid`."""
+        now = self._clock.now()
+        if since is not None and not EARLIEST <= since <= now:
+            instead = f"from {EARLIEST.date().isoformat()} to now"
+            wrong = FieldError(pointer="since", detail="is out of bounds", instead=instead)
+            return problem("listing.since_invalid", "nothing can be listed since then", errors=(wrong,))
         if not places:
             return problem("erp.kind_unsupported", "this connection's far side can't be listed")
         cursors: dict[Place, str] = {}

@@ -17,6 +17,7 @@ from revline.connectors.salesforce.simulator.schema import Field
 from revline.core.documents import Document, DocumentKind, FeedbackContent, Rank
 from revline.core.farside import (
     EntityMapping,
+    ErpRecord,
     NotSent,
     Outcome,
     Posted,
@@ -107,6 +108,29 @@ def test_fields_are_written_and_read_back() -> None:
     assert (record["ERP_State__c"], record["ERP_Number__c"]) == ("posted", "INV-7")
     assert isinstance(read, Posted)
     assert read.record.content == FIELDS
+
+
+@pytest.mark.parametrize(
+    ("kind", "identity"),
+    [
+        ("Order", "../../limits"),
+        ("../query", "801000000000001"),
+        ("Order", "x?fields=Name"),
+        ("Order", ""),
+        ("Order/x", "é"),
+    ],
+)
+def test_a_record_a_person_names_is_no_path_to_something_else(kind: str, identity: str) -> None:
+    org, _, _ = an_order()
+
+    async def work(connector: SalesforceFarSide) -> object:
+        record = ErpRecord(record_kind=kind, erp_id=identity, state="posted", external_reference="r")
+        return await connector.read(record=record)
+
+    with serving(org) as server:
+        read = with_far_side(server, work)
+    assert isinstance(read, Problem)
+    assert read.code == "erp.record_missing", "it was not asked for"
 
 
 def test_the_same_values_again_change_nothing_and_are_no_news_to_us() -> None:

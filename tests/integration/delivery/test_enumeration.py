@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
@@ -146,6 +146,23 @@ def test_a_double_that_is_right_is_waived_and_stays_so(database: Database) -> No
     world.ask()
     world.list_all()
     assert world.causes() == {}
+
+
+@pytest.mark.parametrize(
+    "since", ["0001-01-01T00:00:00+14:00", "1999-12-31T00:00:00+00:00", "9999-12-31T23:59:59-12:00"]
+)
+def test_a_moment_no_far_system_can_begin_at_is_refused(database: Database, since: str) -> None:
+    world = Listed(database)
+    asked = world.enumeration.ask(
+        tenant_id="alpha",
+        places=world.places,
+        far_sides={"us": world.far_side},
+        since=datetime.fromisoformat(since),
+        actor="person:test",
+        reason="list all",
+    )
+    assert isinstance(asked, Problem)
+    assert asked.code == "listing.since_invalid"
 
 
 def test_an_uncertain_document_that_is_listed_goes_on_at_once(database: Database) -> None:

@@ -7,6 +7,7 @@ simply be repeated; the lane of the target keeps the order. Judges outcomes; kee
 from __future__ import annotations
 
 import random as random_module
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -44,6 +45,8 @@ from revline.platform.tenancy.kinds import Connection
 
 RETRY_AFTER: Final = timedelta(seconds=30)
 FIELDS_MAX: Final = 100
+_OBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}\Z", re.ASCII)
+"""An object's API name."""
 OBJECTS: Final = {shape.kind: name for name, shape in shapes_of(options=Options()).items()}
 """Canonical kind -> the object that is written."""
 
@@ -91,6 +94,10 @@ class SalesforceFarSide(TellingFields):
         )
 
     async def read(self, *, record: ErpRecord) -> Posted | Placed | Problem:
+        if not _OBJECT.match(record.record_kind) or not is_record_id(text=record.erp_id):
+            # Both stand in the path, and a person may have named them.
+            detail = f"{record.record_kind[:60]} {record.erp_id[:60]} names no record"
+            return problem("erp.record_missing", detail, field=record.record_kind[:60])
         names = [name for name, _ in record.content]
         fields = ",".join(dict.fromkeys(("Id", "SystemModstamp", *names)))
         answer = await self._client.run(
