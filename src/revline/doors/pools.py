@@ -13,13 +13,14 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection as Opened
 
-from revline.core.problem import Problem, problem
+from revline.core.problem import FieldError, Problem, problem
 from revline.delivery.record import KIND_GROUPS
 from revline.doors.services import Services
 from revline.platform.config.queries import active
 from revline.platform.tenancy.kinds import Connection
+from revline.platform.tenancy.queries import active_tenants
 from revline.platform.work import pool_acts
-from revline.platform.work.budgets import CLOSE, CLOSE_MAX_PERCENT, CLOSE_SHARE_PERCENT, Budget
+from revline.platform.work.budgets import ALL, CLOSE, CLOSE_MAX_PERCENT, CLOSE_SHARE_PERCENT, EACH, Budget
 from revline.platform.work.pool_acts import Act, PoolShown
 
 GROUPS: Final = tuple(KIND_GROUPS.values())
@@ -85,10 +86,23 @@ def act_on(
     """Do one act of `pool_acts` in a transaction of its own; gives the pool as it is then."""
     act = Act(actor=actor, reason=reason, at=services.clock.now())
     with services.database.control() as connection:
+        refused = _of_nobody(connection, values.get("budget"))
+        if refused is not None:
+            return refused
         refused = work(connection, pool_id=pool_id, act=act, **values)
         if refused is not None:
             return refused
         return _shown(connection, services, pool_id)
+
+
+def _of_nobody(connection: Opened, budget: Budget | None) -> Problem | None:
+    """A budget is given to a tenant there is; one that is left of a tenant that is gone can be ended."""
+    if budget is None or budget.tenant_id in {ALL, EACH} or not (budget.share_percent or budget.slots_max is not None):
+        return None
+    if budget.tenant_id in active_tenants(connection):
+        return None
+    wrong = FieldError(pointer="tenant", detail="is no tenant", instead="a tenant's id, or * for each")
+    return problem("pool.setting_invalid", f"there is no tenant {budget.tenant_id[:40]!r}", errors=(wrong,))
 
 
 def _shown(connection: Opened, services: Services, pool_id: str) -> PoolShown:

@@ -47,6 +47,9 @@ def test_what_can_not_be_is_refused_with_the_next_step(cli: Cli, database: Datab
     cli.refused(*wrong, "--share", "10", problem="pool.setting_invalid")
     cli.refused(*wrong, "--kind", "nothing", "--share", "10", problem="pool.setting_invalid")
     cli.refused("pools", "set", "pool", "--per-second", "fast", "--reason", "x", problem="pool.setting_invalid")
+    typo = ("pools", "budget", "pool", "--of", "acmee", "--reason", "x")
+    cli.refused(*typo, "--max", "2", problem="pool.setting_invalid")
+    cli(*typo)  # a budget of a tenant that is gone can be ended
     for rate in ("0.0000001", "1e-30", "-1", "1e30", "NaN"):
         cli.refused("pools", "set", "pool", "--per-second", rate, "--reason", "x", problem="pool.setting_invalid")
     assert cli("pools", "block", "pool", code=2).code == 2, "a reason is asked for"
