@@ -121,9 +121,10 @@ def _resolve(head: Head, capability: KindCapability, *, now: datetime, epoch: Ep
     ready_at = waited_until(standing=standing, epoch=epoch, window=window)
     held = head.loaded.records.get(standing.document_id)
     listed = held is not None and held.state in RECORDS_POSTED
-    if ready_at is not None and now < ready_at and not listed:
+    early = ready_at is not None and now < ready_at
+    if ready_at is not None and early and not listed:
         return Later(due_at=ready_at)
-    return LookUp(epoch=epoch.number, waited_until=ready_at) if capability.searchable else send
+    return LookUp(epoch=epoch.number, waited_until=ready_at, early=early) if capability.searchable else send
 
 
 def _sent(is_older: bool) -> str:  # noqa: FBT001 - one sentence's choice

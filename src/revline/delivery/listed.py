@@ -305,6 +305,8 @@ def _go_on(unit: Unit, entry: Any, far: FarSide, one: ErpRecord, finding: Findin
     standing = _standing(unit.connection, entry.tenant_id, document.document_id)
     if standing is None:
         return
+    at = work_queries.moment(unit.connection)
+    # A look-up may show later than a listing does, so one that finds nothing now doesn't say that it may be sent.
     unit.change(
         document_state,
         key=("document_id",),
@@ -313,10 +315,10 @@ def _go_on(unit: Unit, entry: Any, far: FarSide, one: ErpRecord, finding: Findin
         state=DocumentState.UNCERTAIN,
         failures=0,
         changed_at=unit.recorded_at,
+        uncertain_since=standing.uncertain_since or at,
     )
     if standing.state is not DocumentState.UNCERTAIN:
         record_transition(unit, standing=standing, to_state=DocumentState.UNCERTAIN, step=standing.step)
-    at = work_queries.moment(unit.connection)
     line = Evidence(
         at=at,
         asked=Asked.LISTING,

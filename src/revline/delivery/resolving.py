@@ -87,6 +87,8 @@ def _of_lookup(result: Looked, pauses: Pauses) -> Settlement:
     if not result.found:
         if standing.state is DocumentState.ACCEPTED:
             return _running(result, wait, pauses)
+        if result.asked.early and result.asked.waited_until is not None:
+            return msgspec.structs.replace(wait, due_at=max(result.asked.waited_until, pauses.retry_at(head)))
         evidence = f"looked up {reference} at {pauses.now.isoformat()}: not there"
         return Settlement(head=head, state=DocumentState.READY, step="", evidence=evidence, gone=True)
     if len(result.found) > 1:

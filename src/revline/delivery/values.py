@@ -140,10 +140,12 @@ class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     """Look first what the far side holds under the reference. epoch: of the cell when this was decided.
 
     waited_until: until when nothing could be concluded, since what was sent before might still come; None when nothing was.
+    early: it is asked before that, because a listing showed the record; only what it finds counts.
     """
 
     epoch: int
     waited_until: datetime | None = None
+    early: bool = False
 
 
 class Later(msgspec.Struct, frozen=True, kw_only=True):

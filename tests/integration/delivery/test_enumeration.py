@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 import pytest
 
-from revline.core.documents import DocumentState
-from revline.core.farside import Idempotency, Uncertain
+from revline.core.documents import DocumentKind, DocumentState
+from revline.core.farside import ErpRecord, Idempotency, Uncertain
 from revline.core.problem import Problem
 from revline.delivery import acts
 from revline.delivery.enumerating import LANE_KIND, Enumeration, ErpListing, cursor_of, listings, places_of
@@ -179,6 +180,39 @@ def test_an_uncertain_document_that_is_listed_goes_on_at_once(database: Database
     assert asked == [("listing", "seen"), ("look_up", "found")]
 
 
+class LooksLate(FakeConnector):
+    """What its look-ups show comes behind what its listings do, until `caught_up`."""
+
+    caught_up = False
+
+    async def lookup(
+        self, *, kind: DocumentKind, references: Sequence[str], company: str
+    ) -> Mapping[str, tuple[ErpRecord, ...]] | Problem:
+        found = await super().lookup(kind=kind, references=references, company=company)
+        return found if self.caught_up else dict.fromkeys(references, ())
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_look_up_before_its_time_does_not_disprove_what_was_listed(database: Database, sent: bool) -> None:
+    connector = LooksLate(FarSystem())
+    world = Listed(database, connector=connector)
+    connector.after = lambda step: Uncertain(evidence="time-out")
+    world.write(journal("sale"))
+    if sent:
+        world.deliver()
+    else:
+        world.deliver_to_far_side_only(journal("sale"))
+    connector.after = lambda step: None
+    world.list_all()
+    worker = world.deliver()
+    assert world.state("sale") is DocumentState.UNCERTAIN
+    connector.caught_up = True
+    world.pass_time(timedelta(seconds=30))
+    world.deliver(worker)
+    assert world.state("sale") is DocumentState.POSTED
+    assert len(world.far.effects) == 1
+
+
 @pytest.mark.parametrize("differs", [False, True])
 def test_where_nothing_can_be_looked_up_a_listed_record_is_accepted_only_when_it_is_equal(
     database: Database, differs: bool
@@ -241,6 +275,7 @@ def test_a_ready_document_that_is_there_already_is_looked_up_and_not_sent(databa
     world.deliver_to_far_side_only(journal("sale"))
     world.list_all()
     assert world.state("sale") is DocumentState.UNCERTAIN
+    world.pass_time(timedelta(seconds=30))
     world.deliver()
     assert world.state("sale") is DocumentState.POSTED
     assert len(world.far.effects) == 1
