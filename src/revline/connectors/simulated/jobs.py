@@ -1,7 +1,7 @@
 """Jobs of the simulated ERP: a call that is taken in now and carried out later, to be asked for by the job's id.
 
-A job whose time has come is carried out before the next call is looked at, so no timer is needed. Jobs that wait are forgotten when
-the process ends, as they are by systems that keep their queue in memory.
+A job whose time has come is carried out before the next call is looked at, as of the time it was due, so no timer is needed. Jobs
+that wait are forgotten when the process ends, as they are by systems that keep their queue in memory.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Jobs:
         self._waiting[job] = (due, msgspec.structs.replace(arrival, faults={}))
         return Answer(status=202, body=wire.encode(wire.JobAnswer(job=job)))
 
-    def carry_out(self, *, now: datetime, run: Callable[[Arrival], Answer]) -> None:
-        """Whatever is due by now, oldest first."""
+    def carry_out(self, *, now: datetime, run: Callable[[Arrival, datetime], Answer]) -> None:
+        """Whatever is due by now, oldest first. run: does what a call asks, as of a moment."""
         for job, (due, arrival) in sorted(self._waiting.items(), key=lambda entry: entry[1][0]):
             if due <= now:
                 del self._waiting[job]
-                self._ended[job] = _items(run(arrival))
+                self._ended[job] = _items(run(arrival, due))
 
     def answer(self, *, job: str) -> Answer:
         """How a job stands."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Simulator:
         self.ledger = Ledger(mode=mode)
         self.faults = Faults()
         self.jobs = Jobs()
+        self._as_of: datetime | None = None
         self.calls: dict[str, int] = {}
         self.in_flight = 0
         self.in_flight_max = 0
@@ -64,6 +66,17 @@ class Simulator:
             wait_after=fault_seconds(faults.get(Fault.SLOW_ANSWER)),
         )
 
+    def _now(self) -> datetime:
+        """When what is being done counts as done: a job's own time, however late it was looked at."""
+        return self._as_of or self.clock.now()
+
+    def _dispatch_as_of(self, arrival: Arrival, moment: datetime) -> Answer:
+        self._as_of = moment
+        try:
+            return self._dispatch(arrival)
+        finally:
+            self._as_of = None
+
     def leave(self, *, arrival: Arrival, client_gone: bool) -> None:
         """The call is answered, dropped or its caller is gone."""
         self.in_flight -= 1
@@ -72,7 +85,7 @@ class Simulator:
 
     def process(self, *, arrival: Arrival) -> Answer:
         """Do what the call asks and say what to answer."""
-        self.jobs.carry_out(now=self.clock.now(), run=self._dispatch)
+        self.jobs.carry_out(now=self.clock.now(), run=self._dispatch_as_of)
         early = self._before(arrival)
         if early is not None:
             return early
@@ -122,7 +135,7 @@ class Simulator:
                 received_order=arrival.order,
                 request_id=arrival.request_id,
                 in_flight=self.in_flight,
-                at=self.clock.now(),
+                at=self._now(),
                 **values,
             )
             self.file.append(effect)
@@ -222,13 +235,13 @@ class Simulator:
         replayed = self.ledger.replayed(kind=kind, body=body)
         if replayed is not None:
             return replayed
-        stored = self.ledger.create(kind=kind, body=body, at=self.clock.now())
+        stored = self.ledger.create(kind=kind, body=body, at=self._now())
         self.commit(arrival=arrival, action="create", data=document, stored=stored)
         return stored
 
     def _post(self, arrival: Arrival, kind: Kind, record_id: str) -> Stored:
         was_draft = self.ledger.get(kind=kind, record_id=record_id).record.state == "draft"
-        stored = self.ledger.post(kind=kind, record_id=record_id, at=self.clock.now())
+        stored = self.ledger.post(kind=kind, record_id=record_id, at=self._now())
         if was_draft:
             self.commit(arrival=arrival, action="post", data=b"null", stored=stored)
         return stored

@@ -25,7 +25,12 @@ from revline.sim.world.world import Ground
 
 HERE: Final = Path(__file__).parent
 SECOND: Final = "again"
-CALM: Final = ("autovacuum = off", "synchronous_commit = off", "full_page_writes = off")
+CALM: Final = (
+    "autovacuum = off",
+    "plan_cache_mode = force_custom_plan",
+    "synchronous_commit = off",
+    "full_page_writes = off",
+)
 """Nothing the server does by itself may change the order in which it finds rows."""
 SHARED: Final = "lane, tenant_ring, capacity_pool"
 """Control tables that processes read across tenants; what an earlier world left there must not be met by the next."""
