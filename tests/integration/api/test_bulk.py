@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from revline.app import directory
 from revline.platform.access.roles import Role
 from revline.platform.bulk.runner import BulkRunner
 from revline.platform.cases import service as case_service
@@ -110,8 +111,9 @@ def test_a_cause_of_more_than_a_page_becomes_an_act(door: Door, monkeypatch: pyt
 
 
 def test_what_is_worth_more_than_the_policy_allows_one_person_is_started_by_another(
-    door: Door, cli: Cli, tmp_path: Path
+    door: Door, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(directory, "FRESH_SECONDS", 0)
     folder = tmp_path / "configuration"
     (folder / "birch" / "90-policy.yaml").write_text(POLICY, encoding="utf-8")
     cli("config", "apply", folder, "--reason", "two people")

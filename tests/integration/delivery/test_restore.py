@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from revline.core.documents import Document, DocumentState
@@ -17,6 +18,7 @@ from revline.core.hashing import canonical_bytes
 from revline.delivery import acts, marking, record
 from revline.platform.cases import queries as cases
 from revline.platform.store.engine import Database
+from revline.platform.store.roles import SUPERUSER
 from revline.platform.work import cell
 from tests.databases import TestServer
 from tests.fakes.far_side import FakeConnector, FarSystem
@@ -40,6 +42,10 @@ class Backups:
     def take(self, database: Database) -> None:
         """What a nightly backup keeps."""
         database.dispose()
+        with psycopg.connect(self._server.server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [self._name]
+            )
         self._server.new_database(f"{self._name}_backup", template=self._name)
 
     def restore(self) -> Database:

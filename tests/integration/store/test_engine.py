@@ -96,8 +96,9 @@ def test_a_connection_that_ended_in_the_pool_is_replaced_before_it_is_used(
 
 @pytest.mark.parametrize(("unused_seconds", "asked"), [(0.1, 0), (10, 1)])
 def test_only_a_connection_long_unused_is_asked_whether_it_lives(
-    database: Database, monkeypatch: pytest.MonkeyPatch, unused_seconds: float, asked: int
+    app_dsn: str, monkeypatch: pytest.MonkeyPatch, unused_seconds: float, asked: int
 ) -> None:
+    database = Database(dsn=app_dsn, pool_size=1)
     with database.control() as connection:
         connection.exec_driver_sql("SELECT 1")
     sent: list[object] = []
@@ -110,3 +111,4 @@ def test_only_a_connection_long_unused_is_asked_whether_it_lives(
     with database.control() as connection:
         connection.exec_driver_sql("SELECT 1")
     assert len(sent) == asked
+    database.dispose()
