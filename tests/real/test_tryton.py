@@ -312,7 +312,7 @@ def test_a_crash_before_the_conversion_is_corrected_leaves_a_draft_in_our_eyes(t
         assert isinstance(placed, Placed)
         run.records[document.document_id] = placed.record
         step = run.prepared(document, "post")
-        system.transport.trouble = Trouble.ANSWER_LOST
+        system.transport.trouble = Trouble.FAIL_AFTER
         outcome = (await system.connector.submit(steps=[step]))[0]
         assert isinstance(outcome, Uncertain)
         (held,) = await run.held(document)
