@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from revline.app.directory import Directory
+from revline.app.processes import is_idle
 from revline.app.worker import Worker
 from revline.connectors.simulated.launcher import SimulatedErp
 from revline.connectors.simulated.setup import Account, CompanySetup, SetupBody
@@ -19,7 +20,6 @@ from revline.intake.values import Form, Outcome
 from revline.platform.cases import queries as cases
 from revline.platform.store.engine import Database
 from revline.platform.tenancy.secrets import SecretResolver
-from revline.platform.work import queries as work
 from revline.sim.stripe_month import StripeMonth
 from tests.harness import ADDRESSES, SECRETS, Harness
 from tests.rehearsal import BIRCH_ACCOUNTS, add_missing_mapping
@@ -91,14 +91,9 @@ def work_until_idle(
         seed=1,
     )
     try:
-        asyncio.run(asyncio.wait_for(worker.run(until=partial(_idle, harness.database)), timeout=limit_seconds))
+        asyncio.run(asyncio.wait_for(worker.run(until=partial(is_idle, harness.database)), timeout=limit_seconds))
     finally:
         reading.dispose()
-
-
-def _idle(database: Database) -> bool:
-    with database.control() as connection:
-        return all(count.parked_code or count.waiting for count in work.counts(connection))
 
 
 def open_cases(harness: Harness, tenant_id: str) -> list[tuple[str, str]]:

@@ -123,12 +123,12 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
         ),
     )
     collect_seldom()
-    asyncio.run(worker.run(until=partial(_idle, runtime.database) if until_idle else None))
+    asyncio.run(worker.run(until=partial(is_idle, runtime.database) if until_idle else None))
     runtime.database.dispose()
     return 0
 
 
-def _idle(database: Database) -> bool:
+def is_idle(database: Database) -> bool:
     """Nothing is due or under way: what is left is parked until a person mends something, or waits for what is. Far systems are
     listed again and again, so that is not waited for."""
     with database.control() as connection:
