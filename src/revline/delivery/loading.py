@@ -108,7 +108,7 @@ def load(connection: Connection, *, lanes: Sequence[ClaimedLane], journals: Jour
     keys = [DocumentKey(lane.tenant_id, item.subject) for lane, item in wanted.values()]
     standings: dict[DocumentKey, Standing] = {}
     documents: dict[DocumentKey, Document] = {}
-    for *values, content in connection.execute(_DOCUMENTS, _parameters(keys)) if keys else ():
+    for *values, content in connection.execute(_DOCUMENTS, key_arrays(keys)) if keys else ():
         standing = _standing(values)
         key = DocumentKey(standing.tenant_id, standing.document_id)
         standings[key], documents[key] = standing, decode_document(content)
@@ -229,11 +229,12 @@ def _rows(connection: Connection, statement: Any, keys: Iterable[DocumentKey]) -
     ordered = list(keys)
     if not ordered:
         return ()
-    rows: Sequence[Mapping[str, Any]] = connection.execute(statement, _parameters(ordered)).mappings().all()  # type: ignore[assignment]
+    rows: Sequence[Mapping[str, Any]] = connection.execute(statement, key_arrays(ordered)).mappings().all()  # type: ignore[assignment]
     return rows
 
 
-def _parameters(keys: Sequence[DocumentKey]) -> dict[str, list[str]]:
+def key_arrays(keys: Sequence[DocumentKey]) -> dict[str, list[str]]:
+    """Documents as a statement takes them: their tenants and their ids, side by side."""
     return {
         "tenants": [key.tenant_id for key in keys],
         "documents": [key.document_id for key in keys],

@@ -14,7 +14,7 @@ from revline.core.hashing import canonical_bytes, digest
 from revline.core.problem import Problem
 from revline.delivery.closing import going_first
 from revline.delivery.evidence import DETAIL_LENGTH_MAX, Evidence
-from revline.delivery.loading import DocumentKey, Present, present_as, standing_of
+from revline.delivery.loading import DocumentKey, Present, key_arrays, present_as, standing_of
 from revline.delivery.order import EARLIER, Place, check_order, lane_of
 from revline.delivery.tables import (
     document as document_table,
@@ -161,11 +161,7 @@ def record_transition(
 
 def lock_states(connection: Connection, *, keys: Iterable[DocumentKey]) -> Mapping[DocumentKey, Standing]:
     """Lock rows of document_state in order; gives them as they are now. Lanes are locked before."""
-    ordered = sorted(set(keys))
-    parameters = {
-        "tenants": [key.tenant_id for key in ordered],
-        "documents": [key.document_id for key in ordered],
-    }
+    parameters = key_arrays(sorted(set(keys)))
     rows = connection.execute(_LOCK_STATES, parameters).mappings()
     return {
         DocumentKey(row["tenant_id"], row["document_id"]): standing_of(
@@ -177,11 +173,7 @@ def lock_states(connection: Connection, *, keys: Iterable[DocumentKey]) -> Mappi
 
 def lock_present(connection: Connection, *, keys: Iterable[DocumentKey]) -> Mapping[DocumentKey, Present]:
     """The same, as far as it tells whether a document stands as it was read."""
-    ordered = sorted(set(keys))
-    parameters = {
-        "tenants": [key.tenant_id for key in ordered],
-        "documents": [key.document_id for key in ordered],
-    }
+    parameters = key_arrays(sorted(set(keys)))
     return {
         DocumentKey(tenant, document): present_as(state, revision, attempts, position)
         for tenant, document, state, revision, attempts, position in connection.execute(_LOCK_PRESENT, parameters)

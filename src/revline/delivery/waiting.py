@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from revline.core.documents import FINISHED_STATES, DocumentState
 from revline.delivery.blockers import missing_case, record_case
-from revline.delivery.loading import DocumentKey, Present, present_as, present_of
+from revline.delivery.loading import DocumentKey, Present, key_arrays, present_as, present_of
 from revline.delivery.needs import role_of
 from revline.delivery.values import Head, Timing, WaitFor
 from revline.platform.cases.record import NewCase, open_cases
@@ -157,7 +157,7 @@ class _Seen(NamedTuple):
 def _seen(connection: Connection, kept: Sequence[Waiting]) -> _Seen:
     wanted = {DocumentKey(one.head.loaded.lane.tenant_id, name) for one in kept for name in one.decision.predecessors}
     wanted |= {_key(one) for one in kept}
-    rows = connection.execute(_SHARE, _keys(sorted(wanted)))
+    rows = connection.execute(_SHARE, key_arrays(sorted(wanted)))
     present = {
         DocumentKey(tenant, document): present_as(state, revision, attempts, position)
         for tenant, document, state, revision, attempts, position in rows
@@ -171,7 +171,7 @@ def _seen(connection: Connection, kept: Sequence[Waiting]) -> _Seen:
             for name in one.decision.predecessors
         }
     )
-    recorded = connection.execute(_RECORDED, _keys(named)) if named else ()
+    recorded = connection.execute(_RECORDED, key_arrays(named)) if named else ()
     return _Seen(states, present, frozenset(DocumentKey(row.tenant_id, row.document_id) for row in recorded))
 
 
@@ -222,7 +222,7 @@ def forget(connection: Connection, *, key: DocumentKey) -> None:
 def waited_for(connection: Connection, *, finished: Iterable[DocumentKey]) -> tuple[DocumentKey, ...]:
     """Those of these documents that others wait for. Asked by whoever finishes them, after it has locked their states."""
     keys = sorted(set(finished))
-    rows = connection.execute(_WAITED_FOR, _keys(keys)) if keys else ()
+    rows = connection.execute(_WAITED_FOR, key_arrays(keys)) if keys else ()
     return tuple(DocumentKey(row.tenant_id, row.predecessor_id) for row in rows)
 
 
@@ -240,7 +240,7 @@ def wake(
         reason="predecessors are finished",
         recorded_at=recorded_at,
     ) as unit:
-        rows = [tuple(row) for row in unit.connection.execute(_WAITING_FOR, _keys(keys))]
+        rows = [tuple(row) for row in unit.connection.execute(_WAITING_FOR, key_arrays(keys))]
         return wake_rows(unit.connection, rows)
 
 
@@ -258,10 +258,3 @@ def wake_rows(connection: Connection, rows: Sequence[tuple[str, ...]]) -> frozen
     }
     connection.execute(_FORGET, parameters)
     return woken
-
-
-def _keys(keys: Sequence[DocumentKey]) -> dict[str, list[str]]:
-    return {
-        "tenants": [key.tenant_id for key in keys],
-        "documents": [key.document_id for key in keys],
-    }

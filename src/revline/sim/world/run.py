@@ -1,4 +1,4 @@
-"""Many worlds, one after the other: lived, judged, counted. Some are lived twice, some have their facts replayed."""
+"""Many worlds, one after the other: lived, judged, counted. Some are lived twice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from revline.sim.world.verdict import Violation, violations_of
 from revline.sim.world.world import Ground, Lived, live
 
 TWICE_OF: Final = 10
-"""One world in so many is lived twice, and in another one of so many its facts are replayed."""
+"""One world in so many is lived twice."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
