@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -22,6 +23,7 @@ from revline.core.farside import (
     PreparedStep,
     Rejected,
 )
+from revline.core.ids import EXTERNAL_REFERENCE_LENGTH
 from revline.core.problem import Problem
 from tests.contract.conformance.wrapping import Body, Mutant, Wrapped, judges, prepares, sends
 
@@ -127,8 +129,13 @@ def _own_company(document: Document, context: PrepareContext) -> tuple[Document,
     return document, _with_mapping(context, company=mapping.company if len(mapping.company) == 4 else "US01")
 
 
-def _one_key(document: Document, context: PrepareContext) -> tuple[Document, PrepareContext]:
-    return msgspec.structs.replace(document, external_reference="KEYOFTHISCONTENT"), context
+def _key_of_lines(document: Document, context: PrepareContext) -> tuple[Document, PrepareContext]:
+    content = document.content
+    if not isinstance(content, JournalContent):
+        return document, context
+    said = (document.accounting_date, [(line.account, line.debit, line.credit) for line in content.lines])
+    key = hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:EXTERNAL_REFERENCE_LENGTH].upper()
+    return msgspec.structs.replace(document, external_reference=key), context
 
 
 class RandomBytes(Wrapped):
@@ -220,8 +227,8 @@ MUTANTS = (
     _mutant("bytes that change", "prepares other bytes each time", "prepare gives the same bytes", RandomBytes),
     _mutant("company by default", "books in the first company when it does not know the one named",
             "an unknown company is refused", prepares(_own_company)),
-    _mutant("key reused for other content", "gives every document one key", "equal documents are two records",
-            prepares(_one_key)),
+    _mutant("key made of the lines", "makes a journal's key of its day and its lines", "equal documents are two records",
+            prepares(_key_of_lines, compares=True)),
     _mutant("name cut", "cuts names at 40 characters, also when it compares", "a long name comes back whole",
             prepares(_short_name, compares=True)),
     _mutant("tax dropped", "sends an invoice without its tax", "an invoice with tax is booked by the ERP",
