@@ -47,6 +47,7 @@ class DeliveryLoop:
         self._broken: BaseException | None = None
         self._far_sides: dict[tuple[str, str, str], FarSide] = {}
         self._timers: dict[str, datetime] = {}
+        self._turned_at: datetime | None = None
         self._periods: asyncio.Task[None] | None = None
         self._sweeper = Sweeper(database=desk.database, actor=desk.owner)
         self._teller = Teller(database=desk.database, actor=desk.owner, timing=desk.timing)
@@ -79,6 +80,9 @@ class DeliveryLoop:
         """
         if self._broken is not None:
             raise self._broken
+        began = self.desk.steady.now()
+        if self._turned_at is not None:
+            self.desk.pace.turned(took=began - self._turned_at)
         results, self._results = self._results, []
         self._came_back.clear()
         load = {
@@ -91,6 +95,7 @@ class DeliveryLoop:
         except BaseException:
             self._results = [*results, *self._results]
             raise
+        self._turned_at = began if done.busy else None
         self.posted += done.posted
         for call in done.calls:
             self._start(call)
@@ -150,7 +155,9 @@ class DeliveryLoop:
     async def _work_slot(self, pool_id: str, slot: str) -> None:
         waiting = self._channels[pool_id][slot]
         while waiting:
+            began = self.desk.steady.now()
             found = await self._make(waiting[0])
+            self.desk.pace.called(pool_id=pool_id, took=self.desk.steady.now() - began)
             self._results.extend(found)
             waiting.popleft()
             self._came_back.set()

@@ -1,7 +1,7 @@
 """Groups heads that are due into far-side calls and puts calls on slots. Pure but for the slot names it is handed.
 
-A slot carries one call at a time. Where calls are small, a second one waits behind it (marked, not sent), so that the far side
-need not wait for our commits; where a call is a whole batch, none does.
+A slot carries one call at a time. Where calls are small, others wait behind it (marked, not sent), so that the far side need not
+wait for our commits: how many is the process's `Pace`. Where a call is a whole batch, none does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from revline.delivery.marking import Call, Ready, asked_of
+from revline.delivery.pace import Pace
 from revline.delivery.values import FarSide
 from revline.platform.work.budgets import CLOSE, CLOSE_SHARE_PERCENT, Ledger
 from revline.platform.work.capacity import PoolView
@@ -21,7 +22,6 @@ from revline.platform.work.pool_state import PoolLimits, untouched
 LOOK_UP_BATCH: Final = 20
 UNKNOWN_POOL_LANES: Final = 4
 LANES_PER_POOL_MAX: Final = 400
-CALLS_PER_SLOT: Final = 2
 POOLS_WATCHED_MAX: Final = 64
 
 
@@ -43,7 +43,8 @@ class Plan:
     """What this process knows of pools: limits from manifests, and how they stood when it last looked. When connections that
     share a pool differ, the tightest holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pace: Pace) -> None:
+        self._pace = pace
         self._limits: dict[str, PoolLimits] = {}
         self._batches: dict[str, int] = {}
         self._known: dict[str, PoolLimits] = {}
@@ -92,7 +93,7 @@ class Plan:
 
     def depth(self, pool_id: str) -> int:
         """Unanswered calls on one slot."""
-        return CALLS_PER_SLOT if self._batches.get(pool_id, 1) == 1 else 1
+        return self._pace.depth(pool_id) if self._batches.get(pool_id, 1) == 1 else 1
 
     def lanes_per_slot(self, pool_id: str) -> int:
         """Lanes one slot can carry."""

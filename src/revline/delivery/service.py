@@ -18,6 +18,7 @@ from revline.delivery.commits import DOCUMENTS_PER_COMMIT, TENANTS_PER_COMMIT, c
 from revline.delivery.deciding import DATABASE_AWAY, Decider
 from revline.delivery.marking import Call, Ready
 from revline.delivery.outcome import settle, unsettled
+from revline.delivery.pace import Pace
 from revline.delivery.pauses import Uniform
 from revline.delivery.plan import UNKNOWN_POOL_LANES, Plan, SlotLoad, plan_calls
 from revline.delivery.ports import Directory, Journals, Told, nobody
@@ -70,7 +71,8 @@ class Desk:
         self.owned_until: dict[LaneKey, tuple[ClaimedLane, datetime]] = {}
         """Lanes held, and until when by this process's own steady clock, counted from before the claim was sent."""
         self._ready: list[tuple[datetime, Ready]] = []
-        self._plans = Plan()
+        self.pace = Pace(lease=self.timing.lease)
+        self._plans = Plan(pace=self.pace)
         self._decider = Decider(
             database=database,
             directory=directory,
