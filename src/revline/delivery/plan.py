@@ -1,27 +1,30 @@
 """Groups heads that are due into far-side calls and puts calls on slots. Pure but for the slot names it is handed.
 
 A slot carries one call at a time. Where calls are small, others wait behind it (marked, not sent), so that the far side need not
-wait for our commits: how many is the process's `Pace`. Where a call is a whole batch, none does.
+wait for our commits: how many is the process's `Pace`. Where a call is a whole batch, or nothing can tell whether it was made,
+none does.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from revline.core.farside import Idempotency
 from revline.delivery.marking import Call, Ready, asked_of
 from revline.delivery.pace import Pace
 from revline.delivery.values import FarSide
-from revline.platform.work.budgets import CLOSE, CLOSE_SHARE_PERCENT, Ledger
+from revline.platform.work.budgets import CLOSE, CLOSE_SHARE_PERCENT, Asked, Ledger
 from revline.platform.work.capacity import PoolView
 from revline.platform.work.lanes import PoolRoom
 from revline.platform.work.pool_state import PoolLimits, untouched
 
 LOOK_UP_BATCH: Final = 20
 UNKNOWN_POOL_LANES: Final = 4
-LANES_PER_POOL_MAX: Final = 400
+LANES_PER_POOL_MAX: Final = 512
 POOLS_WATCHED_MAX: Final = 64
 
 
@@ -47,6 +50,7 @@ class Plan:
         self._pace = pace
         self._limits: dict[str, PoolLimits] = {}
         self._batches: dict[str, int] = {}
+        self._one_by_one: set[str] = set()
         self._known: dict[str, PoolLimits] = {}
         self._views: Mapping[str, PoolView] = {}
         self._recent: dict[str, None] = {}
@@ -73,6 +77,8 @@ class Plan:
         )
         batch = max((kind.batch_max for kind in manifest.kinds), default=1)
         self._batches[far.pool_id] = max(batch, self._batches.get(far.pool_id, 1))
+        if any(kind.idempotency is Idempotency.NEITHER for kind in manifest.kinds):
+            self._one_by_one.add(far.pool_id)
 
     def see(self, views: Mapping[str, PoolView]) -> None:
         """Take over how pools stand now."""
@@ -92,8 +98,9 @@ class Plan:
         return limits.slots if limits else 1
 
     def depth(self, pool_id: str) -> int:
-        """Unanswered calls on one slot."""
-        return self._pace.depth(pool_id) if self._batches.get(pool_id, 1) == 1 else 1
+        """Unanswered calls on one slot. Only the one under way where nobody could tell what became of those marked behind it."""
+        alone = pool_id in self._one_by_one or self._batches.get(pool_id, 1) > 1
+        return 1 if alone else self._pace.depth(pool_id)
 
     def lanes_per_slot(self, pool_id: str) -> int:
         """Lanes one slot can carry."""
@@ -155,19 +162,15 @@ def plan_calls(
     for pool, members in groups(ready):
         by_pool.setdefault(pool, []).append(members)
     for pool, batches in by_pool.items():
-        slots = {entry.slot: entry.waiting for entry in load.get(pool, ())}
+        slots = Slots(load=load.get(pool, ()), most=plan.slots(pool), depth=plan.depth(pool), new_slot=new_slot)
         ledger = plan.ledger(pool, owner=owner)
         asked = [asked_of(members) for members in batches]
         for index in ledger.in_turn(asked):
-            slot = _slot_for(pool, slots, plan) if ledger.tokens > 0 else None
-            if slot == "":
-                slot = new_slot()
-            if slot is None or not ledger.may(asked[index], slot=slot):
+            slot = slots.take(ledger=ledger, asked=asked[index])
+            if slot is None:
                 left += batches[index]
-                continue
-            ledger.take(asked[index], slot=slot)
-            slots[slot] = slots.get(slot, 0) + 1
-            calls.append(Call(pool_id=pool, slot=slot, members=batches[index]))
+            else:
+                calls.append(Call(pool_id=pool, slot=slot, members=batches[index]))
     return Planned(calls=tuple(calls), left=tuple(left))
 
 
@@ -196,10 +199,35 @@ def _batch_of(entry: Ready) -> int:
     return max(size, LOOK_UP_BATCH) if entry.prepared is None else max(1, size)
 
 
-def _slot_for(pool: str, slots: Mapping[str, int], plan: Plan) -> str | None:
-    """An open slot for one more call, "" for one that must be opened: an empty one first; one behind another call only when no
-    further slot may be opened."""
-    free = sorted((waiting, slot) for slot, waiting in slots.items() if waiting < plan.depth(pool))
-    if free and (free[0][0] == 0 or len(slots) >= plan.slots(pool)):
-        return free[0][1]
-    return "" if len(slots) < plan.slots(pool) else None
+class Slots:
+    """The slots of one pool as calls are put on them: an empty one first, then one that must be opened, and behind another call
+    only where no further slot may be opened."""
+
+    def __init__(self, *, load: Sequence[SlotLoad], most: int, depth: int, new_slot: Callable[[], str]) -> None:
+        self._depth, self._most, self._open = depth, most, len(load)
+        self._loads = [(entry.waiting, entry.slot) for entry in load if entry.waiting < depth]
+        self._new_slot, self._fresh = new_slot, ""
+        heapq.heapify(self._loads)
+
+    def take(self, *, ledger: Ledger, asked: Asked) -> str | None:
+        """The slot a call begins on, told to the ledger; None when it may not begin."""
+        if ledger.tokens < 1:
+            return None
+        waiting, slot = self._loads[0] if self._loads else (self._depth, "")
+        if waiting > 0 and self._open < self._most:
+            self._fresh = self._fresh or self._new_slot()
+            if ledger.may(asked, slot=self._fresh):
+                ledger.take(asked, slot=self._fresh)
+                slot, self._fresh = self._fresh, ""
+                self._open += 1
+                if self._depth > 1:
+                    heapq.heappush(self._loads, (1, slot))
+                return slot
+        if not slot or not ledger.may(asked, slot=slot):
+            return None
+        ledger.take(asked, slot=slot)
+        if waiting + 1 < self._depth:
+            heapq.heapreplace(self._loads, (waiting + 1, slot))
+        else:
+            heapq.heappop(self._loads)
+        return slot

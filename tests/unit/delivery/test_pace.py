@@ -27,12 +27,12 @@ def test_before_anything_is_known_one_call_waits_behind_another() -> None:
     ("turn", "call", "depth"),
     [
         (0.02, 1.0, 2),
-        (0.05, 0.02, 4),
-        (0.11, 0.02, 7),
+        (0.051, 0.02, 7),
+        (0.111, 0.02, 13),
         (2.0, 0.02, CALLS_PER_SLOT_MAX),
     ],
 )
-def test_as_many_as_are_done_within_a_round_and_one_more(turn: float, call: float, depth: int) -> None:
+def test_as_many_as_are_done_within_two_rounds(turn: float, call: float, depth: int) -> None:
     assert pace_of(turn=turn, call=call).depth("erp") == depth
 
 
@@ -41,14 +41,14 @@ def test_what_is_ready_is_done_well_within_a_lease() -> None:
 
 
 def test_a_far_side_that_becomes_quick_is_believed_at_once_and_one_that_becomes_slow_by_and_by() -> None:
-    pace = pace_of(turn=0.1, call=1.0)
+    pace = pace_of(turn=0.101, call=1.0)
     pace.called(pool_id="erp", took=timedelta(seconds=0.02))
-    assert pace.depth("erp") == 6
+    assert pace.depth("erp") == 12
     pace.called(pool_id="erp", took=timedelta(seconds=1.0))
-    assert pace.depth("erp") == 3
+    assert pace.depth("erp") == 4
 
 
 def test_each_far_account_has_its_own_pace() -> None:
-    pace = pace_of(turn=0.1, call=0.02)
+    pace = pace_of(turn=0.101, call=0.02)
     pace.called(pool_id="slow", took=timedelta(seconds=5))
-    assert (pace.depth("erp"), pace.depth("slow")) == (6, CALLS_PER_SLOT)
+    assert (pace.depth("erp"), pace.depth("slow")) == (12, CALLS_PER_SLOT)
