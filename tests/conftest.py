@@ -14,6 +14,7 @@ import structlog
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import open_counter
 from tests.databases import TestServer
+from tests.files_once import parse_once
 
 FIRST_MOMENT: Final = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 TENANTS: Final = ("alpha", "beta")
@@ -24,6 +25,7 @@ _of_controller: pytest.StashKey[TestServer] = pytest.StashKey()
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """With several workers the controller owns the server; alone, the first test that needs it starts it."""
+    parse_once()
     if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
         config.stash[_of_controller] = TestServer()
 

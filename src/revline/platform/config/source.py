@@ -6,12 +6,13 @@ The text forms of scalars are kept, so that no number is read through a binary f
 from __future__ import annotations
 
 import io
-from typing import Final
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.parser import RoundTripParser
 
 from revline.core.problem import FieldError
 
@@ -22,11 +23,16 @@ NODES_MAX: Final = 100_000
 
 def parse_documents(*, text: str, file: str) -> tuple[list[MappingNode], list[FieldError]]:
     """The documents of one file as mapping nodes, and what is wrong with it. A file that breaks a limit gives no document."""
+    if len(text.encode()) > FILE_BYTES_MAX:
+        return [], [
+            _error(file, 1, f"the file is larger than {FILE_BYTES_MAX} bytes", "several smaller files"),
+        ]
+    yaml = YAML(typ="rt", pure=True)
+    yaml.Parser = _LimitedParser
     try:
-        broken = _limit_errors(text, file)
-        if broken:
-            return [], broken
-        nodes = list(YAML(typ="rt", pure=True).compose_all(io.StringIO(text)))
+        nodes = list(yaml.compose_all(io.StringIO(text)))
+    except _LimitBrokenError as broken:
+        return [], [_error(file, broken.line, broken.detail, broken.instead)]
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -59,25 +65,42 @@ def kind_of(node: Node) -> str:
     return str(node.tag).rsplit(":", 1)[-1]
 
 
-def _limit_errors(text: str, file: str) -> list[FieldError]:
-    if len(text.encode()) > FILE_BYTES_MAX:
-        return [_error(file, 1, f"the file is larger than {FILE_BYTES_MAX} bytes", "several smaller files")]
+class _LimitBrokenError(Exception):
+    """Something a configuration file may not hold. line: from 1; instead: what to write."""
+
+    def __init__(self, *, line: int, detail: str, instead: str) -> None:
+        super().__init__(detail)
+        self.line, self.detail, self.instead = line, detail, instead
+
+
+class _LimitedParser(RoundTripParser):
+    """Stops at the first event that breaks a limit, before anything is made of it: a file is read once, and never further."""
+
     depth = 0
-    for count, event in enumerate(YAML(typ="rt", pure=True).parse(io.StringIO(text))):
-        line = event.start_mark.line + 1
+    count = 0
+
+    def get_event(self) -> Any:
+        event = super().get_event()
+        self._check(event)
+        self.count += 1
+        return event
+
+    def _check(self, event: Any) -> None:
         if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and event.anchor):
-            return [_error(file, line, "anchors and aliases are not taken", "the value itself, written out")]
+            self._stop(event, "anchors and aliases are not taken", "the value itself, written out")
         if getattr(event, "tag", None):
-            return [_error(file, line, f"tags such as {event.tag} are not taken", "the plain value")]
+            self._stop(event, f"tags such as {event.tag} are not taken", "the plain value")
         if isinstance(event, CollectionStartEvent):
-            depth += 1
+            self.depth += 1
         elif isinstance(event, CollectionEndEvent):
-            depth -= 1
-        if depth > DEPTH_MAX:
-            return [_error(file, line, f"nested deeper than {DEPTH_MAX} levels", "a flatter document")]
-        if count > NODES_MAX:
-            return [_error(file, line, f"the file has more than {NODES_MAX} nodes", "several smaller files")]
-    return []
+            self.depth -= 1
+        if self.depth > DEPTH_MAX:
+            self._stop(event, f"nested deeper than {DEPTH_MAX} levels", "a flatter document")
+        if self.count > NODES_MAX:
+            self._stop(event, f"the file has more than {NODES_MAX} nodes", "several smaller files")
+
+    def _stop(self, event: Any, detail: str, instead: str) -> None:
+        raise _LimitBrokenError(line=event.start_mark.line + 1, detail=detail, instead=instead)
 
 
 def _error(file: str, line: int, detail: str, instead: str) -> FieldError:
