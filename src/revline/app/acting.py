@@ -11,7 +11,8 @@ from revline.app.directory import Directory
 from revline.core.clock import Clock
 from revline.core.problem import Problem, problem
 from revline.delivery import acts
-from revline.delivery.bulk import DocumentAct
+from revline.delivery.bulk import NAME_RECORD, DocumentAct, NameRecordAct
+from revline.delivery.naming import RecordNaming
 from revline.delivery.permitted import Act
 from revline.derive.bulk import ReprocessDocuments
 from revline.derive.service import LANE_KIND as DERIVE
@@ -30,18 +31,20 @@ from revline.platform.work import record as work
 ACTS_OF_DELIVERY: Final = (Act.RESEND, Act.SKIP, Act.REPLAY, Act.WAIVE)
 
 
-def bulk_acts(*, database: Database, directory: Directory, intake: Intake, clock: Clock) -> BulkActs:
+def bulk_acts(
+    *, database: Database, directory: Directory, intake: Intake, naming: RecordNaming, clock: Clock
+) -> BulkActs:
     """The service every door stands on; its handlers are also what workers run."""
     return BulkActs(
         database=database,
         clock=clock,
         random_bytes=os.urandom,
-        handlers=handlers(database=database, directory=directory, intake=intake),
+        handlers=handlers(database=database, directory=directory, intake=intake, naming=naming),
         second_person=partial(_second_person, directory),
     )
 
 
-def handlers(*, database: Database, directory: Directory, intake: Intake) -> dict[str, Handler]:
+def handlers(*, database: Database, directory: Directory, intake: Intake, naming: RecordNaming) -> dict[str, Handler]:
     """By kind of act."""
     retry = RetryOfCause(
         retriers={
@@ -56,6 +59,7 @@ def handlers(*, database: Database, directory: Directory, intake: Intake) -> dic
     )
     made: dict[str, Handler] = {act.value: DocumentAct(database=database, act=act) for act in ACTS_OF_DELIVERY}
     made[Act.REPROCESS.value] = ReprocessDocuments(database=database, configurations=directory)
+    made[NAME_RECORD] = NameRecordAct(database=database, naming=naming)
     made[RETRY] = retry
     return made
 

@@ -208,7 +208,7 @@ class ListingLoop:
             now = work_queries.moment(connection)
             work_record.hold(connection, owner=self._owner, lanes=[lane])
             if pool not in capacity.states(connection, pools=[pool], now=now):
-                capacity.ensure_pools(connection, limits=[_limits_of(far)], now=now)
+                capacity.ensure_pools(connection, limits=[limits_of(far)], now=now)
             ledgers = capacity.lock(connection, pools=[pool], owner=self._owner, now=now, fresh=LEASE / 2)
             ledger, asked = ledgers[pool], Asked(tenant_id=lane.tenant_id, kind_group=lane.kind_group)
             may = ledger.may(asked, slot=call_id)
@@ -231,7 +231,8 @@ class ListingLoop:
         await self._blocking(partial(self._enumeration.failed, lane=lane, entry=entry, why=why, pause=pause))
 
 
-def _limits_of(far: FarSide) -> PoolLimits:
+def limits_of(far: FarSide) -> PoolLimits:
+    """What a far side's manifest allows its pool."""
     manifest = far.connector.manifest
     return PoolLimits(
         pool_id=far.pool_id,

@@ -17,7 +17,7 @@ from revline.app.asking import answers_of
 from revline.app.directory import Directory, pool_id
 from revline.app.enumerating import Asking, retry_handler
 from revline.app.kinds import registry
-from revline.app.linking import Linker
+from revline.app.naming import Naming
 from revline.app.readers import Readers
 from revline.core.clock import Clock, SystemClock
 from revline.core.problem import Problem, problem
@@ -97,7 +97,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
     tolerance = timedelta(hours=settings.future_tolerance_hours)
     intake = Intake(database=database, clock=time, random_bytes=os.urandom, future_tolerance=tolerance)
     readers = Readers(directory=directory, secrets=secrets, clock=time)
-
+    naming = Naming(database=database, clock=time, random_bytes=os.urandom, new_directory=new_directory)
     services = Services(
         settings=settings,
         clock=time,
@@ -114,9 +114,9 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime |
         corrections=_corrections(database, directory, time),
         answers=answers_of(database=database, directory=directory, clock=time),
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
-        bulk=bulk_acts(database=database, directory=directory, intake=intake, clock=time),
+        bulk=bulk_acts(database=database, directory=directory, intake=intake, naming=naming, clock=time),
         lister=Asking(database=database, directory=directory, clock=time),
-        link=Linker(database=database, clock=time, new_directory=new_directory),
+        naming=naming,
         told_of_cases=feeding.FeedbackDirectory(directory).asking().waived,
         hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
         retry_handlers=_handlers(database, intake, directory, time),

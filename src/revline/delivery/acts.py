@@ -158,11 +158,7 @@ def waive(
     it, or entries that differ. Problems as `resend`.
     """
     with database.unit(tenants=[tenant_id], kind="waive", actor=actor, reason=reason, recorded_at=recorded_at) as unit:
-        answer = act_on(unit, tenant_id=tenant_id, act=Act.WAIVE, document_ids=[document_id])[document_id]
-        if isinstance(answer, Problem) and answer.code == "document.finished":
-            subjects = [document_id]
-            if waive_cases(unit, tenant_id=tenant_id, subject_kind=SUBJECT_KIND, subject_ids=subjects, reason=reason):
-                return None
+        answer = waive_in(unit, tenant_id=tenant_id, document_ids=[document_id])[document_id]
     if isinstance(answer, Problem):
         return answer
     waiting.wake(database, actor=actor, finished=[DocumentKey(tenant_id, document_id)], recorded_at=recorded_at)
@@ -202,6 +198,17 @@ def act_on(
             continue
         refused = refusal(act=act, state=found.state, set_aside=aside.set_aside_at is not None)
         answers[one] = refused or ways[act](unit, found, aside)
+    return answers
+
+
+def waive_in(unit: Unit, *, tenant_id: str, document_ids: Sequence[str]) -> Mapping[str, Done | Problem]:
+    """Waive documents in an open unit, or the open cases of those that are finished already; gives what came of each."""
+    answers = dict(act_on(unit, tenant_id=tenant_id, act=Act.WAIVE, document_ids=document_ids))
+    for one, answer in answers.items():
+        if isinstance(answer, Problem) and answer.code == "document.finished":
+            shared = {"tenant_id": tenant_id, "subject_kind": SUBJECT_KIND, "reason": unit.reason}
+            if waive_cases(unit, subject_ids=[one], **shared):
+                answers[one] = None
     return answers
 
 

@@ -50,8 +50,11 @@ class ReprocessDocuments:
                 for one in documents.sample_of(connection, act=Act.REPROCESS, tenant_id=tenant_id, subjects=subjects)
             ]
 
-    def before(self, *, tenant_id: str, subjects: Sequence[Subject], actor: str, reason: str) -> None:
+    def before(
+        self, *, tenant_id: str, subjects: Sequence[Subject], given: Mapping[str, str], actor: str, reason: str
+    ) -> Mapping[Subject, Problem]:
         """Nothing."""
+        return {}
 
     def act(self, unit: Unit, /, *, tenant_id: str, subjects: Sequence[Subject]) -> Mapping[Subject, Problem]:
         """Ask for their roots; derive's own lanes do it."""

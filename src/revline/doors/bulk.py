@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from revline.core.problem import Problem, problem
+from revline.delivery.bulk import NAME_RECORD
 from revline.delivery.permitted import Act
-from revline.doors.document_acts import TAKES
+from revline.doors.document_acts import NAMING_TAKES, TAKES
 from revline.doors.services import Services
 from revline.platform.access.roles import Permission
 from revline.platform.bulk import queries
@@ -27,6 +28,7 @@ WORDS: Final = {
     Act.SKIP.value: "Set aside",
     Act.REPLAY.value: "Put back",
     Act.WAIVE.value: "Waive",
+    NAME_RECORD: "Name its record",
 }
 May = Callable[[Permission], bool]
 
@@ -40,6 +42,8 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
 
 def permission_of(kind: str) -> Permission:
     """What an act takes, on many records as on one."""
+    if kind == NAME_RECORD:
+        return NAMING_TAKES
     return Permission.RESOLVE if kind == RETRY or kind not in KINDS else TAKES[Act(kind)]
 
 

@@ -10,6 +10,8 @@ import msgspec
 from revline.core.hashing import plain
 from revline.core.problem import Problem
 from revline.delivery import acts
+from revline.delivery.bulk import NAME_RECORD, naming_filter
+from revline.delivery.naming import Intent, NamedRecord, Read
 from revline.delivery.permitted import Act
 from revline.derive import reprocess
 from revline.derive.service import LANE_KIND
@@ -26,8 +28,18 @@ TAKES: Final[Mapping[Act, Permission]] = {
 """What somebody must be allowed for each act, on one document or on many."""
 
 
-LINK_TAKES: Final = Permission.RESOLVE
+NAMING_TAKES: Final = Permission.WAIVE
 """What naming the record that a document already is takes: it decides what is in the books."""
+DECIDED_ALONE: Final = frozenset({Act.RESEND, Act.REPROCESS, Act.REPLAY})
+"""Acts on one document that take no second person, whatever it is worth: they give up no effect and no order."""
+
+
+class Proposed(msgspec.Struct, frozen=True, kw_only=True):
+    """One document is worth more than its tenant lets a person decide alone: somebody else starts or refuses the act of this id."""
+
+    document_id: str
+    act_id: str
+    state: str = "proposed"
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,8 +53,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     at_end: bool = False
 
 
-def act_on_document(services: Services, *, tenant_id: str, wanted: Wanted) -> Mapping[str, Any] | Problem:
-    """Do it; gives the document's id and state, or why not."""
+def act_on_document(services: Services, *, tenant_id: str, wanted: Wanted) -> Mapping[str, Any] | Proposed | Problem:
+    """Do it; gives the document's id and state, that it is proposed to a second person, or why not."""
     shared: dict[str, Any] = {
         "tenant_id": tenant_id,
         "document_id": wanted.document_id,
@@ -51,6 +63,11 @@ def act_on_document(services: Services, *, tenant_id: str, wanted: Wanted) -> Ma
         "recorded_at": services.clock.now(),
     }
     database = services.database
+    if wanted.act not in DECIDED_ALONE:
+        given = {"document": wanted.document_id}
+        proposed = _proposed(services, tenant_id, wanted.act.value, given, wanted.actor, wanted.reason)
+        if proposed is not None:
+            return proposed
     answer: Any
     match wanted.act:
         case Act.RESEND:
@@ -67,25 +84,33 @@ def act_on_document(services: Services, *, tenant_id: str, wanted: Wanted) -> Ma
     return answer if isinstance(answer, Problem) else plain(answer)
 
 
-def link_document(
-    services: Services,
-    *,
-    tenant_id: str,
-    document_id: str,
-    record_kind: str,
-    erp_id: str,
-    despite_difference: bool,
-    actor: str,
-    reason: str,
-) -> Mapping[str, Any] | Problem:
-    """Take the record named as the document's, after it was read and compared; a difference is a problem that names the fields."""
-    answer = services.link(
-        tenant_id=tenant_id,
-        document_id=document_id,
-        record_kind=record_kind,
-        erp_id=erp_id,
-        despite_difference=despite_difference,
-        actor=actor,
-        reason=reason,
+def name_record(
+    services: Services, *, tenant_id: str, document_id: str, record: NamedRecord, actor: str, reason: str
+) -> Mapping[str, Any] | Proposed | Problem:
+    """Say which record of the far system a document is: it is read and compared there, unless a person's word must do.
+
+    A difference is a problem that names the fields. Gives the document's id and state with the record, or that it is proposed.
+    """
+    found = services.naming.look(tenant_id=tenant_id, document_id=document_id, record=record)
+    if isinstance(found, Read | Intent):
+        given = naming_filter(document_id=document_id, record=record)
+        proposed = _proposed(services, tenant_id, NAME_RECORD, given, actor, reason)
+        if proposed is not None:
+            return proposed
+        found = services.naming.take(
+            tenant_id=tenant_id, document_id=document_id, looked=found, actor=actor, reason=reason
+        )
+    return found if isinstance(found, Problem) else plain(found)
+
+
+def _proposed(
+    services: Services, tenant_id: str, kind: str, given: Mapping[str, str], actor: str, reason: str
+) -> Proposed | Problem | None:
+    """Above the tenant's threshold an act on one document is one on many with a set of one; None: it is decided alone."""
+    shown = services.bulk.preview(tenant_id=tenant_id, kind=kind, given=given)
+    if isinstance(shown, Problem) or not shown.second_person:
+        return None
+    act = services.bulk.start(
+        tenant_id=tenant_id, kind=kind, given=given, actor=actor, reason=reason, expected=shown.records
     )
-    return answer if isinstance(answer, Problem) else plain(answer)
+    return act if isinstance(act, Problem) else Proposed(document_id=given["document"], act_id=act.act_id)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from revline.connectors.sdk.source import SourceReader
 from revline.core.clock import Clock
 from revline.core.problem import Problem
-from revline.delivery.linking import Linked
+from revline.delivery.naming import RecordNaming
 from revline.doors.answers import Answers
 from revline.doors.outbound import Outbound
 from revline.intake.addresses import Addresses
@@ -60,22 +60,6 @@ class Lister(Protocol):
     ) -> int | Problem: ...
 
 
-class Linker(Protocol):
-    """Reads the far side's record that a person names for a document, compares it and takes it as posted."""
-
-    def __call__(
-        self,
-        *,
-        tenant_id: str,
-        document_id: str,
-        record_kind: str,
-        erp_id: str,
-        actor: str,
-        reason: str,
-        despite_difference: bool,
-    ) -> Linked | Problem: ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """One process's services. retry_handlers: by kind of case subject. pool_of: the capacity pool of a
@@ -97,7 +81,7 @@ class Services:
     answers: Answers
     outbound: Outbound
     bulk: BulkActs
-    link: Linker
+    naming: RecordNaming
     lister: Lister
     told_of_cases: Told
     hops: tuple[Hops, ...]

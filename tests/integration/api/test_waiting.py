@@ -64,8 +64,12 @@ def test_a_case_says_what_it_holds_up_and_lists_it(door: Door, cli: Cli) -> None
 
 def test_naming_a_record_takes_the_permission_to_waive_and_is_kept(door: Door) -> None:  # noqa: F811
     customer = deliveries(door)["customer"]
-    path, body = f"/v1/deliveries/{customer['document_id']}/record", {"erp_id": "77", "reason": "entered by hand"}
-    assert door.post(path, body, Role.AUDITOR).status_code == 403
+    path, body = (
+        f"/v1/deliveries/{customer['document_id']}/record",
+        {"erp_id": "77", "unread": True, "reason": "entered by hand"},
+    )
+    for role in (Role.AUDITOR, Role.OPERATOR):
+        assert door.post(path, body, role).status_code == 403
     assert door.post(path, {**body, "erp_id": ""}).status_code == 422
     answer = door.post(path, body)
     assert (answer.status_code, answer.json()["state"]) == (200, "waived")

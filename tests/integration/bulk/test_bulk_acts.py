@@ -275,11 +275,12 @@ class Dying:
 
     def __init__(self, inner: Any, when: str) -> None:
         self._inner, self._when, self.filters = inner, when, inner.filters
-        self.before: Callable[..., None] = self._before
+        self.before: Callable[..., Mapping[Subject, Problem]] = self._before
 
-    def _before(self, **given: Any) -> None:
+    def _before(self, **given: Any) -> Mapping[Subject, Problem]:
         if self._when == "before":
             raise Dies
+        return {}
 
     def act(self, unit: Unit, /, *, tenant_id: str, subjects: Sequence[Subject]) -> Mapping[Subject, Problem]:
         self._inner.act(unit, tenant_id=tenant_id, subjects=subjects)
@@ -309,9 +310,10 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(office: Office) -> N
 
         filters = frozenset[str]()
 
-        def before(self, **given: Any) -> None:
+        def before(self, **given: Any) -> Mapping[Subject, Problem]:
             shift_database(office.world.database, 2 * late.lease)
             office.runner("other").turn()
+            return {}
 
         def act(self, unit: Unit, /, **given: Any) -> Mapping[Subject, Problem]:
             raise AssertionError("it is not ours any more")
@@ -320,6 +322,23 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(office: Office) -> N
     assert late.turn() == 0
     assert office.act(started.act_id).done == 5
     assert office.resent() == 5
+
+
+def test_what_is_refused_beforehand_is_not_acted_on(office: Office) -> None:
+    first = Subject("document", document_id("d1"))
+
+    class Refusing(RetryOfCause):
+        def before(self, *, subjects: Sequence[Subject], **given: Any) -> Mapping[Subject, Problem]:
+            return {one: problem("erp.rejected", "not this one") for one in subjects if one == first}
+
+        def act(self, unit: Unit, /, *, tenant_id: str, subjects: Sequence[Subject]) -> Mapping[Subject, Problem]:
+            assert first not in subjects
+            return super().act(unit, tenant_id=tenant_id, subjects=subjects)
+
+    started = office.start()
+    run(office.runner(handlers={RETRY: Refusing(retriers={"document": _retry}, beforehand={})}))
+    ended = office.act(started.act_id)
+    assert (ended.done, ended.refused) == (11, 1)
 
 
 def test_one_record_our_own_code_fails_on_is_failed_and_the_others_go_on(office: Office) -> None:

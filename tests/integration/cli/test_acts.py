@@ -31,11 +31,13 @@ def test_what_a_missing_account_holds_is_acted_on_one_by_one_and_all_at_once(
     posted = cli("deliveries", "list", "--state", "posted", "--limit", "1000", "--json").data
     same = next(one for one in posted if one["kind"] == rejected[2]["kind"])
     (record,) = cli("deliveries", "show", same["document_id"]).data["records"]
-    named = ("--record-kind", record["record_kind"], "--erp-id", record["erp_id"], "--reason", "found there")
-    cli.refused("deliveries", "link", rejected[2]["document_id"], *named, problem="erp.record_differs")
-    taken = (*named, "--despite-difference")
-    cli.refused("deliveries", "link", rejected[2]["document_id"], *taken, problem="document.record_taken")
-    cli.refused("deliveries", "link", same["document_id"], *named, problem="document.finished")
+    named = ("--kind", record["record_kind"], "--reason", "found there")
+    other = ("deliveries", "name-record", rejected[2]["document_id"], *named)
+    cli.refused(*other, "--id", record["erp_id"], problem="document.record_taken")
+    cli.refused(*other, "--id", "nothing", problem="erp.record_missing")
+    again = ("deliveries", "name-record", same["document_id"], *named, "--json")
+    assert cli(*again, "--id", record["erp_id"]).data["state"] == "posted"
+    cli.refused("deliveries", "name-record", same["document_id"], *named, "--id", "x", problem="document.finished")
 
     shown = cli("acts", "preview", "resend", "--filter", "state=rejected", "--json").data
     assert shown["records"] == len(rejected) - 2

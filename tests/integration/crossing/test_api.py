@@ -22,7 +22,7 @@ ODD = ("%00", "a%00b", "%ed%a0%80", "..%2f..", "x" * 3_000, "%27%22")
 BODIES: dict[str, Any] = {
     "/v1/corrections": lambda one: {"subject_kind": "fact", "subject_id": one, "body": {"id": "x"}, "reason": "because"},
     "/v1/corrections/{correction_id:str}/decision": lambda one: {"apply": True, "reason": "because"},
-    "/v1/deliveries/{document_id:str}/link": lambda one: {"record_kind": "invoice", "erp_id": one, "reason": "because"},
+    "/v1/deliveries/{document_id:str}/record": lambda one: {"record_kind": "invoice", "erp_id": one, "reason": "because"},
     "/v1/acts/preview": lambda one: {"kind": "retry", "filter": {"cause": one}},
     "/v1/acts": lambda one: {"kind": "retry", "filter": {"cause": one}, "reason": "because"},
     "/v1/acts/{act_id:str}/decision": lambda one: {"apply": True, "reason": "because"},

@@ -211,12 +211,13 @@ def test_a_waived_document_whose_record_others_need_is_one_case_until_its_record
         world.database,
         tenant_id="alpha",
         document_id=document_id("acme"),
-        record=naming.NamedRecord(erp_id="77", number="C-77"),
+        record=naming.NamedRecord(erp_id="77", number="C-77", unread=True),
+        read=None,
         actor="person:ann",
         reason="it was entered by hand",
         recorded_at=world.clock.now(),
     )
-    assert named is None
+    assert isinstance(named, naming.Named)
     world.deliver()
     assert {world.state(name) for name in ("invoice", "second", "application")} == {DocumentState.POSTED}
     assert open_cases(world) == {}
@@ -243,7 +244,8 @@ def test_a_waived_document_the_far_side_has_lets_what_names_it_go_on_at_once(wor
         world.database,
         tenant_id="alpha",
         document_id=document_id("acme"),
-        record=naming.NamedRecord(erp_id="77"),
+        record=naming.NamedRecord(erp_id="77", unread=True),
+        read=None,
         actor="person:ann",
         reason="the ERP has it",
         recorded_at=world.clock.now(),
@@ -263,7 +265,8 @@ def test_a_record_belongs_to_one_document(world: World) -> None:
         world.database,
         tenant_id="alpha",
         document_id=document_id("acme"),
-        record=naming.NamedRecord(erp_id=taken["erp_id"], record_kind=taken["record_kind"]),
+        record=naming.NamedRecord(erp_id=taken["erp_id"], record_kind=taken["record_kind"], unread=True),
+        read=None,
         actor="person:ann",
         reason="the ERP has it",
         recorded_at=world.clock.now(),

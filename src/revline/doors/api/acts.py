@@ -15,6 +15,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from revline.core.hashing import plain
 from revline.core.problem import Problem, ProblemError, problem
+from revline.delivery.naming import KIND_LENGTH_MAX, NAME_LENGTH_MAX, NamedRecord
 from revline.delivery.permitted import Act
 from revline.doors.api.description import ProblemOperation
 from revline.doors.api.guards import PERMISSION, principal_of
@@ -22,7 +23,7 @@ from revline.doors.api.ports import Threads
 from revline.doors.bulk import retry_cause
 from revline.doors.case_view import case_view
 from revline.doors.delivery_view import delivery_view
-from revline.doors.document_acts import LINK_TAKES, TAKES, Wanted, act_on_document, link_document
+from revline.doors.document_acts import NAMING_TAKES, TAKES, Proposed, Wanted, act_on_document, name_record
 from revline.doors.services import Services
 from revline.doors.tracing import trace_of
 from revline.intake.correcting import Correction
@@ -40,6 +41,8 @@ OPERATION: Final[dict[str, Any]] = {"operation_class": ProblemOperation, "tags":
 SAYS_SOMETHING: Final = r"^[^\x00]*[^\x00\s][^\x00]*$"
 """More than white space."""
 ReasonText = Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_LENGTH_MAX, pattern=SAYS_SOMETHING)]
+NameText = Annotated[str, msgspec.Meta(max_length=NAME_LENGTH_MAX, pattern=STORABLE)]
+KindText = Annotated[str, msgspec.Meta(max_length=KIND_LENGTH_MAX, pattern=STORABLE)]
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,12 +64,15 @@ class Replay(Reason, frozen=True, kw_only=True, forbid_unknown_fields=True):
     at_end: bool = False
 
 
-class Link(Reason, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The record of the far system that the document is, as that system names it. despite_difference: the caller has seen in what
-    it differs and takes it as it is."""
+class RecordName(Reason, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The far system's record that a document is. erp_id: its internal id there. record_kind: its kind there, "" for the kind that
+    such documents have. It is read there and compared; despite_difference: the caller has seen in what it differs and takes it as
+    it is. unread: it can't be looked up, so the caller's word is taken; number is what people call it then."""
 
-    record_kind: Annotated[str, msgspec.Meta(min_length=1, max_length=60, pattern=STORABLE)]
-    erp_id: Annotated[str, msgspec.Meta(min_length=1, max_length=VALUE_LENGTH_MAX, pattern=STORABLE)]
+    erp_id: NameText
+    record_kind: KindText = ""
+    number: NameText = ""
+    unread: bool = False
     despite_difference: bool = False
 
 
@@ -104,7 +110,7 @@ class Acts:
         answer = await self._threads.run(work)
         if isinstance(answer, Problem):
             raise ProblemError(answer)
-        return Response(plain(answer))
+        return Response(plain(answer), status_code=202 if isinstance(answer, Proposed) else 200)
 
     def case(self, who: Principal, case_id: str) -> Any:
         """One case with everything a person needs to decide."""
@@ -165,15 +171,20 @@ class Acts:
         )
         return act_on_document(self._services, tenant_id=who.tenant_id, wanted=wanted)
 
-    def link(self, who: Principal, document_id: str, data: Link) -> Any:
+    def name_record(self, who: Principal, document_id: str, data: RecordName) -> Any:
         """The record a document is already."""
-        return link_document(
+        record = NamedRecord(
+            erp_id=data.erp_id,
+            record_kind=data.record_kind,
+            number=data.number,
+            unread=data.unread,
+            despite_difference=data.despite_difference,
+        )
+        return name_record(
             self._services,
             tenant_id=who.tenant_id,
             document_id=document_id,
-            record_kind=data.record_kind,
-            erp_id=data.erp_id,
-            despite_difference=data.despite_difference,
+            record=record,
             actor=who.actor,
             reason=data.reason,
         )
@@ -208,7 +219,7 @@ class Acts:
 def act_handlers(services: Services, threads: Threads) -> Sequence[Any]:
     """The routes of everything above."""
     desk = Acts(services=services, threads=threads)
-    return (*_reading(desk), *_acting(desk), *_on_documents(desk), *_linking(desk))
+    return (*_reading(desk), *_acting(desk), *_on_documents(desk), *_naming(desk))
 
 
 def _reading(desk: Acts) -> Sequence[Any]:
@@ -324,16 +335,18 @@ def _on_documents(desk: Acts) -> Sequence[Any]:
     return (resend, reprocess, skip, replay, waive)
 
 
-def _linking(desk: Acts) -> Sequence[Any]:
+def _naming(desk: Acts) -> Sequence[Any]:
     @post(
-        "/deliveries/{document_id:str}/link",
-        operation_id="linkDocument",
-        summary="It is in the far system already",
+        "/deliveries/{document_id:str}/record",
+        operation_id="nameRecord",
+        summary="Say which of the far system's records it is",
         status_code=200,
-        opt={PERMISSION: LINK_TAKES},
+        opt={PERMISSION: NAMING_TAKES},
         **OPERATION,
     )
-    async def link(request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Link]) -> Response[Any]:
-        return await desk.run(partial(desk.link, principal_of(request), document_id, data))
+    async def name(
+        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[RecordName]
+    ) -> Response[Any]:
+        return await desk.run(partial(desk.name_record, principal_of(request), document_id, data))
 
-    return (link,)
+    return (name,)

@@ -30,7 +30,7 @@ FilterText = Annotated[str, msgspec.Meta(max_length=VALUE_LENGTH_MAX, pattern=ST
 
 class Meant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which act on which records. kind: retry, resend, reprocess, skip, replay or waive. filter: `retry` knows cause,
-    the others behind (what waits for that document), cause, connection, entity, kind, problem and state."""
+    the others behind (what waits for that document), cause, connection, document, entity, kind, problem and state."""
 
     kind: Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=STORABLE)]
     filter: Annotated[dict[FilterText, FilterText], msgspec.Meta(max_length=20)] = {}

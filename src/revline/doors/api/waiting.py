@@ -1,4 +1,4 @@
-"""What waits behind a case, and naming the record a document is, over the API."""
+"""What waits behind a case, over the API."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
-import msgspec
-from litestar import Request, Response, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar import Request, Response, get
+from litestar.params import FromPath, QueryParameter
 
-from revline.core.problem import Problem, problem
-from revline.delivery import naming
+from revline.core.problem import problem
 from revline.delivery.values import SUBJECT_KIND as DOCUMENT
-from revline.doors.api.acts import OPERATION, STORABLE, Acts, Reason
+from revline.doors.api.acts import OPERATION, STORABLE, Acts
 from revline.doors.api.guards import PERMISSION, principal_of
 from revline.doors.api.ports import Threads
 from revline.doors.services import Services
@@ -22,16 +20,6 @@ from revline.platform.access.roles import Permission, Principal
 from revline.platform.cases import queries as cases
 
 PAGE_MAX: Final = 1_000
-NameText = Annotated[str, msgspec.Meta(max_length=naming.NAME_LENGTH_MAX, pattern=STORABLE)]
-
-
-class RecordName(Reason, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The ERP's record that a document is. erp_id: its internal id there. number: what people call it. record_kind: its kind
-    there, "" for the kind that such documents have."""
-
-    erp_id: NameText
-    number: NameText = ""
-    record_kind: NameText = ""
 
 
 def waiting_routes(services: Services, threads: Threads) -> Sequence[Any]:
@@ -48,19 +36,7 @@ def waiting_routes(services: Services, threads: Threads) -> Sequence[Any]:
     ) -> Response[Any]:
         return await desk.run(partial(_behind, services, principal_of(request), case_id, after, limit))
 
-    @post(
-        "/deliveries/{document_id:str}/record",
-        operation_id="nameRecord",
-        summary="Say which of the ERP's records it is",
-        status_code=200,
-        **{**OPERATION, "opt": {PERMISSION: Permission.WAIVE}},
-    )
-    async def name_record(
-        request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[RecordName]
-    ) -> Response[Any]:
-        return await desk.run(partial(_name, services, principal_of(request), document_id, data))
-
-    return (behind_case, name_record)
+    return (behind_case,)
 
 
 def _behind(services: Services, who: Principal, case_id: str, after: str, limit: int) -> Any:
@@ -70,16 +46,3 @@ def _behind(services: Services, who: Principal, case_id: str, after: str, limit:
             return problem("case.unknown", "there is no such case of a document")
         page = what_waits(connection, tenant_id=who.tenant_id, document_id=case.subject_id, after=after, limit=limit)
     return {"items": page.items, "total": page.total, "after": page.after or None}
-
-
-def _name(services: Services, who: Principal, document_id: str, data: RecordName) -> Any:
-    refused: Problem | None = naming.name_record(
-        services.database,
-        tenant_id=who.tenant_id,
-        document_id=document_id.replace("\0", "\ufffd"),
-        record=naming.NamedRecord(erp_id=data.erp_id, number=data.number, record_kind=data.record_kind),
-        actor=who.actor,
-        reason=data.reason,
-        recorded_at=services.clock.now(),
-    )
-    return refused or {"document_id": document_id, "state": "waived", "erp_id": data.erp_id}

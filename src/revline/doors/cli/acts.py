@@ -31,8 +31,8 @@ FilterOption = Annotated[
     list[str],
     typer.Option(
         "--filter",
-        help="name=value, any number of them: behind (what waits for that document), cause, connection, entity, kind, problem,"
-        " state; retry knows cause alone.",
+        help="name=value, any number of them: behind (what waits for that document), cause, connection, document, entity, kind,"
+        " problem, state; retry knows cause alone.",
     ),
 ]
 ActArgument = Annotated[str, typer.Argument(help="The id of an act.")]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from revline.core.documents import DocumentState
 from revline.core.problem import Problem, problem
-from revline.delivery import naming
 from revline.delivery import queries as deliveries
+from revline.delivery.naming import NamedRecord
 from revline.delivery.permitted import Act
 from revline.derive import reprocess
 from revline.derive.service import LANE_KIND
@@ -26,7 +27,7 @@ from revline.doors.cli.context import (
 )
 from revline.doors.cli.output import emit_json, emit_rows, fail, say
 from revline.doors.delivery_view import delivery_view
-from revline.doors.document_acts import Wanted, act_on_document, link_document
+from revline.doors.document_acts import Proposed, Wanted, act_on_document, name_record
 from revline.doors.enumerating import plain_report, reports
 from revline.doors.waiting_view import first_hops
 
@@ -103,26 +104,35 @@ def name_one(
         str, typer.Option("--id", help="The record's internal id in the ERP, as others there refer to it.")
     ],
     reason: Annotated[str, typer.Option("--reason", callback=a_reason, help="How you know; kept in the audit chain.")],
-    number: Annotated[str, typer.Option("--number", help="What people call it there.")] = "",
     record_kind: Annotated[str, typer.Option("--kind", help="Its kind there; as others of such documents have.")] = "",
+    despite_difference: Annotated[
+        bool, typer.Option("--despite-difference", help="You have seen in what it differs, and take it as it is.")
+    ] = False,
+    unread: Annotated[
+        bool, typer.Option("--unread", help="It can't be looked up there: your word is taken, and it is waived.")
+    ] = False,
+    number: Annotated[str, typer.Option("--number", help="With --unread: what people call it there.")] = "",
     tenant: TenantOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Say which record of the ERP a document is: it is waived if it isn't, and what must name its record goes on."""
+    """Say which record of the ERP a document is: it is read there, compared, and taken as posted."""
+    record = NamedRecord(
+        erp_id=erp_id,
+        record_kind=record_kind,
+        number=number,
+        unread=unread,
+        despite_difference=despite_difference,
+    )
     with services_of(context, as_json=as_json) as services:
-        refused = naming.name_record(
-            services.database,
+        answer = name_record(
+            services,
             tenant_id=one_tenant(services, tenant, as_json=as_json),
             document_id=document_id,
-            record=naming.NamedRecord(erp_id=erp_id, number=number, record_kind=record_kind),
+            record=record,
             actor=actor(),
             reason=reason,
-            recorded_at=services.clock.now(),
         )
-    if refused is not None:
-        fail(refused, as_json=as_json)
-    named = {"document_id": document_id, "state": DocumentState.WAIVED, "erp_id": erp_id}
-    emit_json(named) if as_json else say(f"document {document_id} is record {erp_id}")
+    _told(answer, f"document {document_id} is record {erp_id}", as_json=as_json)
 
 
 @app.command(name="reprocess")
@@ -247,40 +257,19 @@ def waive(
     _act(context, tenant, wanted, "is waived", as_json=as_json)
 
 
-@app.command()
-def link(
-    context: typer.Context,
-    document_id: DocumentArgument,
-    record_kind: Annotated[str, typer.Option("--record-kind", help="What the far system calls its kind.")],
-    erp_id: Annotated[str, typer.Option("--erp-id", help="Its id there.")],
-    reason: Annotated[str, typer.Option("--reason", callback=a_reason, help="How you know; kept in the audit chain.")],
-    despite_difference: Annotated[
-        bool, typer.Option("--despite-difference", help="You have seen in what it differs, and take it as it is.")
-    ] = False,
-    tenant: TenantOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Say which record of the far system a document already is: it is read there, compared, and taken as posted."""
-    with services_of(context, as_json=as_json) as services:
-        answer = link_document(
-            services,
-            tenant_id=one_tenant(services, tenant, as_json=as_json),
-            document_id=document_id,
-            record_kind=record_kind,
-            erp_id=erp_id,
-            despite_difference=despite_difference,
-            actor=actor(),
-            reason=reason,
-        )
-    if isinstance(answer, Problem):
-        fail(answer, as_json=as_json)
-    emit_json(answer) if as_json else say(f"document {document_id} is {record_kind} {erp_id}")
-
-
 def _act(context: typer.Context, tenant: str, wanted: Wanted, said: str, *, as_json: bool) -> None:
     with services_of(context, as_json=as_json) as services:
         chosen = one_tenant(services, tenant, as_json=as_json)
         answer = act_on_document(services, tenant_id=chosen, wanted=wanted)
+    _told(answer, f"document {wanted.document_id} {said}", as_json=as_json)
+
+
+def _told(answer: Mapping[str, Any] | Proposed | Problem, said: str, *, as_json: bool) -> None:
     if isinstance(answer, Problem):
         fail(answer, as_json=as_json)
-    emit_json(answer) if as_json else say(f"document {wanted.document_id} {said}")
+    if isinstance(answer, Proposed):
+        said = (
+            f"it is worth more than one person decides alone: proposed as act {answer.act_id}; somebody else starts or"
+            f" refuses it with `revline acts decide {answer.act_id}`"
+        )
+    emit_json(answer) if as_json else say(said)

@@ -58,11 +58,14 @@ class RetryOfCause:
             for one in subjects
         ]
 
-    def before(self, *, tenant_id: str, subjects: Sequence[Subject], actor: str, reason: str) -> None:
+    def before(
+        self, *, tenant_id: str, subjects: Sequence[Subject], given: Mapping[str, str], actor: str, reason: str
+    ) -> Mapping[Subject, Problem]:
         """Kinds with units of their own."""
         for kind, identities in _by_kind(subjects).items():
             if kind in self._beforehand:
                 self._beforehand[kind](tenant_id=tenant_id, subject_ids=identities, actor=actor, reason=reason)
+        return {}
 
     def act(self, unit: Unit, /, *, tenant_id: str, subjects: Sequence[Subject]) -> Mapping[Subject, Problem]:
         """All others. Roots before documents: derive's lanes are locked before delivery's, as everywhere."""

@@ -30,9 +30,11 @@ class Handler(Protocol):
         """What would become of a few of them; it opens its own read."""
         ...
 
-    def before(self, *, tenant_id: str, subjects: Sequence[Subject], actor: str, reason: str) -> None:
+    def before(
+        self, *, tenant_id: str, subjects: Sequence[Subject], given: Mapping[str, str], actor: str, reason: str
+    ) -> Mapping[Subject, Problem]:
         """What must be done outside a unit of work, just before `act`; it may be done again after a crash, so it does nothing twice
-        by keys of its own."""
+        by keys of its own. given: the act's filter. Gives why not, of those it was refused for; `act` is not asked for them."""
         ...
 
     def act(self, unit: Unit, /, *, tenant_id: str, subjects: Sequence[Subject]) -> Mapping[Subject, Problem]:

@@ -107,15 +107,17 @@ class BulkRunner:
         failed: bool = False,
     ) -> int:
         subjects = [Subject(item.subject_kind, item.subject_id) for item in items]
+        handler, reason = self._handlers[act.kind], f"{act.reason} (act {act.act_id})"
+        why: Mapping[Subject, Problem] = {}
         if not failed:
-            self._handlers[act.kind].before(
-                tenant_id=lane.tenant_id, subjects=subjects, actor=act.author, reason=act.reason
+            why = handler.before(
+                tenant_id=lane.tenant_id, subjects=subjects, given=act.filter, actor=act.author, reason=reason
             )
         with self._database.unit(
             tenants=[lane.tenant_id],
             kind=act.kind,
             actor=act.author,
-            reason=f"{act.reason} (act {act.act_id})",
+            reason=reason,
             recorded_at=self._clock.now(),
         ) as unit:
             if not work_record.hold(unit.connection, owner=self._owner, lanes=[lane]):
@@ -124,7 +126,9 @@ class BulkRunner:
             treated = 0
             ends = True
             if standing is not None and standing.state is BulkState.RUNNING and standing.treated == items[0].number - 1:
-                why = {} if failed else self._handlers[act.kind].act(unit, tenant_id=lane.tenant_id, subjects=subjects)
+                left = [] if failed else [subject for subject in subjects if subject not in why]
+                if left:
+                    why = {**why, **handler.act(unit, tenant_id=lane.tenant_id, subjects=left)}
                 outcomes = [_treated(item, subject, why, failed) for item, subject in zip(items, subjects, strict=True)]
                 counts = record.write_outcomes(unit, tenant_id=lane.tenant_id, act_id=act.act_id, treated=outcomes)
                 treated = len(items)

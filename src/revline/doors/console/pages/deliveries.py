@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from revline.core.documents import DocumentState
 from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem, ProblemError, problem
-from revline.delivery import naming, queries
+from revline.delivery import queries
+from revline.delivery.naming import NamedRecord
 from revline.delivery.needs import RECORDLESS
 from revline.delivery.permitted import Act, refusal
 from revline.delivery.queries import Delivery, Shown
+from revline.doors import document_acts
 from revline.doors.console.configured import connections_of
 from revline.doors.console.shown import pretty, shown_attempts
 from revline.doors.console.states import look
@@ -34,9 +36,8 @@ from revline.doors.console.values import (
     View,
     Visit,
 )
-from revline.doors.document_acts import LINK_TAKES, TAKES, Wanted, act_on_document, link_document
+from revline.doors.document_acts import NAMING_TAKES, TAKES, Proposed, Wanted, act_on_document
 from revline.doors.waiting_view import Hop, count_said, first_hops, waiting_view
-from revline.platform.access.roles import Permission
 from revline.platform.cases import queries as cases
 from revline.subledger.posting import queries as posting
 
@@ -191,31 +192,9 @@ def _act(act: Act, said: str) -> Callable[[Visit], Answer]:
             at_end=visit.field("at_end") == "yes",
         )
         done = act_on_document(visit.services, tenant_id=visit.tenant_id, wanted=wanted)
-        if isinstance(done, Problem):
-            return done
-        return Redirect(to=visit.url("delivery", document=document_id), said=said.format(**done))
+        return _told(visit, done, said)
 
     return answer
-
-
-def link(visit: Visit) -> Answer:
-    """The document is in the far system already, as the record named."""
-    document_id = visit.parameters["document"]
-    done = link_document(
-        visit.services,
-        tenant_id=visit.tenant_id,
-        document_id=document_id,
-        record_kind=visit.field("record_kind")[:60],
-        erp_id=visit.field("erp_id")[:255],
-        despite_difference=visit.field("despite_difference") == "yes",
-        actor=visit.actor,
-        reason=visit.reason(),
-    )
-    if isinstance(done, Problem):
-        return done
-    return Redirect(
-        to=visit.url("delivery", document=document_id), said=f"It is {done['number'] or done['erp_id']} there."
-    )
 
 
 ACTS: Final = (
@@ -230,19 +209,31 @@ ACTS: Final = (
 def name_record(visit: Visit) -> Answer:
     """Say which of the far system's records the document is."""
     document_id = visit.parameters["document"]
-    refused = naming.name_record(
-        visit.services.database,
+    record = NamedRecord(
+        erp_id=visit.field("erp_id"),
+        record_kind=visit.field("record_kind"),
+        number=visit.field("number"),
+        unread=visit.field("unread") == "yes",
+        despite_difference=visit.field("despite_difference") == "yes",
+    )
+    done = document_acts.name_record(
+        visit.services,
         tenant_id=visit.tenant_id,
         document_id=document_id,
-        record=naming.NamedRecord(
-            erp_id=visit.field("erp_id"), number=visit.field("number"), record_kind=visit.field("record_kind")
-        ),
+        record=record,
         actor=visit.actor,
         reason=visit.reason(),
-        recorded_at=visit.now,
     )
-    said = "Its record is named; what needs it goes on."
-    return refused or Redirect(to=visit.url("delivery", document=document_id), said=said)
+    return _told(visit, done, "It is {erp_id} there; what needs it goes on.")
+
+
+def _told(visit: Visit, done: Mapping[str, Any] | Proposed | Problem, said: str) -> Answer:
+    if isinstance(done, Problem):
+        return done
+    if isinstance(done, Proposed):
+        said = "It is worth more than one person decides alone: a second person must start it."
+        return Redirect(to=visit.url("act", act=done.act_id), said=said)
+    return Redirect(to=visit.url("delivery", document=visit.parameters["document"]), said=said.format(**done))
 
 
 PAGES: Final = (
@@ -256,14 +247,6 @@ PAGES: Final = (
         key="d",
     ),
     Page(path="/deliveries/{document:str}", name="delivery", title="Document", answer=delivery),
-    Page(
-        path="/deliveries/{document:str}/link",
-        name="link_delivery",
-        title="Link",
-        answer=link,
-        permission=LINK_TAKES,
-        method="POST",
-    ),
     *(
         Page(
             path=f"/deliveries/{{document:str}}/{act}",
@@ -280,7 +263,7 @@ PAGES: Final = (
         name="name_record",
         title="Name its record",
         answer=name_record,
-        permission=Permission.WAIVE,
+        permission=NAMING_TAKES,
         method="POST",
     ),
 )
