@@ -24,8 +24,8 @@ SOURCE: Final = "noop_source"
 COPY: Final = "noop_run"
 LIMIT_SECONDS: Final = 240.0
 SIZES: Final = {"tiny": Size(tenants=10, documents_a_tenant=4), "small": Size(), "full": Size(documents_a_tenant=100)}
-JOBS: Final = {"tiny": 20, "small": 1_000, "full": 5_000}
-JOBS_TRIED: Final = {"tiny": 20, "small": 300, "full": 2_000}
+JOBS: Final = {"tiny": 20, "small": 1_500, "full": 5_000}
+JOBS_TRIED: Final = {"tiny": 20, "small": 300, "full": 1_500}
 ROUNDS: Final = {"tiny": 1, "small": 1, "full": 5}
 SETTINGS: Final = (
     Setting.of(workers=1, slots=500, batch=1),

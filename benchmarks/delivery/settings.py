@@ -40,7 +40,7 @@ def best_of(
     for setting in settings:
         raced = attempt(setting)
         rates[setting] = raced.rate
-        progress(f"  {name:<14} {setting!s:<70} {raced.rate:10,.0f} a second, {costs(raced)}")
+        progress(f"  {name:<14} {setting!s:<82} {raced.rate:10,.0f} a second, {costs(raced)}")
     best = max(rates, key=lambda setting: rates[setting])
     progress(f"  {name:<14} best: {best}")
     return best
