@@ -50,10 +50,11 @@ def enqueue(
     *,
     group: str = "journals",
     priority: int = 5,
+    pool: str = "erp",
     now: datetime = NOON,
 ) -> None:
     with database.unit(tenants=[of], kind="derive", actor="test", reason="test", recorded_at=now) as unit:
-        items = [NewItem(lane_id=f"{of}/{lane}", subject=lane, pool_id="erp", kind_group=group) for lane in lanes]
+        items = [NewItem(lane_id=f"{of}/{lane}", subject=lane, pool_id=pool, kind_group=group) for lane in lanes]
         record.enqueue(unit, tenant_id=of, kind="delivery", items=items, priority=priority, now=now)
 
 
@@ -145,3 +146,41 @@ def test_a_change_of_priority_moves_a_lane_and_keeps_who_holds_it(database: Data
     assert other.key != lanes[0].key
     changes = [progressed(lane=lanes[0], done=1, release=True)]
     assert service.settle(database, owner="one", changes=changes, now=NOON) == {lanes[0].key}
+
+
+def test_pools_take_turns_when_a_claim_is_smaller_than_their_room(database: Database) -> None:
+    for pool in range(6):
+        for loud in range(3):
+            of = f"loud{pool}{loud}"
+            enqueue(database, of, [f"lane{number}" for number in range(200)], pool=f"pool{pool}")
+    enqueue(database, "quiet", ["one"], pool="quiet")
+    rooms = [PoolRoom(pool_id=f"pool{pool}", lanes=20) for pool in range(6)] + [PoolRoom(pool_id="quiet", lanes=20)]
+    waited = rounds_until_each_is_served(database, rooms=rooms, limit=20)
+    assert set(waited) == {"quiet"} | {f"loud{pool}{loud}" for pool in range(6) for loud in range(3)}
+    assert max(waited.values()) <= len(waited), "each claim serves at least whoever waits longest"
+
+
+def test_tenants_of_a_blocked_pool_keep_nobody_else_waiting(database: Database) -> None:
+    for number in range(80):
+        enqueue(database, f"blocked{number:02}", ["one", "two"], pool="blocked")
+    enqueue(database, "loud", [f"lane{number}" for number in range(200)])
+    quiet = [f"quiet{number}" for number in range(10)]
+    for of in quiet:
+        enqueue(database, of, ["one"])
+    rooms = [PoolRoom(pool_id="blocked", lanes=0), PoolRoom(pool_id="erp", lanes=8)]
+    waited = rounds_until_each_is_served(database, rooms=rooms, limit=100)
+    assert set(waited) == {"loud", *quiet}
+    assert max(waited.values()) <= 3, "eight of eleven in a round, whatever eighty others would like"
+
+
+def rounds_until_each_is_served(database: Database, *, rooms: Sequence[PoolRoom], limit: int) -> dict[str, int]:
+    """After how many claims each tenant got its first lane; what is claimed is done at once, and room is there again."""
+    waited: dict[str, int] = {}
+    for turn in range(1, 30):
+        now = NOON + timedelta(milliseconds=20 * turn)
+        claimed = service.claim(database, kind="delivery", owner="one", limit=limit, pools=rooms, now=now).lanes
+        for lane in claimed:
+            waited.setdefault(lane.tenant_id, turn)
+        done = [progressed(lane=lane, done=1, release=True) for lane in claimed]
+        service.settle(database, owner="one", changes=done, now=now)
+    return waited

@@ -73,7 +73,8 @@ _CLAIM: Final = text(
         SELECT * FROM turn WHERE turn.first_due <= :now ORDER BY turn.rank, turn.turn_at, turn.tenant_id LIMIT :tenants
     ), due AS MATERIALIZED (
         SELECT one.* FROM (SELECT chosen.pool_id, max(chosen.room) AS lanes, least(:spread, count(*)) AS places
-                           FROM chosen GROUP BY chosen.pool_id) AS pool
+                           FROM chosen GROUP BY chosen.pool_id
+                           ORDER BY min(chosen.rank), min(chosen.turn_at), chosen.pool_id) AS pool
         CROSS JOIN LATERAL (
             SELECT mine.pool_id, mine.kind_group, mine.priority, found.tenant_id, found.lane_id
             FROM (SELECT * FROM chosen WHERE chosen.pool_id = pool.pool_id
@@ -140,8 +141,8 @@ def claim(
     tenants_max: int = 100,
     now: datetime | None = None,
 ) -> Claim:
-    """Take due lanes of a kind: what has the priority of the close first, then by turn; of one tenant at most half of a pool's
-    room and `lanes_per_tenant`, at most `limit` in all.
+    """Take due lanes of a kind: what has the priority of the close first, then by turn, of pools too; of one tenant at most half of
+    a pool's room and `lanes_per_tenant`, at most `limit` in all.
 
     owner: unique per process. lease: how long they are ours unless renewed. pools: room in capacity pools (level lanes have none:
     leave it out). others: room in each pool that isn't named. full: parts of the work that may have no more (`Ledger.full`): they
