@@ -16,9 +16,20 @@ from sqlalchemy import text
 
 from revline.connectors.simulated.connector import SimulatedConnector
 from revline.core.documents import DocumentState
-from revline.core.farside import Accepted, ErpRecord, Posted, Throttled
+from revline.core.farside import Accepted, ErpRecord, Idempotency, Posted, Throttled
 from revline.core.problem import Problem, problem
-from revline.delivery import decide, loading, loop, marking, outcome, service, settling, waiting
+from revline.delivery import (
+    decide,
+    loading,
+    loop,
+    marking,
+    naming,
+    outcome,
+    putting_back,
+    service,
+    settling,
+    waiting,
+)
 from revline.delivery.pauses import Pauses
 from revline.delivery.values import Send
 from revline.derive import balance, expectation, invoice, payment
@@ -26,6 +37,7 @@ from revline.derive import record as derive_record
 from revline.intake import awaiting
 from revline.intake import record as intake_record
 from revline.intake import service as intake_service
+from revline.platform.bulk import queries as bulk_queries
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work_service
@@ -110,6 +122,18 @@ def look_up_lag_ignored(patch: pytest.MonkeyPatch) -> None:
 @defect("a call is made although the lease may have ended")
 def call_after_the_lease(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(service.Desk, "still_ours", lambda self, lane: True)
+
+
+@defect("what a far side without look-up did not answer is sent again")
+def neither_sent_again(patch: pytest.MonkeyPatch) -> None:
+    real = decide._resolve
+
+    def resolve(head: Any, capability: Any, **given: Any) -> Any:
+        if capability.idempotency is Idempotency.NEITHER:
+            return Send(step=head.loaded.standing.step or capability.steps[0])
+        return real(head, capability, **given)
+
+    patch.setattr(decide, "_resolve", resolve)
 
 
 @defect("the external reference is drawn anew for every attempt")
@@ -285,6 +309,29 @@ def refusal_without_case(patch: pytest.MonkeyPatch) -> None:
 @defect("a case stays open when its document goes on")
 def case_never_closed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settling, "resolve_cases_of", lambda *_, **__: None)
+
+
+# -- acts of people
+
+
+@defect("an act on many begins again from the first after every batch")
+def act_applied_twice(patch: pytest.MonkeyPatch) -> None:
+    real = bulk_queries.items
+
+    def items(connection: Any, *, after: int, **given: Any) -> Any:
+        return real(connection, after=max(after - 1, 0), **given)
+
+    patch.setattr(bulk_queries, "items", items)
+
+
+@defect("what was set aside is forgotten when it is put back")
+def put_back_nowhere(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(putting_back.work_record, "come_back", lambda *_, **__: None)
+
+
+@defect("a record that a person names is not written down")
+def named_in_vain(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(naming, "store_record", lambda *_, **__: None)
 
 
 # -- facts and books

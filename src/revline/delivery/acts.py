@@ -140,7 +140,7 @@ def replay(
     It takes its own place again, before all that is not finished there; at_end: behind all of it, for one that may fail again. One
     that was uncertain when it was waived is uncertain again, and looked up. Problems `document.unknown`, `document.not_set_aside`,
     `document.lane_busy` (at its own place, while the lane's head is under way), `document.needed_behind` (at the end, while what is
-    behind waits for it), `document.undone` (a document that undoes it is there).
+    behind waits for it), `document.undone` (of a waived one: what undoes it is there).
     """
     with database.unit(tenants=[tenant_id], kind="replay", actor=actor, reason=reason, recorded_at=recorded_at) as unit:
         answer = act_on(unit, tenant_id=tenant_id, act=Act.REPLAY, document_ids=[document_id], at_end=at_end)

@@ -94,11 +94,13 @@ def why_not_back(connection: Connection, *, found: Standing, at_end: bool) -> Pr
     """What stands in the way of putting it back; None when nothing does. Its lane is locked."""
     place = {"tenant": found.tenant_id, "lane": found.lane_id}
     document = {**place, "document": found.document_id}
-    undone = connection.execute(_UNDOES_IT, document).scalar()
+    # What undoes a document waits until that is finished: it stands still behind one that was set aside, and passes a waived one.
+    waived = found.state is DocumentState.WAIVED
+    undone = connection.execute(_UNDOES_IT, document).scalar() if waived else None
     if undone is not None:
         return problem("document.undone", f"document {undone} undoes it")
     named = connection.execute(_NAMED, {"tenant": found.tenant_id, "document": found.document_id}).scalar()
-    if named is not None and found.state is DocumentState.WAIVED:
+    if named is not None and waived:
         return problem("document.finished", f"the far system has it as record {named}")
     if at_end:
         needing = [

@@ -167,3 +167,18 @@ def test_an_answer_that_can_not_be_kept_is_not_asked_for_again_without_end(datab
     world.deliver(worker)
     assert world.state("poison") is DocumentState.POSTED
     assert world.far.posted(POISON) == 1
+
+
+def test_a_head_set_aside_comes_back_before_what_undoes_it(database: Database) -> None:
+    world = World(database, FakeConnector(FarSystem()))
+    world.connector.before = lambda step: Rejected(problem=problem("erp.rejected", "no"))
+    undoing = journal("undoing", lane="a", rank=Rank.INVOICE, after=["head"])
+    world.write(journal("head", lane="a", rank=Rank.INVOICE), replace(undoing, reverses=document_id("head")))
+    world.deliver()
+    given = {"tenant_id": "alpha", "document_id": document_id("head"), "actor": "person:ann", "reason": "later"}
+    acts.skip(database, recorded_at=world.clock.now(), **given)
+    world.connector.before = lambda step: None
+    world.deliver()
+    assert not isinstance(acts.replay(database, recorded_at=world.clock.now(), at_end=False, **given), Problem)
+    world.deliver()
+    assert world.posted_in_order() == [document_id("head"), document_id("undoing")]

@@ -50,6 +50,8 @@ TIMING: Final = Timing(
 )
 DATED: Final = ("invoices", "payments", "applications", "journals")
 """What the ERP refuses in a closed period."""
+FORGOTTEN: Final = ("1010", "1050", "1150", "2400", "4000", "6100")
+"""Accounts of which one may be missing in the ERP's chart at first."""
 SHARES: Final = (
     "open_share",
     "partial_share",
@@ -103,7 +105,9 @@ class Breaks(msgspec.Struct, frozen=True, kw_only=True):
 
 class TenantPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One tenant's story. repeat, late: percent of the inputs that come twice, and long after the others.
-    edits: records that somebody changes while Revline does not know of them yet."""
+    edits: records that somebody changes while Revline does not know of them yet. acts: how often a person acts on some document
+    while things go wrong. bulk: a person acts on all of them at once. blocks: a person blocks the ERP's pool for a while.
+    forgotten: an account that the ERP does not have until somebody opens it, "" for none."""
 
     tenant_id: str
     profile: StripeProfile
@@ -115,6 +119,10 @@ class TenantPlan(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, str]
     two_step: bool
     edits: int
+    acts: int
+    bulk: bool
+    blocks: bool
+    forgotten: str
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,9 +180,9 @@ def plan_of(*, seed: int) -> Plan:
 
 
 def _tenant(tenant_id: str, chance: random.Random, rough: int, *, invoices: int) -> TenantPlan:
-    mode = chance.choice((Mode.UNIQUE, Mode.LOOKUP, Mode.LOOKUP, Mode.KEY))
+    mode = chance.choice((Mode.UNIQUE, Mode.LOOKUP, Mode.LOOKUP, Mode.KEY, Mode.NEITHER))
     lags = mode is Mode.LOOKUP and chance.random() < 0.5
-    two_step = chance.random() < 0.4
+    two_step = mode is not Mode.NEITHER and chance.random() < 0.4
     settings = {
         "idempotency": "unique_reference" if mode is Mode.UNIQUE else mode.value,
         "callTimeoutSeconds": str(CALL_TIMEOUT_SECONDS),
@@ -195,7 +203,11 @@ def _tenant(tenant_id: str, chance: random.Random, rough: int, *, invoices: int)
         rules=(*((lag,) if lags else ()), *(_rules(chance) if rough else ())),
         settings=settings,
         two_step=two_step,
-        edits=chance.choice((0, 0, 0, 1, 2)) if rough else 0,
+        edits=chance.choice((0, 0, 0, 1, 2)) if rough and mode is not Mode.NEITHER else 0,
+        acts=chance.choice((0, 0, 2, 5)) if rough else 0,
+        bulk=rough > 0 and chance.random() < 0.15,
+        blocks=rough > 0 and chance.random() < 0.15,
+        forgotten=chance.choice(FORGOTTEN) if rough and chance.random() < 0.2 else "",
     )
 
 

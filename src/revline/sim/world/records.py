@@ -121,6 +121,11 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         """Needs no more work."""
         return DocumentState(self.state) in FINISHED_STATES
 
+    @property
+    def named(self) -> bool:
+        """A person said which record it is."""
+        return self.state == "waived" and bool(self.erp_ids)
+
 
 class Records(msgspec.Struct, frozen=True, kw_only=True):
     """One tenant. open_cases: subject -> codes. told: what those cases say, as "code: detail". entries:
@@ -137,15 +142,15 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     revisions: Mapping[str, str]
     inputs: int
 
-    def intents(self) -> tuple[Intent, ...]:
-        """As the judge of effects wants them."""
+    def intents(self, *, aside: frozenset[str]) -> tuple[Intent, ...]:
+        """As the judge of effects wants them. aside: documents whose place on their lane a person gave up."""
         by_id = {one.document_id: one.reference for one in self.documents}
         return tuple(
             Intent(
                 reference=one.reference,
-                lane=one.lane_id,
+                lane=one.document_id if one.document_id in aside else one.lane_id,
                 sequence=one.sequence,
-                after=tuple(by_id[name] for name in one.after if name in by_id),
+                after=tuple(by_id[name] for name in one.after if name in by_id and name not in aside),
             )
             for one in self.documents
             if one.state != "superseded"

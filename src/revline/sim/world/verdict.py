@@ -49,7 +49,7 @@ def violations_of(*, lived: Lived, records: Mapping[str, Records], expectation: 
         found.append(Violation(invariant="no silence", tenant_id="", detail=detail))
     for tenant_id, tenant in records.items():
         erp, story = lived.erps[tenant_id], lived.stories[tenant_id]
-        told = [*_recorded(tenant, story), *_effects(tenant, erp)]
+        told = [*_recorded(tenant, story), *_effects(tenant, erp, aside=lived.aside[tenant_id])]
         edited = _edits(lived, tenant_id)
         if lived.quiet:
             told += _needless(tenant, edited=edited)
@@ -98,9 +98,9 @@ def _needless(tenant: Records, *, edited: bool) -> Iterator[tuple[str, str]]:
             yield "no needless case", told[:200]
 
 
-def _effects(tenant: Records, erp: SimulatedErp) -> Iterator[tuple[str, str]]:
+def _effects(tenant: Records, erp: SimulatedErp, *, aside: frozenset[str]) -> Iterator[tuple[str, str]]:
     """The ERP's own effects: each intent at most once, in order; nothing that nobody meant."""
-    verdict = judge(wanted=tenant.intents(), effects=erp.effects.effects)
+    verdict = judge(wanted=tenant.intents(aside=aside), effects=erp.effects.effects)
     if verdict.doubled:
         yield "exactly once", f"made or posted twice: {', '.join(verdict.doubled[:EXAMPLES_MAX])}"
     if verdict.unknown:
@@ -143,11 +143,11 @@ def _documents(tenant: Records, erp: SimulatedErp) -> Iterator[tuple[str, str]]:
     ledger = erp.simulator.ledger
     for one in tenant.documents:
         live = _live(ledger, one)
-        if one.state in WITHOUT_EFFECT:
+        if one.state in WITHOUT_EFFECT and not one.named:
             if live:
                 yield "exactly once", f"{one.kind} {one.reference} is {one.state}, the ERP has {live[0].record.id}"
             continue
-        if one.state != "posted":
+        if one.state != "posted" and not one.named:
             continue
         if len(live) != 1:
             yield "exactly once", f"{one.kind} {one.reference} is posted, the ERP holds {len(live)} records of it"
@@ -158,7 +158,7 @@ def _documents(tenant: Records, erp: SimulatedErp) -> Iterator[tuple[str, str]]:
             names = ", ".join(one.erp_ids) or "nothing"
             yield "lineage", f"{one.kind} {one.reference} is {live[0].record.id} in the ERP, Revline says {names}"
         booked = _entries(live[0])
-        if tenant.entries.get(one.document_id, {}) != booked:
+        if not one.named and tenant.entries.get(one.document_id, {}) != booked:
             yield "balance", f"{one.kind} {one.reference}: Revline's copy of its entries is not what the ERP holds"
 
 
@@ -175,7 +175,9 @@ def _entries(stored: Stored) -> dict[str, Decimal]:
 
 def _books(tenant: Records, erp: SimulatedErp, story: Story, expectation: Expectation) -> Iterator[tuple[str, str]]:
     """With nothing left in a case, the ERP's own trial balance is what the oracle computes from the raw input."""
-    if tenant.open_cases or any(not one.finished or one.state == "waived" for one in tenant.documents):
+    if tenant.open_cases or any(
+        not one.finished or (one.state == "waived" and not one.named) for one in tenant.documents
+    ):
         return
     booked = booked_balances(trial_balance(ledger=erp.simulator.ledger, company=COMPANY))
     expected = balances_of(expectation=expectation, month=story.month)

@@ -18,9 +18,11 @@ from revline.delivery.service import Desk
 from revline.derive.service import Derive
 from revline.intake.service import Intake
 from revline.intake.values import Channel, Form, Input, WhenUnreadable
+from revline.platform.bulk.runner import BulkRunner
 from revline.platform.store.engine import is_transient
 from revline.sim.world.database import WorldDatabase
 from revline.sim.world.directory import SOURCE, WorldDirectory
+from revline.sim.world.office import handlers_of
 from revline.sim.world.plan import TIMING, stream
 from revline.sim.world.process import Process
 from revline.subledger.posting import queries as posting
@@ -29,6 +31,9 @@ EPOCH: Final = 1
 IDLE_SECONDS: Final = 0.5
 FAILED_SECONDS: Final = 0.5
 SWEEP_SECONDS: Final = 1.5
+BULK_BATCH: Final = 2
+BULK_PAUSE_SECONDS: Final = 0.3
+BULK_IDLE_SECONDS: Final = 0.7
 
 
 class Worker:
@@ -62,12 +67,22 @@ class Worker:
             blocking=process.blocking,
         )
         self._intake = intake_of(process=process, database=self._database, seed=seed)
+        self._bulk = BulkRunner(
+            database=self._database,
+            handlers=handlers_of(self._database),
+            clock=process.clock,
+            owner=owner,
+            lease=TIMING.lease,
+            batch=BULK_BATCH,
+        )
 
-    async def run(self, *, tenants: Sequence[str]) -> None:
-        """Work until asked to stop, or until the process ends."""
+    async def run(self, *, tenants: Sequence[str], acts: bool) -> None:
+        """Work until asked to stop, or until the process ends. acts: whether people act on many records in this world."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._derives())
             group.create_task(self._sweeps(tenants))
+            if acts:
+                group.create_task(self._acts())
             group.create_task(self.delivery.run())
 
     def stop(self) -> None:
@@ -84,6 +99,14 @@ class Worker:
                 continue
             if not result.roots:
                 await asyncio.sleep(IDLE_SECONDS)
+
+    async def _acts(self) -> None:
+        while not self._stopping:
+            try:
+                treated = await self.process.blocking(self._bulk.turn)
+            except DATABASE_AWAY:
+                treated = 0
+            await asyncio.sleep(BULK_PAUSE_SECONDS if treated else BULK_IDLE_SECONDS)
 
     async def _sweeps(self, tenants: Sequence[str]) -> None:
         while not self._stopping:

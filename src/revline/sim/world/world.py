@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Engine
 
-from revline.connectors.sdk.effects import Effect
 from revline.connectors.simulated import control
 from revline.connectors.simulated.records import Mode
 from revline.connectors.simulated.setup import Account, CompanySetup, SetupBody
@@ -25,6 +24,8 @@ from revline.sim.judging import Expectation
 from revline.sim.world.database import WorldDatabase
 from revline.sim.world.directory import COMPANY, TOKEN, Compiled, WorldDirectory
 from revline.sim.world.network import HeldEffects, SimulatedErp, Wires, WorldTransport
+from revline.sim.world.office import Office
+from revline.sim.world.people import People
 from revline.sim.world.plan import BEGINNING, LEASE, LIMIT_SECONDS, Breaks, Plan, TenantPlan, plan_of, stream
 from revline.sim.world.process import Process, Weather, belonging
 from revline.sim.world.quiet import Standing, standing_of
@@ -35,8 +36,6 @@ from revline.sim.world.turns import Turns
 from revline.sim.world.working import Door, Worker
 
 LOOK_SECONDS: Final = 0.6
-REOPENS_SECONDS: Final = 2.5
-EDIT_LEFT_OUT: Final = 0.4
 ACCOUNTS: Final = (
     *("1000", "1010", "1050", "1150", "1160", "1170"),
     *("2200", "2300", "2400", "2450"),
@@ -56,7 +55,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
 
 class Lived(msgspec.Struct, frozen=True, kw_only=True):
     """A world that has ended. quiet: nothing was left to do; standing: what is left. failures: errors of Revline's own that ended a
-    worker. seconds: simulated. happened: crashes, stalls and faults, counted."""
+    worker. seconds: simulated. happened: crashes, stalls and faults, counted. aside: by tenant, documents that a person took out of
+    their lanes for a while."""
 
     plan: Plan
     stories: Mapping[str, Story]
@@ -66,6 +66,7 @@ class Lived(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[str, ...]
     seconds: float
     happened: Mapping[str, int]
+    aside: Mapping[str, frozenset[str]]
     digest: str
     commits: int
     calls: int
@@ -100,12 +101,20 @@ class World:
         self.stories = {one.tenant_id: story_of(seed=plan.seed, tenant=one) for one in plan.tenants}
         self.erps = {one.tenant_id: self._erp(one) for one in plan.tenants}
         self.failures: list[str] = []
-        self._chance = stream(plan.seed, "people")
-        self._edits = {one.tenant_id: one.edits for one in plan.tenants}
-        self.wires.unheard = self._may_edit
+        self._chance = stream(plan.seed, "comings and goings")
+        self.people = People(
+            plan=plan,
+            time=self.time,
+            trace=self.trace,
+            wires=self.wires,
+            erps=self.erps,
+            offices=lambda: self._office,
+            failed=lambda failure: self.failures.append(words_of(failure)),
+        )
         self._born: Counter[str] = Counter()
         self._workers: dict[str, Worker] = {}
         self._door: Door | None = None
+        self._office: Office | None = None
         self._over = False
         self._told = 0
 
@@ -115,6 +124,7 @@ class World:
         for number in range(self.plan.workers):
             self._hire(f"w{number + 1}")
         self._open_door()
+        self._open_office()
         others = [asyncio.get_running_loop().create_task(one) for one in self._others()]
         quiet = await self._until_quiet()
         self._over = True
@@ -133,6 +143,7 @@ class World:
             failures=tuple(self.failures),
             seconds=self.time.seconds,
             happened=dict(self.weather.happened + self.wires.fell),
+            aside={name: self.people.aside(name) for name in self.tenants},
             digest=self.trace.digest,
             commits=self.weather.commits,
             calls=sum(sum(erp.simulator.calls.values()) for erp in self.erps.values()),
@@ -140,8 +151,7 @@ class World:
 
     def _others(self) -> list[Any]:
         told = [self._tell(story) for story in self.stories.values()]
-        clerks = [self._keep_periods(erp) for erp in self.erps.values()]
-        return [*told, *clerks, self._drain(self.plan.breaks), self._end_faults()]
+        return [*told, *self.people.tasks(), self._drain(self.plan.breaks), self._end_faults()]
 
     # -- processes
 
@@ -178,7 +188,9 @@ class World:
             process=process, engine=self.ground.engine, directory=self._directory(process), seed=self.plan.seed
         )
         self._workers[name] = worker
-        task = process.start(worker.run(tenants=tuple(self.tenants)), name="worker")
+        task = process.start(
+            worker.run(tenants=tuple(self.tenants), acts=any(one.bulk for one in self.plan.tenants)), name="worker"
+        )
         task.add_done_callback(partial(self._ended, name, worker))
 
     def _replace(self, name: str, process: Process) -> None:
@@ -189,7 +201,7 @@ class World:
     def _ended(self, name: str, worker: Worker, task: asyncio.Task[Any]) -> None:
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
-            self.failures.append(_words(failure))
+            self.failures.append(words_of(failure))
             self.trace.tell(worker.process.name, f"ended by an error of its own: {self.failures[-1]}")
         if not worker.process.dead and not self._over:
             worker.process.die("in good order" if failure is None else "of it")
@@ -206,6 +218,17 @@ class World:
         self._door = None
         if not self._over:
             asyncio.get_running_loop().call_later(self._chance.uniform(0.1, 1.0), self._open_door)
+
+    def _open_office(self) -> None:
+        if self._over:
+            return
+        process = self._process("office", 0.0, lambda _: self._close_office())
+        self._office = Office(process=process, engine=self.ground.engine, seed=self.plan.seed)
+
+    def _close_office(self) -> None:
+        self._office = None
+        if not self._over:
+            asyncio.get_running_loop().call_later(self._chance.uniform(0.1, 1.0), self._open_office)
 
     # -- what happens around them
 
@@ -225,33 +248,6 @@ class World:
                 if not taken:
                     await asyncio.sleep(self._chance.uniform(0.1, 0.6))
         self._told += 1
-
-    async def _keep_periods(self, erp: SimulatedErp) -> None:
-        """Somebody opens again what was closed by mistake."""
-        while True:
-            await asyncio.sleep(REOPENS_SECONDS)
-            ledger = erp.simulator.ledger
-            for company in ledger.companies.values():
-                for period in tuple(company.periods.values()):
-                    if period.state != "open":
-                        self.trace.tell(erp.name, f"somebody opens period {period.name}")
-                        company.set_period(name=period.name, state="open")
-
-    def _may_edit(self, erp: SimulatedErp, effect: Effect) -> None:
-        """Somebody in the ERP changes a record of which Revline does not know yet that it is there."""
-        tenant_id = next(name for name, one in self.erps.items() if one is erp)
-        if effect.action != "create" or self._edits[tenant_id] <= 0 or self._chance.random() < EDIT_LEFT_OUT:
-            return
-        self._edits[tenant_id] -= 1
-        kind = Kind(effect.kind)
-
-        def edit() -> None:
-            change = control.RecordEdit(kind=kind, id=effect.record_id, fields={"memo": "changed by hand"})
-            control.edit(ledger=erp.simulator.ledger, body=change, at=self.time.now())
-            self.wires.fell["erp edit by hand"] += 1
-            self.trace.tell(erp.name, f"somebody changes {effect.record_id}")
-
-        asyncio.get_running_loop().call_later(self._chance.uniform(0.05, 0.8), edit)
 
     async def _drain(self, breaks: Breaks) -> None:
         """A worker is asked to end in good order, as when a new version is rolled out."""
@@ -277,7 +273,8 @@ class World:
         while self.time.seconds < LIMIT_SECONDS:
             await asyncio.sleep(LOOK_SECONDS)
             standing = self._look()
-            looks = looks + 1 if self._told == len(self.stories) and standing.quiet else 0
+            done = self._told == len(self.stories) and self.people.done
+            looks = looks + 1 if done and standing.quiet else 0
             if looks >= standing.looks_wanted:
                 return True
         return False
@@ -315,7 +312,8 @@ class World:
     def _erp(self, tenant: TenantPlan) -> SimulatedErp:
         simulator = Simulator(mode=tenant.mode, clock=self.time, token=TOKEN, control_token="unused")  # noqa: S106
         simulator.file = effects = HeldEffects()
-        accounts = (Account(code="1100", kind="receivable"), *(Account(code=code) for code in ACCOUNTS))
+        known = [code for code in ACCOUNTS if code != tenant.forgotten]
+        accounts = (Account(code="1100", kind="receivable"), *(Account(code=code) for code in known))
         company = CompanySetup(code=COMPANY, functional_currency="USD", accounts=accounts, first_period="2025-11")
         two_step = (Kind.INVOICES,) if tenant.two_step else ()
         control.set_up(ledger=simulator.ledger, body=SetupBody(companies=(company,), two_step=two_step))
@@ -329,7 +327,7 @@ def _lasting(tenant: TenantPlan) -> list[Any]:
     return [rule for rule in tenant.rules if rule.fault == "lookup_lag" and tenant.mode is Mode.LOOKUP]
 
 
-def _words(failure: BaseException) -> str:
+def words_of(failure: BaseException) -> str:
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     return f"{type(failure).__name__}: {str(failure)[:200]}"
