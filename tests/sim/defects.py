@@ -37,7 +37,6 @@ from revline.derive import record as derive_record
 from revline.intake import awaiting
 from revline.intake import record as intake_record
 from revline.intake import service as intake_service
-from revline.platform.bulk import queries as bulk_queries
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work_service
@@ -314,16 +313,6 @@ def case_never_closed(patch: pytest.MonkeyPatch) -> None:
 # -- acts of people
 
 
-@defect("an act on many begins again from the first after every batch")
-def act_applied_twice(patch: pytest.MonkeyPatch) -> None:
-    real = bulk_queries.items
-
-    def items(connection: Any, *, after: int, **given: Any) -> Any:
-        return real(connection, after=max(after - 1, 0), **given)
-
-    patch.setattr(bulk_queries, "items", items)
-
-
 @defect("what was set aside is forgotten when it is put back")
 def put_back_nowhere(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(putting_back.work_record, "come_back", lambda *_, **__: None)
@@ -376,16 +365,3 @@ def reversal_not_sent(patch: pytest.MonkeyPatch) -> None:
         return real(unit, documents=[one for one in documents if not one.reverses], **given)
 
     patch.setattr(derive_record.delivery, "write_documents", write)
-
-
-@defect("a root is finished although facts came while it was derived")
-def request_forgotten(patch: pytest.MonkeyPatch) -> None:
-    change_sql(
-        patch,
-        work_record,
-        "_CHANGE",
-        (
-            "read_through = greatest(lane.read_through, given.read_through)",
-            "read_through = CASE WHEN given.read_through > 0 THEN lane.requested ELSE lane.read_through END",
-        ),
-    )

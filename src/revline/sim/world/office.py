@@ -16,7 +16,7 @@ from revline.core.documents import FINISHED_STATES
 from revline.core.problem import Problem
 from revline.delivery import acts
 from revline.delivery.bulk import DocumentAct
-from revline.delivery.naming import NamedRecord, name_record
+from revline.delivery.naming import Named, NamedRecord, name_record
 from revline.delivery.permitted import Act
 from revline.derive import reprocess
 from revline.derive.service import LANE_KIND as DERIVE
@@ -112,13 +112,14 @@ class Office:
             case Act.REPROCESS:
                 return reprocess.ask_document(self.database, recorded_at=now, lane_kind=DERIVE, **given)
 
-    def name(self, *, tenant_id: str, document_id: str, erp_id: str, record_kind: str) -> Problem | None:
-        """Say which record of the ERP a document is."""
+    def name(self, *, tenant_id: str, document_id: str, erp_id: str, record_kind: str) -> Named | Problem:
+        """Say which record of the ERP a document is; the clerk has looked there, nothing is read."""
         return name_record(
             self.database,
             tenant_id=tenant_id,
             document_id=document_id,
-            record=NamedRecord(erp_id=erp_id, record_kind=record_kind),
+            record=NamedRecord(erp_id=erp_id, record_kind=record_kind, unread=True),
+            read=None,
             actor=ACTOR,
             reason="found in the ERP",
             recorded_at=self.process.clock.now(),
