@@ -60,7 +60,7 @@ def question_routes(services: Services, threads: Threads) -> Sequence[HTTPRouteH
     from revline.doors.api.webhook_deliveries import replay_handler  # noqa: PLC0415
 
     routes = QuestionRoutes(answers=services.answers, threads=threads)
-    return [*question_handlers(routes), replay_handler(replay=services.outbound.replay, threads=threads)]
+    return [*question_handlers(routes), replay_handler(services=services, threads=threads)]
 
 
 def webhook_deliveries(services: Services) -> Listing:

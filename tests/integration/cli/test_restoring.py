@@ -11,8 +11,10 @@ from tests.integration.cli.conftest import Cli
 def test_the_epoch_is_shown_and_raised_with_a_reason(cli: Cli, starter: Path, database: Database) -> None:
     assert cli("epoch", "show").said.startswith("epoch 1")
     cli("config", "apply", starter, "--reason", "first")
-    raised = cli("epoch", "raise", "--reason", "restored from the night", "--json").data
+    once = ("epoch", "raise", "--from", "1", "--reason", "restored from the night")
+    raised = cli(*once, "--json").data
     assert raised["epoch"] == 2
+    cli.refused(*once, problem="epoch.changed")
     shown = cli("epoch", "show", "--json").data
     assert (shown["epoch"], shown["reason"], shown["began_at"]) == (2, "restored from the night", raised["began_at"])
     with database.control() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from litestar.testing import TestClient
@@ -34,11 +35,12 @@ def test_messages_are_listed_page_by_page_and_one_is_replayed(world: World) -> N
     world.harness.accept(TENANT, CONNECTION, bodies)
     world.run()
     outbound = Outbound(database=world.database, configurations=world.told, clock=world.clock)
+    services: Any = SimpleNamespace(database=world.database, clock=world.clock, outbound=outbound)
     ports = replace(
         make_ports(world.database),
         tenant_active=lambda tenant_id: tenant_id == TENANT,
         listings={"webhook-deliveries": Listing(page=partial(page, outbound), filters=frozenset({"state"}))},
-        routes=(lambda threads: [replay_handler(replay=outbound.replay, threads=threads)],),
+        routes=(lambda threads: [replay_handler(services=services, threads=threads)],),
     )
     operator, auditor = (
         {"authorization": f"Bearer {ports.access.issue(tenant_id=TENANT, role=role).text}"}
@@ -54,8 +56,10 @@ def test_messages_are_listed_page_by_page_and_one_is_replayed(world: World) -> N
         assert {one["state"] for one in every} == {"posted"}
         path = f"/v1/webhook-deliveries/{every[0]['id']}/replay"
         assert client.post(path, headers=auditor).status_code == 403
-        answer = client.post(path, headers=operator)
+        answer = client.post(path, headers={**operator, "idempotency-key": "one"})
         assert answer.status_code == 202
+        again = client.post(path, headers={**operator, "idempotency-key": "one"})
+        assert (again.status_code, again.json()) == (202, answer.json())
         assert answer.json()["message_id"] == every[0]["message_id"]
         unknown = client.post("/v1/webhook-deliveries/nothing/replay", headers=operator)
         assert (unknown.status_code, unknown.json()["code"]) == (404, "webhook_delivery.unknown")

@@ -5,7 +5,7 @@ The same services as the command line and the console call; every act carries a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -13,17 +13,17 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from revline.core.hashing import plain
-from revline.core.problem import Problem, ProblemError, problem
+from revline.core.problem import Problem, problem
 from revline.delivery.naming import KIND_LENGTH_MAX, NAME_LENGTH_MAX, NamedRecord
 from revline.delivery.permitted import Act
 from revline.doors.api.description import ProblemOperation
+from revline.doors.api.desk import ActOperation, Desk
 from revline.doors.api.guards import PERMISSION, principal_of
 from revline.doors.api.ports import Threads
 from revline.doors.bulk import retry_cause
 from revline.doors.case_view import case_view
 from revline.doors.delivery_view import delivery_view
-from revline.doors.document_acts import NAMING_TAKES, TAKES, Proposed, Wanted, act_on_document, name_record
+from revline.doors.document_acts import NAMING_TAKES, TAKES, Wanted, act_on_document, name_record
 from revline.doors.services import Services
 from revline.doors.tracing import trace_of
 from revline.intake.correcting import Correction
@@ -36,6 +36,7 @@ REASON_LENGTH_MAX: Final = 500
 STORABLE: Final = r"^[^\x00]*$"
 """No text of the database holds NUL."""
 OPERATION: Final[dict[str, Any]] = {"operation_class": ProblemOperation, "tags": ["acts"]}
+ACT: Final[dict[str, Any]] = {"operation_class": ActOperation, "tags": ["acts"], "status_code": 200}
 
 
 SAYS_SOMETHING: Final = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -99,18 +100,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reason: ReasonText
 
 
-class Acts:
-    """The acts of one process's services, with the bounded threads they run in."""
-
-    def __init__(self, *, services: Services, threads: Threads) -> None:
-        self._services, self._threads = services, threads
-
-    async def run(self, work: Callable[[], Any]) -> Response[Any]:
-        """The answer of a piece of work: its value as JSON, or its problem."""
-        answer = await self._threads.run(work)
-        if isinstance(answer, Problem):
-            raise ProblemError(answer)
-        return Response(plain(answer), status_code=202 if isinstance(answer, Proposed) else 200)
+class Acts(Desk):
+    """The acts of one process's services."""
 
     def case(self, who: Principal, case_id: str) -> Any:
         """One case with everything a person needs to decide."""
@@ -227,29 +218,29 @@ def _reading(desk: Acts) -> Sequence[Any]:
 
     @get("/causes", operation_id="listCauses", summary="Open causes with their money at risk", **read)
     async def list_causes(request: Request[Any, Any, Any]) -> Response[Any]:
-        return await desk.run(partial(desk.causes, principal_of(request)))
+        return await desk.read(partial(desk.causes, principal_of(request)))
 
     @get("/cases/{case_id:str}", operation_id="showCase", summary="A case and what it rests on", **read)
     async def show_case(request: Request[Any, Any, Any], case_id: FromPath[str]) -> Response[Any]:
-        return await desk.run(partial(desk.case, principal_of(request), case_id))
+        return await desk.read(partial(desk.case, principal_of(request), case_id))
 
     @get("/deliveries/{document_id:str}", operation_id="showDelivery", summary="A document and its evidence", **read)
     async def show_delivery(request: Request[Any, Any, Any], document_id: FromPath[str]) -> Response[Any]:
-        return await desk.run(partial(desk.delivery, principal_of(request), document_id))
+        return await desk.read(partial(desk.delivery, principal_of(request), document_id))
 
     @get("/trace", operation_id="trace", summary="The whole way of whatever an id names", **read)
     async def trace(
         request: Request[Any, Any, Any],
         value: Annotated[str, QueryParameter(min_length=1, max_length=VALUE_LENGTH_MAX)],
     ) -> Response[Any]:
-        return await desk.run(partial(desk.trace, principal_of(request), value))
+        return await desk.read(partial(desk.trace, principal_of(request), value))
 
     return (list_causes, show_case, show_delivery, trace)
 
 
 def _acting(desk: Acts) -> Sequence[Any]:
     def may(permission: Permission) -> dict[str, Any]:
-        return {**OPERATION, "opt": {PERMISSION: permission}, "status_code": 200}
+        return {**ACT, "opt": {PERMISSION: permission}}
 
     resolve, give_up = may(Permission.RESOLVE), may(Permission.WAIVE)
 
@@ -257,7 +248,7 @@ def _acting(desk: Acts) -> Sequence[Any]:
     async def retry_case(
         request: Request[Any, Any, Any], case_id: FromPath[str], data: JSONBody[Reason]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.retry_case, principal_of(request), data.reason, case_id))
+        return await desk.act(request, partial(desk.retry_case, principal_of(request), data.reason, case_id))
 
     @post(
         "/causes/{cause_id:str}/retry", operation_id="retryCause", summary="Try all cases of a cause again", **resolve
@@ -265,7 +256,7 @@ def _acting(desk: Acts) -> Sequence[Any]:
     async def retry_all(
         request: Request[Any, Any, Any], cause_id: FromPath[str], data: JSONBody[Reason]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.retry_cause, principal_of(request), data.reason, cause_id))
+        return await desk.act(request, partial(desk.retry_cause, principal_of(request), data.reason, cause_id))
 
     @post(
         "/cases/{case_id:str}/waive", operation_id="waiveCase", summary="Nothing is to be done about a case", **give_up
@@ -273,12 +264,12 @@ def _acting(desk: Acts) -> Sequence[Any]:
     async def waive_case(
         request: Request[Any, Any, Any], case_id: FromPath[str], data: JSONBody[Reason]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.waive, principal_of(request), case_id, data.reason))
+        return await desk.act(request, partial(desk.waive, principal_of(request), case_id, data.reason))
 
     @post("/corrections", operation_id="proposeCorrection", summary="Take a corrected copy", **resolve)
     async def propose(request: Request[Any, Any, Any], data: JSONBody[Proposal]) -> Response[Any]:
         written = msgspec.json.decode(await request.body(), type=Written)
-        return await desk.run(partial(desk.correct, principal_of(request), data, bytes(written.body)))
+        return await desk.act(request, partial(desk.correct, principal_of(request), data, bytes(written.body)))
 
     @post(
         "/corrections/{correction_id:str}/decision", operation_id="decideCorrection", summary="Decide on one", **resolve
@@ -286,7 +277,7 @@ def _acting(desk: Acts) -> Sequence[Any]:
     async def decide(
         request: Request[Any, Any, Any], correction_id: FromPath[str], data: JSONBody[Decision]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.decide, principal_of(request), correction_id, data))
+        return await desk.act(request, partial(desk.decide, principal_of(request), correction_id, data))
 
     return (retry_case, retry_all, waive_case, propose, decide)
 
@@ -294,11 +285,10 @@ def _acting(desk: Acts) -> Sequence[Any]:
 def _on_documents(desk: Acts) -> Sequence[Any]:
     def route(act: Act, summary: str) -> dict[str, Any]:
         return {
-            **OPERATION,
+            **ACT,
             "path": f"/deliveries/{{document_id:str}}/{act}",
             "operation_id": f"{act}Document",
             "summary": summary,
-            "status_code": 200,
             "opt": {PERMISSION: TAKES[act]},
         }
 
@@ -306,31 +296,31 @@ def _on_documents(desk: Acts) -> Sequence[Any]:
     async def resend(
         request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Resend]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.document, principal_of(request), Act.RESEND, document_id, data))
+        return await desk.act(request, partial(desk.document, principal_of(request), Act.RESEND, document_id, data))
 
     @post(**route(Act.REPROCESS, "Derive it again under the present configuration"))
     async def reprocess(
         request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Reason]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.document, principal_of(request), Act.REPROCESS, document_id, data))
+        return await desk.act(request, partial(desk.document, principal_of(request), Act.REPROCESS, document_id, data))
 
     @post(**route(Act.SKIP, "Set it aside, so that its lane goes on"))
     async def skip(
         request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Reason]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.document, principal_of(request), Act.SKIP, document_id, data))
+        return await desk.act(request, partial(desk.document, principal_of(request), Act.SKIP, document_id, data))
 
     @post(**route(Act.REPLAY, "Put it back on its lane"))
     async def replay(
         request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Replay]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.document, principal_of(request), Act.REPLAY, document_id, data))
+        return await desk.act(request, partial(desk.document, principal_of(request), Act.REPLAY, document_id, data))
 
     @post(**route(Act.WAIVE, "It needs no effect"))
     async def waive(
         request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[Reason]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.document, principal_of(request), Act.WAIVE, document_id, data))
+        return await desk.act(request, partial(desk.document, principal_of(request), Act.WAIVE, document_id, data))
 
     return (resend, reprocess, skip, replay, waive)
 
@@ -340,13 +330,12 @@ def _naming(desk: Acts) -> Sequence[Any]:
         "/deliveries/{document_id:str}/record",
         operation_id="nameRecord",
         summary="Say which of the far system's records it is",
-        status_code=200,
         opt={PERMISSION: NAMING_TAKES},
-        **OPERATION,
+        **ACT,
     )
     async def name(
         request: Request[Any, Any, Any], document_id: FromPath[str], data: JSONBody[RecordName]
     ) -> Response[Any]:
-        return await desk.run(partial(desk.name_record, principal_of(request), document_id, data))
+        return await desk.act(request, partial(desk.name_record, principal_of(request), document_id, data))
 
     return (name,)

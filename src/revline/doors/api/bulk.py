@@ -10,11 +10,10 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from revline.core.hashing import plain
-from revline.core.problem import Problem, ProblemError
+from revline.core.problem import Problem
 from revline.doors import bulk
-from revline.doors.api.acts import STORABLE, VALUE_LENGTH_MAX, ReasonText
-from revline.doors.api.description import ProblemOperation
+from revline.doors.api.acts import ACT, OPERATION, STORABLE, VALUE_LENGTH_MAX, ReasonText
+from revline.doors.api.desk import Desk
 from revline.doors.api.guards import PERMISSION, principal_of
 from revline.doors.api.ports import Threads
 from revline.doors.services import Services
@@ -22,8 +21,7 @@ from revline.platform.access.roles import Permission, Principal
 from revline.platform.bulk import queries
 from revline.platform.bulk.values import SUBJECTS_MAX, Outcome
 
-OPERATION: Final[dict[str, Any]] = {"operation_class": ProblemOperation, "tags": ["acts"]}
-ACT: Final[dict[str, Any]] = {**OPERATION, "opt": {PERMISSION: Permission.RESOLVE}, "status_code": 200}
+RESOLVE: Final[dict[str, Any]] = {"opt": {PERMISSION: Permission.RESOLVE}}
 READ: Final[dict[str, Any]] = {**OPERATION, "opt": {PERMISSION: Permission.READ}}
 FilterText = Annotated[str, msgspec.Meta(max_length=VALUE_LENGTH_MAX, pattern=STORABLE)]
 
@@ -56,18 +54,8 @@ class SecondPerson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     reason: ReasonText
 
 
-class BulkDesk:
-    """The acts on many records of one process's services, with the bounded threads they run in."""
-
-    def __init__(self, *, services: Services, threads: Threads) -> None:
-        self._services, self._threads = services, threads
-
-    async def run(self, work: Any) -> Response[Any]:
-        """The answer of a piece of work: its value as JSON, or its problem."""
-        answer = await self._threads.run(work)
-        if isinstance(answer, Problem):
-            raise ProblemError(answer)
-        return Response(plain(answer))
+class BulkDesk(Desk):
+    """The acts on many records of one process's services."""
 
     def preview(self, who: Principal, data: Meant) -> Any:
         """What it would touch."""
@@ -122,7 +110,7 @@ def bulk_handlers(services: Services, threads: Threads) -> Sequence[Any]:
 def _reading(desk: BulkDesk) -> Sequence[Any]:
     @get("/acts/{act_id:str}", operation_id="showAct", summary="How far an act on many records is", **READ)
     async def show(request: Request[Any, Any, Any], act_id: FromPath[str]) -> Response[Any]:
-        return await desk.run(partial(desk.show, principal_of(request), act_id))
+        return await desk.read(partial(desk.show, principal_of(request), act_id))
 
     @get("/acts/{act_id:str}/items", operation_id="listActItems", summary="Its records and their outcomes", **READ)
     async def items(
@@ -133,41 +121,56 @@ def _reading(desk: BulkDesk) -> Sequence[Any]:
         limit: Annotated[int, QueryParameter(ge=1, le=1_000)] = 100,
     ) -> Response[Any]:
         chosen = outcome.value if outcome else ""
-        return await desk.run(partial(desk.items, principal_of(request), act_id, chosen, after, limit))
+        return await desk.read(partial(desk.items, principal_of(request), act_id, chosen, after, limit))
 
     return (show, items)
 
 
 def _starting(desk: BulkDesk) -> Sequence[Any]:
-    @post("/acts/preview", operation_id="previewAct", summary="What an act on many records would touch", **ACT)
+    @post(
+        "/acts/preview",
+        operation_id="previewAct",
+        summary="What an act on many records would touch",
+        status_code=200,
+        **OPERATION,
+        **RESOLVE,
+    )
     async def preview(request: Request[Any, Any, Any], data: JSONBody[Meant]) -> Response[Any]:
-        return await desk.run(partial(desk.preview, principal_of(request), data))
+        return await desk.read(partial(desk.preview, principal_of(request), data))
 
-    @post("/acts", operation_id="startAct", summary="Freeze the set and begin", **ACT)
+    @post("/acts", operation_id="startAct", summary="Freeze the set and begin", **ACT, **RESOLVE)
     async def start(request: Request[Any, Any, Any], data: JSONBody[Started]) -> Response[Any]:
-        return await desk.run(partial(desk.start, principal_of(request), data))
+        return await desk.act(request, partial(desk.start, principal_of(request), data))
 
     return (preview, start)
 
 
 def _stopping(desk: BulkDesk) -> Sequence[Any]:
-    @post("/acts/{act_id:str}/abort", operation_id="abortAct", summary="Stop it for good between two batches", **ACT)
+    @post(
+        "/acts/{act_id:str}/abort",
+        operation_id="abortAct",
+        summary="Stop it for good between two batches",
+        **ACT,
+        **RESOLVE,
+    )
     async def abort(request: Request[Any, Any, Any], act_id: FromPath[str], data: JSONBody[Stopped]) -> Response[Any]:
-        return await desk.run(partial(desk.stop, principal_of(request), act_id, "abort", data.reason))
+        return await desk.act(request, partial(desk.stop, principal_of(request), act_id, "abort", data.reason))
 
-    @post("/acts/{act_id:str}/pause", operation_id="pauseAct", summary="Stop it for now", **ACT)
+    @post("/acts/{act_id:str}/pause", operation_id="pauseAct", summary="Stop it for now", **ACT, **RESOLVE)
     async def pause(request: Request[Any, Any, Any], act_id: FromPath[str], data: JSONBody[Stopped]) -> Response[Any]:
-        return await desk.run(partial(desk.stop, principal_of(request), act_id, "pause", data.reason))
+        return await desk.act(request, partial(desk.stop, principal_of(request), act_id, "pause", data.reason))
 
-    @post("/acts/{act_id:str}/resume", operation_id="resumeAct", summary="Go on with a paused one", **ACT)
+    @post("/acts/{act_id:str}/resume", operation_id="resumeAct", summary="Go on with a paused one", **ACT, **RESOLVE)
     async def resume(request: Request[Any, Any, Any], act_id: FromPath[str], data: JSONBody[Stopped]) -> Response[Any]:
-        return await desk.run(partial(desk.stop, principal_of(request), act_id, "resume", data.reason))
+        return await desk.act(request, partial(desk.stop, principal_of(request), act_id, "resume", data.reason))
 
-    @post("/acts/{act_id:str}/decision", operation_id="decideAct", summary="Decide as a second person", **ACT)
+    @post(
+        "/acts/{act_id:str}/decision", operation_id="decideAct", summary="Decide as a second person", **ACT, **RESOLVE
+    )
     async def decide(
         request: Request[Any, Any, Any], act_id: FromPath[str], data: JSONBody[SecondPerson]
     ) -> Response[Any]:
         how = "start" if data.apply else "refuse"
-        return await desk.run(partial(desk.stop, principal_of(request), act_id, how, data.reason))
+        return await desk.act(request, partial(desk.stop, principal_of(request), act_id, how, data.reason))
 
     return (abort, pause, resume, decide)

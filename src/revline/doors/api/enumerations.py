@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -10,10 +10,9 @@ from typing import Any
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from revline.core.hashing import plain
-from revline.core.problem import Problem, ProblemError
 from revline.doors import enumerating
-from revline.doors.api.acts import OPERATION, Reason
+from revline.doors.api.acts import ACT, OPERATION, Reason
+from revline.doors.api.desk import Desk
 from revline.doors.api.guards import PERMISSION, principal_of
 from revline.doors.api.ports import Threads
 from revline.doors.services import Services
@@ -29,22 +28,18 @@ class ListingWanted(Reason, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def enumeration_handlers(services: Services, threads: Threads) -> Sequence[Any]:
     """Every route of listings."""
 
-    async def run(work: Callable[[], Any]) -> Response[Any]:
-        answer = await threads.run(work)
-        if isinstance(answer, Problem):
-            raise ProblemError(answer)
-        return Response(plain(answer))
+    desk = Desk(services=services, threads=threads)
 
     def every(tenant_id: str) -> Any:
         found = enumerating.reports(services.database, tenant_id=tenant_id)
         return {"items": [enumerating.plain_report(one) for one in found]}
 
     read: dict[str, Any] = {**OPERATION, "opt": {PERMISSION: Permission.READ}}
-    operate: dict[str, Any] = {**OPERATION, "opt": {PERMISSION: Permission.OPERATE}, "status_code": 200}
+    operate: dict[str, Any] = {**ACT, "opt": {PERMISSION: Permission.OPERATE}}
 
     @get("/enumerations", operation_id="listEnumerations", summary="What listings of far systems last found", **read)
     async def list_enumerations(request: Request[Any, Any, Any]) -> Response[Any]:
-        return await run(partial(every, principal_of(request).tenant_id))
+        return await desk.read(partial(every, principal_of(request).tenant_id))
 
     @post(
         "/enumerations/{connection:str}",
@@ -56,7 +51,8 @@ def enumeration_handlers(services: Services, threads: Threads) -> Sequence[Any]:
         request: Request[Any, Any, Any], connection: FromPath[str], data: JSONBody[ListingWanted]
     ) -> Response[Any]:
         who = principal_of(request)
-        return await run(
+        return await desk.act(
+            request,
             partial(
                 enumerating.ask,
                 services,
@@ -65,7 +61,7 @@ def enumeration_handlers(services: Services, threads: Threads) -> Sequence[Any]:
                 since=_aware(data.since),
                 actor=who.actor,
                 reason=data.reason,
-            )
+            ),
         )
 
     return (list_enumerations, enumerate_one)

@@ -15,13 +15,13 @@ from revline.core.exact_json import parse
 from revline.core.problem import Mender, Problem, ProblemError, Retryable, define, problem
 from revline.doors.api.description import EventsOperation
 from revline.doors.api.guards import PERMISSION, principal_of
+from revline.doors.api.keys import checked_key
 from revline.doors.api.ports import ApiPorts, Threads
 from revline.doors.api.problems import correlation_of, problem_body
 from revline.intake.service import RequestKey
 from revline.intake.values import Channel, Form, Input, Outcome, Verdict
 from revline.platform.access.roles import Permission, Principal
 
-KEY_LENGTH_MAX: Final = 200
 DIRECT: Final = "direct"
 
 define(
@@ -39,14 +39,6 @@ define(
     retryable=Retryable.NO,
     mender=Mender.SENDER,
     remedy="Send a JSON array of CloudEvents, or one object with the content type of a single event.",
-)
-define(
-    code="idempotency.key_invalid",
-    title="Not an idempotency key",
-    status=400,
-    retryable=Retryable.NO,
-    mender=Mender.SENDER,
-    remedy=f"Send 1 to {KEY_LENGTH_MAX} visible ASCII letters, quoted or not.",
 )
 
 
@@ -85,7 +77,15 @@ class EventsRoute:
         else:
             batch = _is_batch(content_type)
         events, raws = self._split(body, batch=batch)
-        work = partial(self._accept, principal, connection, _checked_key(key), body, events, raws)
+        work = partial(
+            self._accept,
+            principal,
+            connection,
+            "" if key is None else checked_key(key, of="events"),
+            body,
+            events,
+            raws,
+        )
         verdicts = await self._threads.run(work)
         return self._answer(request, events, verdicts, batch=batch)
 
@@ -228,17 +228,6 @@ def _is_batch(content_type: str) -> bool:
     if kind.strip() not in {CONTENT_TYPE, BATCH_CONTENT_TYPE} or charset != "utf-8":
         raise ProblemError(problem("events.content_type", f"the content type is {content_type[:80]!r}"))
     return kind.strip() == BATCH_CONTENT_TYPE
-
-
-def _checked_key(key: str | None) -> str:
-    if key is None:
-        return ""
-    bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
-    if not bare.isascii() or not bare.isprintable() or not 0 < len(bare) <= KEY_LENGTH_MAX:
-        raise ProblemError(
-            problem("idempotency.key_invalid", "the Idempotency-Key header is empty, too long or not ASCII")
-        )
-    return f"events {bare}"
 
 
 def _foreign_tenant(event: Any, tenant_id: str) -> Problem | None:

@@ -12,12 +12,12 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from revline.core.hashing import plain
-from revline.core.problem import Problem, ProblemError, problem
+from revline.core.problem import Problem, problem
 from revline.delivery.closing import closings
 from revline.doors import closing
 from revline.doors import pools as shared
-from revline.doors.api.acts import OPERATION, STORABLE, Reason, ReasonText
+from revline.doors.api.acts import ACT, OPERATION, STORABLE, Reason, ReasonText
+from revline.doors.api.desk import Desk
 from revline.doors.api.guards import PERMISSION, principal_of
 from revline.doors.api.ports import Threads
 from revline.doors.services import Services
@@ -64,18 +64,8 @@ class ClosingEnded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     reason: ReasonText
 
 
-class PoolRoutes:
+class PoolRoutes(Desk):
     """The routes with what they need."""
-
-    def __init__(self, *, services: Services, threads: Threads) -> None:
-        self._services, self._threads = services, threads
-
-    async def run(self, work: Callable[[], Any]) -> Response[Any]:
-        """The answer of a piece of work as JSON, or its problem."""
-        answer = await self._threads.run(work)
-        if isinstance(answer, Problem):
-            raise ProblemError(answer)
-        return Response(plain(answer))
 
     def every(self, who: Principal) -> dict[str, Any]:
         """The pools of the tenant's connections."""
@@ -89,7 +79,7 @@ class PoolRoutes:
                 return shared.plain_pool(shown, named)
         return problem("pool.unknown", f"no connection {connection[:60]!r} has called out yet")
 
-    def act(
+    def change(
         self, who: Principal, connection: str, work: Callable[..., Problem | None], reason: str, values: dict[str, Any]
     ) -> dict[str, Any] | Problem:
         """One act on the pool of a connection."""
@@ -144,17 +134,17 @@ def _reading(routes: PoolRoutes) -> Sequence[Any]:
 
     @get("/pools", operation_id="listPools", summary="Capacity of the tenant's connections", **read)
     async def list_pools(request: Request[Any, Any, Any]) -> Response[Any]:
-        return await routes.run(partial(routes.every, principal_of(request)))
+        return await routes.read(partial(routes.every, principal_of(request)))
 
     @get("/pools/{connection:str}", operation_id="showPool", summary="Capacity of one connection", **read)
     async def show_pool(request: Request[Any, Any, Any], connection: FromPath[str]) -> Response[Any]:
-        return await routes.run(partial(routes.one, principal_of(request), connection))
+        return await routes.read(partial(routes.one, principal_of(request), connection))
 
     return (list_pools, show_pool)
 
 
 def _acting(routes: PoolRoutes) -> Sequence[Any]:
-    operate: dict[str, Any] = {**OPERATION, "opt": {PERMISSION: Permission.OPERATE}, "status_code": 200}
+    operate: dict[str, Any] = {**ACT, "opt": {PERMISSION: Permission.OPERATE}}
 
     async def acted(
         request: Request[Any, Any, Any],
@@ -163,7 +153,9 @@ def _acting(routes: PoolRoutes) -> Sequence[Any]:
         reason: str,
         **values: Any,
     ) -> Response[Any]:
-        return await routes.run(partial(routes.act, principal_of(request), connection, work, reason, values))
+        return await routes.act(
+            request, partial(routes.change, principal_of(request), connection, work, reason, values)
+        )
 
     @post("/pools/{connection:str}/block", operation_id="blockPool", summary="Begin no call any more", **operate)
     async def block_pool(
@@ -204,18 +196,18 @@ def _acting(routes: PoolRoutes) -> Sequence[Any]:
 
 def _closing(routes: PoolRoutes) -> Sequence[Any]:
     read: dict[str, Any] = {**OPERATION, "opt": {PERMISSION: Permission.READ}}
-    operate: dict[str, Any] = {**OPERATION, "opt": {PERMISSION: Permission.OPERATE}, "status_code": 200}
+    operate: dict[str, Any] = {**ACT, "opt": {PERMISSION: Permission.OPERATE}}
 
     @get("/close-priority", operation_id="listClosePriority", summary="Periods whose documents go first", **read)
     async def list_closings(request: Request[Any, Any, Any]) -> Response[Any]:
-        return await routes.run(partial(routes.closings, principal_of(request)))
+        return await routes.read(partial(routes.closings, principal_of(request)))
 
     @post("/close-priority", operation_id="beginClosePriority", summary="Let a period's documents go first", **operate)
     async def begin(request: Request[Any, Any, Any], data: JSONBody[ClosingWanted]) -> Response[Any]:
-        return await routes.run(partial(routes.begin, principal_of(request), data))
+        return await routes.act(request, partial(routes.begin, principal_of(request), data))
 
     @post("/close-priority/end", operation_id="endClosePriority", summary="Let them take their turn again", **operate)
     async def end(request: Request[Any, Any, Any], data: JSONBody[ClosingEnded]) -> Response[Any]:
-        return await routes.run(partial(routes.end, principal_of(request), data))
+        return await routes.act(request, partial(routes.end, principal_of(request), data))
 
     return (list_closings, begin, end)

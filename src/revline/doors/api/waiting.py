@@ -34,7 +34,7 @@ def waiting_routes(services: Services, threads: Threads) -> Sequence[Any]:
         after: Annotated[str, QueryParameter(max_length=100, pattern=STORABLE)] = "",
         limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = 100,
     ) -> Response[Any]:
-        return await desk.run(partial(_behind, services, principal_of(request), case_id, after, limit))
+        return await desk.read(partial(_behind, services, principal_of(request), case_id, after, limit))
 
     return (behind_case,)
 

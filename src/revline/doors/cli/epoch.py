@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from revline.core.problem import Problem
 from revline.doors.cli.context import JsonOption, a_reason, actor, services_of
-from revline.doors.cli.output import emit_json, say
+from revline.doors.cli.output import emit_json, fail, say
 from revline.platform.tenancy.queries import active_tenants
 from revline.platform.work import cell
 from revline.platform.work.epochs import BEGINNING
@@ -33,6 +34,9 @@ def raise_one(
     reason: Annotated[
         str, typer.Option("--reason", callback=a_reason, help="Which restore this is; kept in every audit chain.")
     ],
+    present: Annotated[
+        int, typer.Option("--from", min=0, help="Only from this epoch, so that the command may be repeated.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Say that the database was restored: whatever it shows as not finished is looked up before anything is sent."""
@@ -40,8 +44,15 @@ def raise_one(
         with services.database.control() as connection:
             tenants = active_tenants(connection)
         raised = cell.raise_epoch(
-            services.database, tenants=tenants, actor=actor(), reason=reason, recorded_at=services.clock.now()
+            services.database,
+            tenants=tenants,
+            actor=actor(),
+            reason=reason,
+            recorded_at=services.clock.now(),
+            present=present,
         )
+    if isinstance(raised, Problem):
+        fail(raised, as_json=as_json)
     if as_json:
         emit_json({"epoch": raised.number, "began_at": raised.began_at, "reason": reason})
         return

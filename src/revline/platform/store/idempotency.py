@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
 from revline.core.problem import CATALOGUE, FieldError, Mender, Problem, Retryable, define, problem
@@ -79,36 +79,54 @@ def remember(
     the unit's unless given. expires_at: 7 days after the unit's time unless given; an expired key is new.
     Gives Problem `idempotency.key_reused`, naming the fields that differ, when the key came with another input.
     """
-    table = tables.idempotency
-    fresh = insert(table).values(
-        tenant_id=tenant_id,
-        key=key,
-        input_hash=input_hash,
-        field_digests=dict(digests or {}),
-        actor=actor or unit.actor,
-        reason=reason or unit.reason,
-        created_at=unit.recorded_at,
-        expires_at=expires_at or unit.recorded_at + LIFE,
-    )
-    names = ("input_hash", "field_digests", "actor", "reason", "created_at", "expires_at", "answer", "position")
-    taken = unit.connection.execute(
-        fresh.on_conflict_do_update(
-            index_elements=["tenant_id", "key"],
-            set_={name: fresh.excluded[name] for name in names},
-            where=table.c.expires_at <= unit.recorded_at,
-        ).returning(table.c.key)
-    ).one_or_none()
-    if taken is not None:
+    values = {
+        "field_digests": dict(digests or {}),
+        "actor": actor or unit.actor,
+        "reason": reason or unit.reason,
+        "expires_at": expires_at or unit.recorded_at + LIFE,
+    }
+    if taken_by(unit, tenant_id=tenant_id, key=key, now=unit.recorded_at, input_hash=input_hash, **values):
         return FirstTime(tenant_id=tenant_id, key=key)
-    row = unit.connection.execute(select(table).where(table.c.tenant_id == tenant_id, table.c.key == key)).one()
-    if bytes(row.input_hash) == input_hash:
-        return Repeated(answer=row.answer, position=row.position)
-    return _reused(key, row.field_digests, dict(digests or {}))
+    found = found_in(unit.connection, tenant_id=tenant_id, key=key, input_hash=input_hash, digests=digests or {})
+    assert found is not None
+    return found
 
 
 def conclude(unit: Unit, first: FirstTime, *, answer: Any) -> None:
     """Stores the answer (plain JSON) under a key that was new, with the position of the unit that did the work."""
     unit.change(tables.idempotency, key=("tenant_id", "key"), tenant_id=first.tenant_id, key_=first.key, answer=answer)
+
+
+def taken_by(unit: Unit, *, tenant_id: str, key: str, now: datetime, **values: Any) -> bool:
+    """Writes a key that is new or expired now; False when it is there."""
+    table = tables.idempotency
+    fresh = insert(table).values(tenant_id=tenant_id, key=key, created_at=now, **values)
+    names = ("input_hash", "field_digests", "actor", "reason", "created_at", "expires_at", "answer", "position")
+    statement = fresh.on_conflict_do_update(
+        index_elements=["tenant_id", "key"],
+        set_={name: fresh.excluded[name] for name in names},
+        where=table.c.expires_at <= now,
+    ).returning(table.c.key)
+    return unit.connection.execute(statement).one_or_none() is not None
+
+
+def found_in(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    key: str,
+    input_hash: bytes,
+    digests: Mapping[str, str],
+    now: datetime | None = None,
+) -> Repeated | Problem | None:
+    """What a key that is there says to this input; None where it isn't. now: an expired one isn't."""
+    table = tables.idempotency
+    row = connection.execute(select(table).where(table.c.tenant_id == tenant_id, table.c.key == key)).one_or_none()
+    if row is None or (now is not None and row.expires_at <= now):
+        return None
+    if bytes(row.input_hash) == input_hash:
+        return Repeated(answer=row.answer, position=row.position)
+    return _reused(key, row.field_digests, dict(digests))
 
 
 def _reused(key: str, before: Mapping[str, str], now: Mapping[str, str]) -> Problem:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import psycopg
 from sqlalchemy import Connection, Table, bindparam, select, text, update
@@ -21,6 +21,7 @@ from revline.platform.store.buffer import THIS_POSITION, Buffer, UnitError, writ
 from revline.platform.store.chain import GENESIS_HASH, canonical_row_bytes, unit_hash
 from revline.platform.store.walls import TENANTS_SETTING, is_archivable
 
+_guard: ContextVar[Guard | None] = ContextVar("revline_unit_guard", default=None)
 _open: ContextVar[bool] = ContextVar("revline_transaction_open", default=False)
 
 _NAME_TENANTS: Final = text(f"SELECT set_config('{TENANTS_SETTING}', :tenants, true)")
@@ -53,6 +54,28 @@ def no_other_transaction() -> Iterator[None]:
         yield
     finally:
         _open.reset(token)
+
+
+class Guard(Protocol):
+    """Stands over the units of one piece of work; what it raises rolls the unit back."""
+
+    def begins(self, unit: Unit, /) -> None:
+        """A unit was opened."""
+        ...
+
+    def ends(self, unit: Unit, /) -> None:
+        """A unit has written, and commits next."""
+        ...
+
+
+@contextmanager
+def guarded(guard: Guard) -> Iterator[None]:
+    """Every unit this thread opens in the block is put to the guard, but for dry runs."""
+    token = _guard.set(guard)
+    try:
+        yield
+    finally:
+        _guard.reset(token)
 
 
 class Unit:
@@ -211,8 +234,13 @@ def run_unit(
     )
     with connection.begin() as transaction:
         connection.execute(_NAME_TENANTS, {"tenants": setting})
+        guard = None if dry_run else _guard.get()
+        if guard is not None:
+            guard.begins(one)
         yield one
         one.finish()
+        if guard is not None and one.positions:
+            guard.ends(one)
         if dry_run:
             transaction.rollback()
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select, text
 
+from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.platform.store.engine import Database
 from revline.platform.store.walls import MAXIMUM_TENANTS_PER_UNIT
 from revline.platform.work import queries
@@ -25,7 +26,8 @@ _OPEN: Final = text(
 )
 _HOLD: Final = text("SELECT epoch, began_at FROM cell WHERE cell_id = :cell FOR SHARE")
 _RAISE: Final = text(
-    "UPDATE cell SET epoch = epoch + 1, began_at = :now, reason = :reason WHERE cell_id = :cell RETURNING epoch, began_at"
+    "UPDATE cell SET epoch = epoch + 1, began_at = :now, reason = :reason"
+    " WHERE cell_id = :cell AND (:present = 0 OR epoch = :present) RETURNING epoch, began_at"
 )
 
 
@@ -52,8 +54,18 @@ def hold_epoch(connection: Connection) -> Epoch:
     return FIRST if row is None else Epoch(number=row.epoch, began_at=row.began_at)
 
 
-def raise_epoch(database: Database, *, tenants: Sequence[str], actor: str, reason: str, recorded_at: datetime) -> Epoch:
+def raise_epoch(
+    database: Database,
+    *,
+    tenants: Sequence[str],
+    actor: str,
+    reason: str,
+    recorded_at: datetime,
+    present: int = 0,
+) -> Epoch | Problem:
     """Begin the next epoch now, by the database's clock, and write so into the audit chain of each of these tenants.
+
+    present: raise it only from this one, so that asking again does nothing more; 0 from whatever it is. Problem `epoch.changed`.
 
     The raise waits for marks under way and commits with the first tenants' chains; the others follow in units of their own.
     """
@@ -63,19 +75,41 @@ def raise_epoch(database: Database, *, tenants: Sequence[str], actor: str, reaso
     for part in _parts(sorted(tenants)):
         with database.unit(tenants=part, kind="epoch", actor=actor, reason=reason, recorded_at=recorded_at) as unit:
             if raised is None:
-                raised = _raise(unit.connection, reason)
+                raised = _raise(unit.connection, reason, present)
+                if raised is None:
+                    return _changed(unit.connection, present)
             for tenant_id in part:
                 unit.record(epoch_raised, tenant_id=tenant_id, epoch=raised.number, began_at=raised.began_at)
     if raised is None:
         with database.control() as connection:
-            raised = _raise(connection, reason)
+            raised = _raise(connection, reason, present)
+            if raised is None:
+                return _changed(connection, present)
     return raised
 
 
-def _raise(connection: Connection, reason: str) -> Epoch:
-    values = {"cell": THE_CELL, "now": queries.moment(connection), "reason": reason}
-    row = connection.execute(_RAISE, values).one()
-    return Epoch(number=row.epoch, began_at=row.began_at)
+def _raise(connection: Connection, reason: str, present: int) -> Epoch | None:
+    values = {"cell": THE_CELL, "now": queries.moment(connection), "reason": reason, "present": present}
+    row = connection.execute(_RAISE, values).one_or_none()
+    return None if row is None else Epoch(number=row.epoch, began_at=row.began_at)
+
+
+def _changed(connection: Connection, present: int) -> Problem:
+    found = read_epoch(connection)
+    detail = (
+        f"the epoch is {found.number} and not {present}, since {found.began_at.isoformat()}: {reason_of(connection)}"
+    )
+    return problem("epoch.changed", detail, field=str(found.number))
+
+
+define(
+    code="epoch.changed",
+    title="The epoch is another one",
+    status=409,
+    retryable=Retryable.NO,
+    mender=Mender.NOBODY,
+    remedy="If it was raised for this restore, start the workers; if not, raise it from the one there is (`revline epoch show`).",
+)
 
 
 def _parts(tenants: Sequence[str]) -> Iterator[Sequence[str]]:
