@@ -155,7 +155,7 @@ def test_pools_take_turns_when_a_claim_is_smaller_than_their_room(database: Data
             enqueue(database, of, [f"lane{number}" for number in range(200)], pool=f"pool{pool}")
     enqueue(database, "quiet", ["one"], pool="quiet")
     rooms = [PoolRoom(pool_id=f"pool{pool}", lanes=20) for pool in range(6)] + [PoolRoom(pool_id="quiet", lanes=20)]
-    waited = rounds_until_each_is_served(database, rooms=rooms, limit=20)
+    waited = first_served(claims_in_turn(database, rooms=rooms, limit=20))
     assert set(waited) == {"quiet"} | {f"loud{pool}{loud}" for pool in range(6) for loud in range(3)}
     assert max(waited.values()) <= len(waited), "each claim serves at least whoever waits longest"
 
@@ -168,19 +168,49 @@ def test_tenants_of_a_blocked_pool_keep_nobody_else_waiting(database: Database) 
     for of in quiet:
         enqueue(database, of, ["one"])
     rooms = [PoolRoom(pool_id="blocked", lanes=0), PoolRoom(pool_id="erp", lanes=8)]
-    waited = rounds_until_each_is_served(database, rooms=rooms, limit=100)
+    waited = first_served(claims_in_turn(database, rooms=rooms, limit=100))
     assert set(waited) == {"loud", *quiet}
     assert max(waited.values()) <= 3, "eight of eleven in a round, whatever eighty others would like"
 
 
-def rounds_until_each_is_served(database: Database, *, rooms: Sequence[PoolRoom], limit: int) -> dict[str, int]:
-    """After how many claims each tenant got its first lane; what is claimed is done at once, and room is there again."""
-    waited: dict[str, int] = {}
-    for turn in range(1, 30):
-        now = NOON + timedelta(milliseconds=20 * turn)
+@pytest.mark.parametrize("blocked", [0, 80])
+def test_quiet_tenants_take_little_longer_beside_a_great_backlog(database: Database, blocked: int) -> None:
+    for number in range(blocked):
+        enqueue(database, f"blocked{number:02}", ["one", "two"], pool="blocked")
+    quiet = [f"quiet{number}" for number in range(10)]
+    rooms = [PoolRoom(pool_id="blocked", lanes=0), PoolRoom(pool_id="erp", lanes=ROOM)]
+
+    def rounds_taken(day: int) -> int:
+        for of in quiet:
+            enqueue(database, of, [f"{day}-{number}" for number in range(4)], now=NOON + timedelta(days=day))
+        rounds = claims_in_turn(database, rooms=rooms, limit=100, begun=NOON + timedelta(days=day))
+        return 1 + max(number for number, claimed in enumerate(rounds) if any(of in claimed for of in quiet))
+
+    alone = rounds_taken(0)
+    enqueue(database, "loud", [f"lane{number}" for number in range(400)], now=NOON + timedelta(days=1))
+    beside = rounds_taken(1)
+    assert beside <= 1.5 * alone
+    assert alone == len(quiet) * 4 // ROOM
+
+
+def claims_in_turn(
+    database: Database, *, rooms: Sequence[PoolRoom], limit: int, begun: datetime = NOON
+) -> list[Counter[str]]:
+    """Lanes by tenant of thirty claims, one each 20 ms; what is claimed is done at once, and room is there again."""
+    rounds: list[Counter[str]] = []
+    for turn in range(1, 31):
+        now = begun + timedelta(milliseconds=20 * turn)
         claimed = service.claim(database, kind="delivery", owner="one", limit=limit, pools=rooms, now=now).lanes
-        for lane in claimed:
-            waited.setdefault(lane.tenant_id, turn)
+        rounds.append(Counter(lane.tenant_id for lane in claimed))
         done = [progressed(lane=lane, done=1, release=True) for lane in claimed]
         service.settle(database, owner="one", changes=done, now=now)
-    return waited
+    return rounds
+
+
+def first_served(rounds: Sequence[Counter[str]]) -> dict[str, int]:
+    """After how many claims each tenant got its first lane."""
+    first: dict[str, int] = {}
+    for turn, claimed in enumerate(rounds, start=1):
+        for of in claimed:
+            first.setdefault(of, turn)
+    return first
