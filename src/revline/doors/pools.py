@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection as Opened
 
+from revline.core.hashing import plain
 from revline.core.problem import FieldError, Problem, problem
 from revline.delivery.record import KIND_GROUPS
 from revline.doors.services import Services
@@ -21,7 +23,8 @@ from revline.platform.tenancy.kinds import Connection
 from revline.platform.tenancy.queries import active_tenants
 from revline.platform.work import pool_acts
 from revline.platform.work.budgets import ALL, CLOSE, CLOSE_MAX_PERCENT, CLOSE_SHARE_PERCENT, EACH, Budget
-from revline.platform.work.pool_acts import Act, PoolShown
+from revline.platform.work.pool_acts import Act, PoolChange, PoolShown
+from revline.platform.work.pool_audit import change_pool, digest_of, tenants_of
 
 GROUPS: Final = tuple(KIND_GROUPS.values())
 
@@ -81,18 +84,45 @@ def changeable(services: Services, *, tenant_id: str, connection: str, runs_ever
 
 
 def act_on(
-    services: Services, pool_id: str, work: Callable[..., Problem | None], *, actor: str, reason: str, **values: Any
+    services: Services,
+    pool_id: str,
+    work: Callable[..., PoolChange | Problem],
+    *,
+    actor: str,
+    reason: str,
+    tenant_id: str = "",
+    **values: Any,
 ) -> PoolShown | Problem:
-    """Do one act of `pool_acts` in a transaction of its own; gives the pool as it is then."""
+    """Do one act of `pool_acts`, in the audit chain of each tenant it touches; gives the pool as it is then.
+
+    tenant_id: whose connection it was named by, "" where it was named by its id.
+    """
     act = Act(actor=actor, reason=reason, at=services.clock.now())
+    budget: Budget | None = values.get("budget")
     with services.database.control() as connection:
-        refused = _of_nobody(connection, values.get("budget"))
+        refused = _of_nobody(connection, budget)
         if refused is not None:
             return refused
-        refused = work(connection, pool_id=pool_id, act=act, **values)
-        if refused is not None:
-            return refused
+        known = frozenset(active_tenants(connection))
+        touched = known & (tenants_of(connection, pool_id=pool_id) | {tenant_id})
+        if budget is not None and budget.tenant_id not in {ALL, EACH}:
+            touched = known & {budget.tenant_id}
+    done = change_pool(
+        services.database,
+        pool_id=pool_id,
+        touched=touched,
+        own=len(touched) == 1 and _owns(services, tenant_id=min(touched), pool_id=pool_id),
+        act=act,
+        work=partial(work, pool_id=pool_id, act=act, **values),
+    )
+    if isinstance(done, Problem):
+        return done
+    with services.database.control() as connection:
         return _shown(connection, services, pool_id)
+
+
+def _owns(services: Services, *, tenant_id: str, pool_id: str) -> bool:
+    return any(one.own and one.pool_id == pool_id for one in pools_of(services, tenant_id=tenant_id).values())
 
 
 def _of_nobody(connection: Opened, budget: Budget | None) -> Problem | None:
@@ -137,7 +167,9 @@ def plain_pool(shown: PoolShown, named: NamedPool | None = None) -> dict[str, An
         "throttled": state.throttled,
         "calls": state.calls,
         "blocked_by": shown.blocked_by,
-        "changes": list(shown.changes),
+        "changes": [
+            {**plain(one), "digest": digest_of(pool_id=state.pool_id, change=one).hex()} for one in shown.changes
+        ],
     }
 
 

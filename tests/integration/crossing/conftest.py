@@ -67,12 +67,21 @@ class Crossing:
         return self.client.post(path, data=data or {}, follow_redirects=False)
 
     def call(
-        self, method: str, path: str, role: Role = Role.FINANCE, body: Any = None, *, key: str | None = None
+        self,
+        method: str,
+        path: str,
+        role: Role = Role.FINANCE,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        once: str = "",
     ) -> Any:
-        """A call with a key of Birch."""
+        """A call with a key of Birch. once: an idempotency key."""
         self.client.cookies.clear()
         given = self.keys[role] if key is None else key
         headers = {"Authorization": f"Bearer {given}"} if given else {}
+        if once:
+            headers["Idempotency-Key"] = once
         if method == "GET":
             return self.client.get(path, headers=headers)
         return self.client.post(path, headers=headers, json=body)

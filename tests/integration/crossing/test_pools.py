@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
+from revline.core.problem import Problem
 from revline.doors import pools as shared
 from revline.platform.access.roles import Role
+from revline.platform.store import units
+from revline.platform.store.chain import verify_chain
+from revline.platform.store.units import StoredUnit
+from revline.platform.work import pool_acts
+from revline.platform.work.budgets import Budget
+from revline.platform.work.pool_audit import OPERATOR, SHARED_REASON, PoolChanged, changes_at, digest_of, pool_units
 from tests.integration.crossing.conftest import OURS, THEIRS, Crossing
 
 REASON = {"reason": "the ERP is being upgraded"}
@@ -59,6 +68,58 @@ def test_a_budget_is_set_checked_and_ended(crossing: Crossing, connection: str) 
     assert crossing.call("POST", path, Role.OPERATOR, {**wanted, "kind_group": "nothing"}).status_code == 422
     ended = crossing.call("POST", path, Role.OPERATOR, {**REASON, "kind_group": "masters"}).json()["budgets"]
     assert [one["kind_group"] for one in ended] == ["close"]
+
+
+def chained(crossing: Crossing) -> list[tuple[StoredUnit, PoolChanged]]:
+    """Changes of pools in Birch's audit chain, newest first; the chain holds."""
+    with crossing.world.runtime.database.read(tenants=[OURS]) as connection:
+        assert verify_chain(connection, tenant_id=OURS).holds
+        found = units.page_of_units(connection, tenant_id=OURS, kind="pool")
+        changes = changes_at(connection, tenant_id=OURS, positions=pool_units(found))
+    return [(one, changes[one.position]) for one in found]
+
+
+def test_a_change_of_an_own_pool_is_in_the_tenants_audit_chain_once_for_each_key(
+    crossing: Crossing, connection: str
+) -> None:
+    before, path = len(chained(crossing)), f"/v1/pools/{connection}/limits"
+    first = crossing.call("POST", path, Role.OPERATOR, {**REASON, "slots": 3}, once="slots-3").json()
+    again = crossing.call("POST", path, Role.OPERATOR, {**REASON, "slots": 3}, once="slots-3").json()
+    assert again == first
+    assert len(chained(crossing)) == before + 1
+    unit, change = chained(crossing)[0]
+    assert (unit.actor[:4], unit.reason, change.action, change.detail) == (
+        "key:", REASON["reason"], "limits set", "slots 3",
+    )  # fmt: skip
+    assert change.digest.hex() == first["changes"][0]["digest"]
+    assert "limits set (slots 3)" in crossing.visit("GET", f"/t/{OURS}/audit?kind=pool").text
+    crossing.call("POST", path, Role.OPERATOR, REASON)
+
+
+def test_a_tenant_is_told_of_a_shared_pools_change_and_not_by_whom_or_why(
+    crossing: Crossing, connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, pool_id = crossing.world.runtime.services, shown(crossing, connection)["pool_id"]
+    monkeypatch.setattr(shared, "_owns", lambda *_, **__: False)
+    act = partial(shared.act_on, services, pool_id, actor="person:root", reason="their secret reason")
+    blocked = act(pool_acts.block, blocked=True)
+    assert not isinstance(blocked, Problem)
+    unit, change = chained(crossing)[0]
+    assert (unit.actor, unit.reason, change.action, change.detail) == (OPERATOR, SHARED_REASON, "blocked", "")
+    assert change.digest == digest_of(pool_id=pool_id, change=blocked.changes[0])
+    mine, theirs = (Budget(tenant_id=tenant, kind_group="masters", share_percent=10) for tenant in (OURS, THEIRS))
+    assert not isinstance(act(pool_acts.set_budget, budget=mine, kind_groups=shared.GROUPS), Problem)
+    told = chained(crossing)
+    assert told[0][1].detail.startswith(f"{OURS}, masters: 10 %")
+    assert not isinstance(act(pool_acts.set_budget, budget=theirs, kind_groups=shared.GROUPS), Problem)
+    assert chained(crossing) == told, "another tenant's budget is none of its business"
+    for one in (mine, theirs):
+        ended = msgspec.structs.replace(one, share_percent=0)
+        act(pool_acts.set_budget, budget=ended, kind_groups=shared.GROUPS)
+    act(pool_acts.block, blocked=False)
+    page = crossing.visit("GET", f"/t/{OURS}/audit?kind=pool").text
+    assert "their secret reason" not in page
+    assert "person:root" not in page
 
 
 def test_a_shared_pool_is_changed_by_nobody_of_one_tenant(

@@ -80,13 +80,20 @@ class PoolRoutes(Desk):
         return problem("pool.unknown", f"no connection {connection[:60]!r} has called out yet")
 
     def change(
-        self, who: Principal, connection: str, work: Callable[..., Problem | None], reason: str, values: dict[str, Any]
+        self,
+        who: Principal,
+        connection: str,
+        work: Callable[..., pool_acts.PoolChange | Problem],
+        reason: str,
+        values: dict[str, Any],
     ) -> dict[str, Any] | Problem:
         """One act on the pool of a connection."""
         named = shared.changeable(self._services, tenant_id=who.tenant_id, connection=connection, runs_everything=False)
         if isinstance(named, Problem):
             return named
-        answer = shared.act_on(self._services, named.pool_id, work, actor=who.actor, reason=reason, **values)
+        answer = shared.act_on(
+            self._services, named.pool_id, work, actor=who.actor, reason=reason, tenant_id=who.tenant_id, **values
+        )
         return answer if isinstance(answer, Problem) else shared.plain_pool(answer, named)
 
     def closings(self, who: Principal) -> dict[str, Any]:
@@ -149,7 +156,7 @@ def _acting(routes: PoolRoutes) -> Sequence[Any]:
     async def acted(
         request: Request[Any, Any, Any],
         connection: str,
-        work: Callable[..., Problem | None],
+        work: Callable[..., pool_acts.PoolChange | Problem],
         reason: str,
         **values: Any,
     ) -> Response[Any]:

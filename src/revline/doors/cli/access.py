@@ -10,10 +10,12 @@ import typer
 
 from revline.core.journal import JournalEntry
 from revline.core.problem import Mender, Problem, Retryable, define, problem
-from revline.doors.cli.context import JsonOption, TenantOption, actor, one_tenant, services_of
+from revline.doors.cli.context import JsonOption, LimitOption, TenantOption, actor, one_tenant, services_of
 from revline.doors.cli.output import EXIT_FAILED, emit_json, emit_rows, fail, lines, say
 from revline.platform.access.roles import Role
+from revline.platform.store import units
 from revline.platform.store.chain import verify_chain
+from revline.platform.work.pool_audit import changes_at, pool_units
 from revline.subledger.posting import queries as posting
 from revline.subledger.posting.beancount import render
 
@@ -142,6 +144,35 @@ def webhook_commands() -> typer.Typer:
 def audit_commands() -> typer.Typer:
     """The `audit` commands."""
     app = typer.Typer(no_args_is_help=True, help="The audit hash chain.")
+
+    @app.command(name="list")
+    def list_units(
+        context: typer.Context,
+        tenant: TenantOption = "",
+        kind: Annotated[str, typer.Option("--kind", help="Only units of this kind, such as pool or waive.")] = "",
+        by: Annotated[str, typer.Option("--actor", help="Only what this actor did.")] = "",
+        before: Annotated[int, typer.Option("--before", min=0, help="Go on before this position.")] = 0,
+        limit: LimitOption = 50,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Units of work, newest first: what was done, by whom and why; of a change of a pool, which."""
+        with services_of(context, as_json=as_json) as services:
+            chosen = one_tenant(services, tenant, as_json=as_json)
+            with services.database.read(tenants=[chosen]) as connection:
+                found = units.page_of_units(
+                    connection, tenant_id=chosen, before=before, kind=kind, actor=by, limit=limit
+                )
+                pools = changes_at(connection, tenant_id=chosen, positions=pool_units(found))
+        rows = [
+            {
+                **{name: getattr(one, name) for name in one.__struct_fields__},
+                "hash": one.hash.hex(),
+                "what": pools[one.position].said if one.position in pools else "",
+            }
+            for one in found
+        ]
+        columns = ["position", "recorded_at", "kind", "actor", "reason", "what", "row_count"]
+        emit_rows(rows, columns=columns, as_json=as_json, empty="Nothing here.")
 
     @app.command()
     def verify(context: typer.Context, tenant: TenantOption = "", as_json: JsonOption = False) -> None:

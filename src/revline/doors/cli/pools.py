@@ -142,7 +142,7 @@ def _act(
     context: typer.Context,
     pool: str,
     tenant: str,
-    work: Callable[..., Problem | None],
+    work: Callable[..., pool_acts.PoolChange | Problem],
     reason: str,
     values: dict[str, Any],
     said: str,

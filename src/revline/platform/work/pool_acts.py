@@ -71,8 +71,9 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One act on a pool."""
+    """One act on a pool. change_id: unique in the cell."""
 
+    change_id: int
     action: str
     detail: str
     actor: str
@@ -169,7 +170,7 @@ def set_limits(
     per_second: Decimal | None,
     burst: int | None,
     act: Act,
-) -> Problem | None:
+) -> PoolChange | Problem:
     """Put an operator's limits in place of the manifest's, in an open transaction; None takes the manifest's again."""
     wrong = [
         FieldError(pointer=name, detail=f"{value} is out of bounds", instead=f"more than 0, at most {most}")
@@ -194,22 +195,20 @@ def set_limits(
         return _unknown(pool_id)
     given = {"slots": slots, "calls a second": per_second, "burst": burst}
     detail = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
-    _note(connection, pool_id, "limits set" if detail else "limits cleared", detail, act)
-    return None
+    return _note(connection, pool_id, "limits set" if detail else "limits cleared", detail, act)
 
 
-def block(connection: Connection, *, pool_id: str, blocked: bool, act: Act) -> Problem | None:
+def block(connection: Connection, *, pool_id: str, blocked: bool, act: Act) -> PoolChange | Problem:
     """Stop or allow every call of a pool, in an open transaction. Calls under way come back and are written."""
     statement = update(capacity_pool).where(capacity_pool.c.pool_id == pool_id).values(blocked=blocked)
     if not connection.execute(statement).rowcount:
         return _unknown(pool_id)
-    _note(connection, pool_id, "blocked" if blocked else "unblocked", "", act)
-    return None
+    return _note(connection, pool_id, "blocked" if blocked else "unblocked", "", act)
 
 
 def set_budget(
     connection: Connection, *, pool_id: str, budget: Budget, kind_groups: Collection[str], act: Act
-) -> Problem | None:
+) -> PoolChange | Problem:
     """Give a part of the work its share and maximum, in an open transaction; neither of both takes the budget away."""
     if not connection.execute(select(capacity_pool.c.pool_id).where(capacity_pool.c.pool_id == pool_id)).first():
         return _unknown(pool_id)
@@ -223,14 +222,12 @@ def set_budget(
             table.c.pool_id == pool_id, table.c.tenant_id == key[0], table.c.kind_group == key[1]
         )
         connection.execute(statement)
-        _note(connection, pool_id, "budget cleared", whose, act)
-        return None
+        return _note(connection, pool_id, "budget cleared", whose, act)
     values = {"share_percent": budget.share_percent, "slots_max": budget.slots_max}
     made = insert_or_not(table).values(pool_id=pool_id, tenant_id=key[0], kind_group=key[1], **values)
     connection.execute(made.on_conflict_do_update(index_elements=["pool_id", "tenant_id", "kind_group"], set_=values))
     most = "no maximum" if budget.slots_max is None else f"at most {budget.slots_max} slots"
-    _note(connection, pool_id, "budget set", f"{whose}: {budget.share_percent} %, {most}", act)
-    return None
+    return _note(connection, pool_id, "budget set", f"{whose}: {budget.share_percent} %, {most}", act)
 
 
 def _wrong_budget(connection: Connection, pool_id: str, budget: Budget, kind_groups: Collection[str]) -> Problem | None:
@@ -265,15 +262,19 @@ def _unknown(pool_id: str) -> Problem:
     return problem("pool.unknown", f"there is no pool {pool_id[:60]!r} yet")
 
 
-def _note(connection: Connection, pool_id: str, action: str, detail: str, act: Act) -> None:
-    values = {"pool_id": pool_id, "action": action, "detail": detail, "actor": act.actor, "at": act.at}
-    connection.execute(insert(capacity_change).values(reason=act.reason[:REASON_LENGTH_MAX], **values))
+def _note(connection: Connection, pool_id: str, action: str, detail: str, act: Act) -> PoolChange:
+    reason = act.reason[:REASON_LENGTH_MAX]
+    made = insert(capacity_change).values(
+        pool_id=pool_id, action=action, detail=detail, actor=act.actor, reason=reason, at=act.at
+    )
+    change_id = connection.execute(made.returning(capacity_change.c.change_id)).scalar_one()
+    return PoolChange(change_id=change_id, action=action, detail=detail, actor=act.actor, reason=reason, at=act.at)
 
 
 def _changes(connection: Connection, pool_id: str) -> tuple[PoolChange, ...]:
     row = capacity_change.c
     statement = (
-        select(row.action, row.detail, row.actor, row.reason, row.at)
+        select(row.change_id, row.action, row.detail, row.actor, row.reason, row.at)
         .where(row.pool_id == pool_id)
         .order_by(row.change_id.desc())
         .limit(CHANGES_SHOWN_MAX)
@@ -284,7 +285,7 @@ def _changes(connection: Connection, pool_id: str) -> tuple[PoolChange, ...]:
 def _blocked_by(connection: Connection, pool_id: str) -> PoolChange | None:
     row = capacity_change.c
     statement = (
-        select(row.action, row.detail, row.actor, row.reason, row.at)
+        select(row.change_id, row.action, row.detail, row.actor, row.reason, row.at)
         .where(row.pool_id == pool_id, row.action == "blocked")
         .order_by(row.change_id.desc())
         .limit(1)

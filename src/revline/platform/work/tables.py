@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     Numeric,
     SmallInteger,
     Table,
@@ -148,6 +149,18 @@ capacity_change: Final[Table] = control_table(
     info={"append_only": True},
 )
 """Who changed what of a pool, when and why; append-only."""
+
+pool_changed: Final[Table] = tenant_table(
+    "pool_changed",
+    Column("pool_id", Text, nullable=False),
+    Column("change_id", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    recorded=True,
+)
+"""Every change of a pool in the audit chain of each tenant it touches. `digest` is over the whole change as `capacity_change` has
+it, so that it can be proved later without telling a tenant what concerns others of a shared pool."""
 
 backlog_sample: Final[Table] = control_table(
     "backlog_sample",

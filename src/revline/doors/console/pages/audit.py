@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -25,6 +26,7 @@ from revline.doors.console.values import (
 from revline.platform.access.roles import Permission
 from revline.platform.store import units
 from revline.platform.store.chain import verify_chain
+from revline.platform.work.pool_audit import PoolChanged, changes_at, pool_units
 
 DAY_LENGTH: Final = 10
 
@@ -47,8 +49,9 @@ def audit(visit: Visit) -> Answer:
             until=None if since is None else since + timedelta(days=1),
             limit=visit.limit + 1,
         )
+        pools = changes_at(connection, tenant_id=visit.tenant_id, positions=pool_units(found))
     names = {one.actor: one.name for one in visit.services.people.people(tenant_id=visit.tenant_id)}
-    rows = tuple(_row(one, names) for one in found)
+    rows = tuple(_row(one, names, pools) for one in found)
     columns = (
         Column(key="position", title="Position", kind="count"),
         Column(key="at", title="Recorded", kind="moment"),
@@ -75,7 +78,7 @@ def audit(visit: Visit) -> Answer:
         ),
         empty=Empty(title="Nothing was recorded yet", icon="scroll-text"),
         export="audit",
-        same_as=SameAs(command=f"revline audit verify --tenant {visit.tenant_id}"),
+        same_as=SameAs(command=f"revline audit list --tenant {visit.tenant_id}"),
         template="audit.html",
         values={"head": head},
     )
@@ -91,14 +94,14 @@ def verify(visit: Visit) -> Answer:
     )
 
 
-def _row(one: units.StoredUnit, names: dict[str, str]) -> Row:
+def _row(one: units.StoredUnit, names: dict[str, str], pools: Mapping[int, PoolChanged]) -> Row:
     return Row(
         cells=(
             Count(number=one.position),
             Moment(at=one.recorded_at),
             Text(text=one.kind, tag=True),
             Text(text=names.get(one.actor, one.actor), hint=one.actor if one.actor in names else ""),
-            Text(text=one.reason),
+            Text(text=one.reason, hint=pools[one.position].said if one.position in pools else ""),
             Count(number=one.row_count),
             Code(text=one.hash.hex()),
         ),

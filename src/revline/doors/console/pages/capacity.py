@@ -131,7 +131,15 @@ def _act(visit: Visit, work: Any, said: str, **values: Any) -> Answer:
     pool_id = _pool(visit)
     if isinstance(pool_id, Problem):
         return pool_id
-    answer = shared.act_on(visit.services, pool_id, work, actor=visit.actor, reason=visit.reason(), **values)
+    answer = shared.act_on(
+        visit.services,
+        pool_id,
+        work,
+        actor=visit.actor,
+        reason=visit.reason(),
+        tenant_id="" if visit.field("pool") else visit.tenant_id,
+        **values,
+    )
     return answer if isinstance(answer, Problem) else Redirect(to=visit.url("capacity"), said=said)
 
 

@@ -1466,6 +1466,26 @@ CREATE INDEX ix_person_session_person ON person_session (person_id);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON person_session TO revline_app;
 
+CREATE TABLE pool_changed (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    pool_id TEXT NOT NULL,
+    change_id BIGINT NOT NULL,
+    action TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    digest BYTEA NOT NULL,
+    CONSTRAINT pk_pool_changed PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+ALTER TABLE pool_changed ENABLE ROW LEVEL SECURITY;
+ALTER TABLE pool_changed FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON pool_changed
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON pool_changed TO revline_app;
+
 CREATE TABLE process (
     process_id TEXT NOT NULL,
     role TEXT NOT NULL,
