@@ -80,7 +80,7 @@ def loop_of(*, dsn: str, number: int, directory: Any, timing: Timing, in_threads
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     desk = Desk(
-        database=Database(dsn=dsn, pool_size=DATABASE_THREADS + 2),
+        database=Database(dsn=dsn, pool_size=DATABASE_THREADS + 2, repeats=True),
         directory=directory,
         journals=no_journals,
         clock=SystemClock(),

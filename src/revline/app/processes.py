@@ -92,7 +92,7 @@ def upgrade(settings: Settings, check: bool) -> Problem | str:  # noqa: FBT001 -
 def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - one command's flag
     """Derive and deliver until a signal, or until nothing is left to do."""
     configure(stream=sys.stderr, level=settings.log_level)
-    runtime = open_runtime(settings)
+    runtime = open_runtime(settings, repeats=True)
     if isinstance(runtime, Problem):
         say_problem(runtime)
         return 1

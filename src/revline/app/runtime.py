@@ -83,13 +83,13 @@ def dsn_of(settings: Settings, role: str) -> str | Problem:
         return problem("database.unreachable", str(error).partition("\n")[0])
 
 
-def open_runtime(settings: Settings, *, clock: Clock | None = None) -> Runtime | Problem:
-    """Everything over one database as `revline_app`; nothing is connected until it is used."""
+def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: bool = False) -> Runtime | Problem:
+    """Everything over one database as `revline_app`; nothing is connected until it is used. repeats: as in `Database`."""
     dsn = dsn_of(settings, "revline_app")
     if isinstance(dsn, Problem):
         return dsn
     time = clock or SystemClock()
-    database = Database(dsn=dsn, pool_size=settings.pool_size)
+    database = Database(dsn=dsn, pool_size=settings.pool_size, repeats=repeats)
     reading = Database(dsn=dsn, pool_size=DIRECTORY_POOL)
     kinds, secrets = registry(), SecretResolver(folder=settings.data_folder / SECRETS_FOLDER)
     new_directory = partial(Directory, database=reading, registry=kinds, secrets=secrets, clock=time)

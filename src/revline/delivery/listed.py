@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, literal_column, select, text
 
 from revline.core.documents import DocumentState
 from revline.core.farside import ErpRecord
@@ -185,7 +185,8 @@ def gone_after(unit: Unit, *, entry: Any, shown: Sequence[ErpRecord]) -> int:
             table.c.connection == entry.connection,
             table.c.record_kind == entry.record_kind,
             table.c.company == entry.company,
-            table.c.listed_in.between(1, entry.pass_number - 1),
+            table.c.listed_in > literal_column("0"),
+            table.c.listed_in < entry.pass_number,
             table.c.seen_at < entry.began_at,
             table.c.document_id.is_not(None),
             table.c.erp_id.not_in([one.erp_id for one in shown]),

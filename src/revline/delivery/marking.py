@@ -23,7 +23,7 @@ from revline.platform.work import record as work_record
 from revline.platform.work.budgets import CLOSE, Asked
 from revline.platform.work.cell import hold_epoch
 from revline.platform.work.epochs import Epoch
-from revline.platform.work.lanes import PRIORITY_CLOSE, ClaimedLane, called
+from revline.platform.work.lanes import PRIORITY_CLOSE, ClaimedLane
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +80,9 @@ _SENDING: Final = text(
 _ATTEMPTS: Final = text(
     """
     INSERT INTO attempt (tenant_id, document_id, attempt, revision, step, operation, state, digest, idempotency_key,
-                         configuration_version, epoch, call_id, marked_at, problem_code, evidence, archived)
+                         configuration_version, epoch, call_id, marked_at, problem_code, evidence)
     SELECT given.tenant_id, given.document_id, given.attempt, given.revision, given.step, given.operation, 'sending',
-           given.digest, given.idempotency_key, given.configuration_version, :epoch, given.call_id, :now, '', '', false
+           given.digest, given.idempotency_key, given.configuration_version, :epoch, given.call_id, :now, '', ''
     FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:attempts AS integer[]),
                 CAST(:revisions AS integer[]), CAST(:steps AS text[]), CAST(:operations AS text[]),
                 CAST(:digests AS bytea[]), CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:slots AS text[]))
@@ -96,7 +96,7 @@ _ABANDONED: Final = text(
     UPDATE attempt SET state = 'uncertain', settled_at = :now, evidence = :evidence
     FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS given(tenant_id, document_id)
     WHERE attempt.tenant_id = given.tenant_id AND attempt.document_id = given.document_id
-      AND attempt.state = 'sending' AND NOT attempt.archived
+      AND attempt.state = 'sending'
     """
 )
 
@@ -168,8 +168,8 @@ def _with_capacity(
 
 
 def _write(connection: Connection, calls: Sequence[Call], *, owner: str, epoch: int, now: datetime) -> None:
-    changes = [called(lane=ready.head.loaded.lane, call_id=call.slot) for call in calls for ready in call.members]
-    work_record.change(connection, owner=owner, changes=changes, now=now)
+    slots = [(ready.head.loaded.lane, call.slot) for call in calls for ready in call.members]
+    capacity.take_slots(connection, owner=owner, lanes=slots)
     sends = [
         (call, ready, number)
         for call in calls

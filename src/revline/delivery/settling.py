@@ -42,25 +42,17 @@ _ATTEMPTS: Final = text(
     UPDATE attempt SET state = coalesce(nullif(given.state, ''), attempt.state), settled_at = :now,
                        problem_code = given.problem_code,
                        evidence = concat_ws(E'\\n', nullif(attempt.evidence, ''), nullif(given.evidence, '')),
-                       request = coalesce(nullif(given.request, ''), attempt.request), archived = given.archived
+                       request = coalesce(nullif(given.request, ''), attempt.request)
     FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:attempts AS integer[]),
                 CAST(:states AS text[]), CAST(:problems AS text[]), CAST(:evidence AS text[]),
-                CAST(:requests AS text[]), CAST(:archived AS boolean[]))
-         AS given(tenant_id, document_id, attempt, state, problem_code, evidence, request, archived)
+                CAST(:requests AS text[]))
+         AS given(tenant_id, document_id, attempt, state, problem_code, evidence, request)
     WHERE attempt.tenant_id = given.tenant_id AND attempt.document_id = given.document_id
-      AND attempt.attempt = given.attempt AND NOT attempt.archived
+      AND attempt.attempt = given.attempt
     """
 )
 
 _GONE: Final = text("DELETE FROM erp_record WHERE tenant_id = :tenant AND document_id = :document AND state = 'draft'")
-
-_EARLIER_ATTEMPTS: Final = text(
-    """
-    UPDATE attempt SET archived = true
-    FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[])) AS given(tenant_id, document_id)
-    WHERE attempt.tenant_id = given.tenant_id AND attempt.document_id = given.document_id AND NOT attempt.archived
-    """
-)
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -293,17 +285,9 @@ def _write_attempts(unit: Unit, kept: Sequence[Settlement], now: datetime) -> No
         "problems": [one.problem.code if one.problem else "" for one in settled],
         "evidence": [one.evidence for one in settled],
         "requests": [one.request for one in settled],
-        "archived": [one.state in FINISHED_STATES for one in settled],
         "now": now,
     }
     unit.connection.execute(_ATTEMPTS, parameters)
-    repeated = [_key(one) for one in settled if one.state in FINISHED_STATES and one.attempt > 1]
-    if repeated:
-        parameters = {
-            "tenants": [key.tenant_id for key in repeated],
-            "documents": [key.document_id for key in repeated],
-        }
-        unit.connection.execute(_EARLIER_ATTEMPTS, parameters)
 
 
 def _still_stands(one: Settlement, present: Present) -> bool:

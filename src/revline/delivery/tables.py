@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from revline.core.documents import FINISHED_STATES, DocumentState
-from revline.platform.store.hot import HOT
+from revline.platform.store.hot import HOT, WRITTEN_TWICE
 from revline.platform.store.walls import tenant_table
 
 _STATES: Final = ", ".join(f"'{state}'" for state in DocumentState)
@@ -112,7 +112,7 @@ document_state: Final[Table] = tenant_table(
         postgresql_where=text(f"state IN ({FINISHED_SQL}) AND NOT archived"),
     ),
     archivable=True,
-    live_with=HOT,
+    live_with={**WRITTEN_TWICE, **HOT},
 )
 """Where a document stands. `step` is the next far-side step ("" for the first); `uncertain_since`: when the last request was
 given up without an answer; `epoch`: of the cell when it was last known not to be in the far system unseen. `set_aside_at`: when
@@ -170,8 +170,7 @@ attempt: Final[Table] = tenant_table(
         "state IN ('sending', 'posted', 'placed', 'accepted', 'rejected', 'not_sent', 'throttled', 'uncertain')",
         name="state",
     ),
-    archivable=True,
-    live_with=HOT,
+    postgresql_with=WRITTEN_TWICE,
 )
 """One far-side step sent once: marked with the digest of its exact bytes before the call, and what came of it.
 
@@ -216,8 +215,15 @@ erp_record: Final[Table] = tenant_table(
     Column("position", BigInteger, nullable=False),
     Index("ix_erp_record_document", "tenant_id", "document_id"),
     Index("ix_erp_record_reference", "tenant_id", "connection", "external_reference"),
-    Index("ix_erp_record_listed", "tenant_id", "connection", "record_kind", "company", "listed_in"),
-    Index("ix_erp_record_number", "tenant_id", "connection", "number"),
+    Index(
+        "ix_erp_record_listed",
+        "tenant_id",
+        "connection",
+        "record_kind",
+        "company",
+        "listed_in",
+        postgresql_where=text("listed_in > 0"),
+    ),
 )
 """What a far system holds, as last seen; without a document when Revline did not make it. `listed_in`: the pass of its listing that
 last showed it, 0 while none has; `company`: the one it was listed in."""
@@ -290,7 +296,6 @@ erp_entry: Final[Table] = tenant_table(
     Column("period", Text, nullable=False),
     Column("party_reference", Text, nullable=False),
     Index("ix_erp_entry_document", "tenant_id", "document_id"),
-    Index("ix_erp_entry_account", "tenant_id", "connection", "company", "period", "account"),
     recorded=True,
 )
 """General-ledger lines a far system made of a document, read back. debit, credit: functional currency; account: its code."""

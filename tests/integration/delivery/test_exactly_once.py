@@ -246,7 +246,6 @@ def test_a_crash_at_any_boundary_loses_and_doubles_nothing(
         assert world.far.posted(document_id(name)) == 1, name
         states = [attempt["state"] for attempt in world.show(name).attempts]
         assert "sending" not in states, f"{name}: an attempt whose sender died is told as still under way"
-        assert all(attempt["archived"] for attempt in world.show(name).attempts), f"{name}: history is incomplete"
     order = world.posted_in_order()
     assert order.index(document_id("acme")) < order.index(document_id("invoice")) < order.index(document_id("void"))
     assert order.index(document_id("invoice")) < order.index(document_id("application"))

@@ -298,7 +298,7 @@ def test_finished_rows_move_to_history_and_are_still_found(world: World) -> None
     moved = housekeeping.archive_finished(world.database, before=world.clock.now() + timedelta(hours=1))
     assert moved == 1
     assert world.state("sale") is DocumentState.POSTED
-    assert world.show("sale").attempts[0]["archived"]
+    assert [attempt["state"] for attempt in world.show("sale").attempts] == ["posted"]
     world.write(journal("next", after=["sale"], rank=Rank.JOURNAL, lane="sale"))
     world.deliver()
     assert world.state("next") is DocumentState.POSTED

@@ -209,7 +209,7 @@ def test_hot_tables_are_cleaned_by_count_or_by_a_small_share(database: Database)
     with database.control() as connection:
         rows = connection.execute(text("SELECT relname, reloptions FROM pg_class WHERE reloptions IS NOT NULL"))
         options = {row.relname: dict(one.split("=") for one in row.reloptions) for row in rows}
-    for name in ("document_state_live", "attempt_live", "lane", "lane_item_live", "wait"):
+    for name in ("document_state_live", "lane", "lane_item_live", "wait"):
         assert float(options[name]["autovacuum_vacuum_scale_factor"]) <= 0.02, name
         assert options[name]["autovacuum_vacuum_cost_delay"] == "0", name
     for name in ("capacity_pool", "tenant_ring", "counter"):

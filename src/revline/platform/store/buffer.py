@@ -255,7 +255,10 @@ def _rendered(manner: str, shape: Shape, key: tuple[str, ...], names: tuple[str,
     table = shape.quoted_table
     quoted = {name: shape.quoted(name) for name in names}
     given = ", ".join(quoted.values())
-    source = f"unnest({', '.join(f'%s::{shape.carrier(name)}[]' for name in names)}) AS given({given})"
+    # Not FROM unnest(a, b, …), which stores each array as a table before the first row is made.
+    source = (
+        f"(SELECT {', '.join(f'unnest(%s::{shape.carrier(name)}[]) AS {quoted[name]}' for name in names)}) AS given"
+    )
     values = {name: f"given.{quoted[name]}{shape.recast(name)}" for name in names}
     others = [name for name in names if name not in key]
     if manner == "update":

@@ -198,8 +198,9 @@ class EmbeddedServer:
             password_file.write_text(self._passwords()[SUPERUSER] + "\n", encoding="utf-8")
             initialising.give(password_file)
             self._run(
-                "initdb", "-D", str(cluster), "-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256",
-                f"--pwfile={password_file}", *(() if self.durable else ("--no-sync",)), account=initialising,
+                "initdb", "-D", str(cluster), "-U", SUPERUSER, "-E", "UTF8", "--locale-provider=builtin",
+                "--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password_file}",
+                *(() if self.durable else ("--no-sync",)), account=initialising,
             )  # fmt: skip
         finally:
             password_file.unlink()

@@ -29,6 +29,8 @@ IDLE_LIMIT_SECONDS: Final = 120
 RANDOM_PAGE_COST: Final = 1.1
 """What is read by key is in memory or on a disk without arms. PostgreSQL's own 4 makes it read whole tables of some thousand rows
 where a few hundred keys are asked for."""
+PREPARE_AFTER: Final = 1
+"""How often a statement is run on a connection before the server keeps it parsed. What comes once is not kept."""
 ASK_AFTER_SECONDS: Final = 1.0
 """How long a connection may lie unused before it is asked whether it lives."""
 TRANSIENT: Final = (
@@ -48,10 +50,11 @@ class Database:
     """One database as one role (`revline_app` for servers and the CLI, `revline_control` for metrics and pages of operators).
 
     dsn: a connection URL, `postgresql://role:password@host:port/database`. pool_size: the most connections it opens; whoever
-    asks for one more waits up to 30 seconds.
+    asks for one more waits up to 30 seconds. repeats: for a worker, which runs the same few statements on arrays of keys again and
+    again: each is planned once, not once for each array; their plans differ in nothing but what planning costs.
     """
 
-    def __init__(self, *, dsn: str, pool_size: int = 8) -> None:
+    def __init__(self, *, dsn: str, pool_size: int = 8, repeats: bool = False) -> None:
         self._engine = create_engine(
             make_url(dsn).set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
@@ -60,11 +63,13 @@ class Database:
             hide_parameters=True,
             connect_args={
                 "application_name": "revline",
+                "prepare_threshold": PREPARE_AFTER,
                 "options": (
                     f"-c timezone=UTC -c jit=off -c random_page_cost={RANDOM_PAGE_COST}"
                     f" -c statement_timeout={STATEMENT_LIMIT_SECONDS}s"
                     f" -c lock_timeout={LOCK_LIMIT_SECONDS}s"
                     f" -c idle_in_transaction_session_timeout={IDLE_LIMIT_SECONDS}s"
+                    + (" -c plan_cache_mode=force_generic_plan" if repeats else "")
                 ),
             },
         )

@@ -20,6 +20,10 @@ HOT: Final[Mapping[str, str]] = {
 """For rows that come, change a few times and go to history: cleaned after a thousand and two in a hundred have changed. The insert
 factor keeps the visibility map fresh; the analyze factor lets the planner know a queue that just filled up."""
 
+WRITTEN_TWICE: Final[Mapping[str, str]] = {"fillfactor": "50"}
+"""For rows that are written, changed a moment later and then kept: what each page has free takes the new version, which is a short
+note in the log, and costs no index an entry where none holds what changed."""
+
 FEW_AND_HOT: Final[Mapping[str, str]] = {
     "fillfactor": "50",
     "autovacuum_vacuum_scale_factor": "0",

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, text
 
 from revline.platform.work.budgets import CLOSE, Budget, Ledger, Use
-from revline.platform.work.lanes import PRIORITY_CLOSE
+from revline.platform.work.lanes import PRIORITY_CLOSE, ClaimedLane
 from revline.platform.work.pool_state import CameBack, Health, PoolLimits, PoolState, after, pool_state
 from revline.platform.work.tables import NOT_PLAINLY_OPEN
 
@@ -67,6 +67,18 @@ _USES: Final = text(
     )
     SELECT held.*, ({_RULES.format("held.pool_id AND rule.tenant_id = held.tenant_id")}) AS rules
     FROM held ORDER BY held.pool_id, held.owner, held.tenant_id, held.kind_group
+    """
+)
+
+# Of a lane nothing else changes here, and no index holds its slot: the row's new version stays on its page.
+_TAKE_SLOTS: Final = text(
+    """
+    UPDATE lane SET call_id = given.call_id
+    FROM (SELECT unnest(CAST(:tenants AS text[])) AS tenant_id, unnest(CAST(:lanes AS text[])) AS lane_id,
+                 unnest(CAST(:fences AS bigint[])) AS fence, unnest(CAST(:owners AS text[])) AS owner,
+                 unnest(CAST(:calls AS text[])) AS call_id) AS given
+    WHERE lane.tenant_id = given.tenant_id AND lane.lane_id = given.lane_id
+      AND lane.owner = given.owner AND lane.fence = given.fence
     """
 )
 
@@ -160,13 +172,28 @@ def lock(
     connection: Connection, *, pools: Iterable[str], owner: str, now: datetime, fresh: timedelta = timedelta(0)
 ) -> Mapping[str, Ledger]:
     """Lock the pools until the transaction ends; gives a ledger of each. The caller marks the lanes of what it takes with their
-    slot (`lanes.called`) and calls `spend` before it commits."""
+    slot (`take_slots`) and calls `spend` before it commits."""
     names = sorted(set(pools))
     if not names:
         return {}
     rows = connection.execute(_LOCK, {"pools": names}).mappings().all()
     found = _views(connection, rows, now, fresh)
     return {name: view.ledger(owner=owner) for name, view in found.items()}
+
+
+def take_slots(connection: Connection, *, owner: str, lanes: Sequence[tuple[ClaimedLane, str]]) -> None:
+    """Put claimed lanes into the calls that carry them: each with its slot. The caller holds them (`record.hold`)."""
+    ordered = sorted(lanes, key=lambda one: one[0].key)
+    if not ordered:
+        return
+    parameters = {
+        "tenants": [lane.tenant_id for lane, _ in ordered],
+        "lanes": [lane.lane_id for lane, _ in ordered],
+        "fences": [lane.fence for lane, _ in ordered],
+        "owners": [owner] * len(ordered),
+        "calls": [slot for _, slot in ordered],
+    }
+    connection.execute(_TAKE_SLOTS, parameters)
 
 
 def spend(connection: Connection, *, ledgers: Mapping[str, Ledger], now: datetime) -> None:

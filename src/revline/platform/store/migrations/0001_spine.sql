@@ -93,7 +93,6 @@ GRANT SELECT ON api_key TO revline_control;
 
 CREATE TABLE attempt (
     tenant_id TEXT NOT NULL,
-    archived BOOLEAN DEFAULT false NOT NULL,
     document_id TEXT NOT NULL,
     attempt INTEGER NOT NULL,
     revision INTEGER NOT NULL,
@@ -111,28 +110,14 @@ CREATE TABLE attempt (
     evidence TEXT NOT NULL,
     request TEXT DEFAULT '' NOT NULL,
     position BIGINT,
-    CONSTRAINT pk_attempt PRIMARY KEY (tenant_id, document_id, attempt, archived),
+    CONSTRAINT pk_attempt PRIMARY KEY (tenant_id, document_id, attempt),
     CONSTRAINT ck_attempt_state CHECK (state IN ('sending', 'posted', 'placed', 'accepted', 'rejected', 'not_sent', 'throttled', 'uncertain'))
 )
- PARTITION BY LIST (archived);
-
-CREATE TABLE attempt_live PARTITION OF attempt FOR VALUES IN (false) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
-
-CREATE TABLE attempt_history PARTITION OF attempt FOR VALUES IN (true);
+ WITH (fillfactor = 50);
 
 ALTER TABLE attempt ENABLE ROW LEVEL SECURITY;
 ALTER TABLE attempt FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant_wall ON attempt
-    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
-    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
-ALTER TABLE attempt_live ENABLE ROW LEVEL SECURITY;
-ALTER TABLE attempt_live FORCE ROW LEVEL SECURITY;
-CREATE POLICY tenant_wall ON attempt_live
-    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
-    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
-ALTER TABLE attempt_history ENABLE ROW LEVEL SECURITY;
-ALTER TABLE attempt_history FORCE ROW LEVEL SECURITY;
-CREATE POLICY tenant_wall ON attempt_history
     USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
@@ -770,7 +755,7 @@ CREATE TABLE document_state (
 )
  PARTITION BY LIST (archived);
 
-CREATE TABLE document_state_live PARTITION OF document_state FOR VALUES IN (false) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+CREATE TABLE document_state_live PARTITION OF document_state FOR VALUES IN (false) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 CREATE TABLE document_state_history PARTITION OF document_state FOR VALUES IN (true);
 
@@ -859,8 +844,6 @@ CREATE TABLE erp_entry (
     party_reference TEXT NOT NULL,
     CONSTRAINT pk_erp_entry PRIMARY KEY (tenant_id, position, ordinal)
 );
-
-CREATE INDEX ix_erp_entry_account ON erp_entry (tenant_id, connection, company, period, account);
 
 CREATE INDEX ix_erp_entry_document ON erp_entry (tenant_id, document_id);
 
@@ -962,9 +945,7 @@ CREATE TABLE erp_record (
 
 CREATE INDEX ix_erp_record_document ON erp_record (tenant_id, document_id);
 
-CREATE INDEX ix_erp_record_listed ON erp_record (tenant_id, connection, record_kind, company, listed_in);
-
-CREATE INDEX ix_erp_record_number ON erp_record (tenant_id, connection, number);
+CREATE INDEX ix_erp_record_listed ON erp_record (tenant_id, connection, record_kind, company, listed_in) WHERE listed_in > 0;
 
 CREATE INDEX ix_erp_record_reference ON erp_record (tenant_id, connection, external_reference);
 
