@@ -14,7 +14,7 @@ from rich.console import Console
 from revline.app.kinds import registry
 from revline.sim.world.ground import Databases, new_databases
 from revline.sim.world.run import one_world
-from tests.sim.defects import Defect, defects
+from tests.sim.planting import Defect, defects
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- planted defects: begin -->", "<!-- planted defects: end -->"

@@ -5,14 +5,12 @@ A defect is applied to the running process and taken back again. One that no lon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, Final
 
 import msgspec
 import pytest
-from sqlalchemy import text
 
 from revline.connectors.simulated.connector import SimulatedConnector
 from revline.core.documents import DocumentState
@@ -23,62 +21,19 @@ from revline.delivery import (
     loading,
     loop,
     marking,
-    naming,
     outcome,
-    putting_back,
     service,
     settling,
     waiting,
 )
 from revline.delivery.pauses import Pauses
 from revline.delivery.values import Send
-from revline.derive import balance, expectation, invoice, payment
-from revline.derive import record as derive_record
 from revline.intake import awaiting
-from revline.intake import record as intake_record
 from revline.intake import service as intake_service
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work_service
-
-Apply = Callable[[pytest.MonkeyPatch], None]
-
-
-class Defect(msgspec.Struct, frozen=True, kw_only=True):
-    """One planted defect. what: in a sentence, for the table."""
-
-    name: str
-    what: str
-    apply: Apply
-
-
-_ALL: Final[dict[str, Defect]] = {}
-
-
-def defect(what: str) -> Callable[[Apply], Apply]:
-    """Registers a function that plants the defect it is named after."""
-
-    def register(apply: Apply) -> Apply:
-        name = apply.__name__.replace("_", "-")
-        _ALL[name] = Defect(name=name, what=what, apply=apply)
-        return apply
-
-    return register
-
-
-def defects() -> Sequence[Defect]:
-    """Every one, in the order of this file."""
-    return tuple(_ALL.values())
-
-
-def change_sql(patch: pytest.MonkeyPatch, module: Any, name: str, *pairs: tuple[str, str]) -> None:
-    """Put another text in a statement of a module; it must hold what is replaced."""
-    statement = getattr(module, name).text
-    for old, new in pairs:
-        assert old in statement, f"{module.__name__}.{name} no longer holds {old!r}"
-        statement = statement.replace(old, new)
-    patch.setattr(module, name, text(statement))
-
+from tests.sim.planting import change_sql, defect
 
 # -- sending
 
@@ -308,60 +263,3 @@ def refusal_without_case(patch: pytest.MonkeyPatch) -> None:
 @defect("a case stays open when its document goes on")
 def case_never_closed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settling, "resolve_cases_of", lambda *_, **__: None)
-
-
-# -- acts of people
-
-
-@defect("what was set aside is forgotten when it is put back")
-def put_back_nowhere(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(putting_back.work_record, "come_back", lambda *_, **__: None)
-
-
-@defect("a record that a person names is not written down")
-def named_in_vain(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(naming, "store_record", lambda *_, **__: None)
-
-
-# -- facts and books
-
-
-@defect("a message that comes twice is taken in twice")
-def taken_in_twice(patch: pytest.MonkeyPatch) -> None:
-    real = intake_record._Batch.take
-    count = [0]
-
-    def take(self: Any, one: Any) -> Any:
-        count[0] += 1
-        facts = tuple(
-            msgspec.structs.replace(fact, source_event=f"{fact.source_event}#{count[0]}") for fact in one.facts
-        )
-        return real(self, msgspec.structs.replace(one, facts=facts))
-
-    patch.setattr(intake_record._Batch, "take", take)
-
-
-@defect("the snapshot that came last wins, not the newest")
-def stale_snapshot_wins(patch: pytest.MonkeyPatch) -> None:
-    def last(facts: Any) -> Any:
-        return max(facts, key=lambda fact: (fact.position, fact.ordinal))
-
-    patch.setattr(expectation, "newest", last)
-    for module in (invoice, payment, balance):
-        if hasattr(module, "newest"):
-            patch.setattr(module, "newest", last)
-
-
-@defect("what became of a fact is not written down")
-def no_disposition(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(derive_record.Writer, "_write_disposition", lambda self, *_, **__: None)
-
-
-@defect("a reversal is booked and never sent")
-def reversal_not_sent(patch: pytest.MonkeyPatch) -> None:
-    real = derive_record.delivery.write_documents
-
-    def write(unit: Any, *, documents: Any, **given: Any) -> Any:
-        return real(unit, documents=[one for one in documents if not one.reverses], **given)
-
-    patch.setattr(derive_record.delivery, "write_documents", write)

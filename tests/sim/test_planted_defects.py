@@ -9,7 +9,7 @@ import pytest
 from revline.app.kinds import registry
 from revline.sim.world.ground import Databases, new_databases
 from tests.sim.__main__ import find
-from tests.sim.defects import defects
+from tests.sim.planting import defects
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("worlds")]
 QUICK = {"blind-resend": 2, "tail-first": 1, "no-disposition": 1, "answers-swapped": 1}

@@ -16,7 +16,9 @@ from msgspec.structs import replace
 
 from revline.connectors.sdk.source import SourceContext
 from revline.connectors.simulated.connector import build
+from revline.connectors.stripe.client import StripeClient, client_of
 from revline.connectors.stripe.connector import StripeSource
+from revline.connectors.stripe.farside import StripeFarSide
 from revline.core.documents import Document
 from revline.core.farside import EntityMapping
 from revline.core.ids import derived_id
@@ -25,6 +27,9 @@ from revline.delivery.kinds import Mapping as MappingSpec
 from revline.delivery.values import FarSide
 from revline.derive.expectation import EntityScope
 from revline.derive.ports import DeriveConfiguration
+from revline.feedback.kinds import Feedback
+from revline.feedback.ports import FeedbackConfiguration
+from revline.feedback.values import PostingState
 from revline.intake.values import Channel
 from revline.platform.config.documents import Configuration
 from revline.platform.config.loader import load_folder
@@ -32,6 +37,7 @@ from revline.platform.config.registry import Registry
 from revline.platform.tenancy.kinds import Connection, LegalEntity, tells_masters
 from revline.sim.world.plan import TenantPlan, stream
 from revline.sim.world.process import Process
+from revline.sim.world.source import KEY, NUMBER_KEY, STATE_KEY
 from revline.subledger.posting.setup import PostingSetup, compile_setup
 
 TEMPLATE: Final = "cedar"
@@ -39,6 +45,13 @@ ENTITY: Final = "cedar-us"
 COMPANY: Final = "CEDAR-US"
 SOURCE: Final = "stripe"
 ERP: Final = "erp"
+SOURCE_URL: Final = "http://127.0.0.1:1"
+TELLING: Final = Feedback(
+    connection=SOURCE,
+    source_kind="invoice",
+    fields={"posting_state": STATE_KEY, "erp_number": NUMBER_KEY},
+    when=(PostingState.POSTED, PostingState.VOIDED, PostingState.REJECTED),
+)
 TOKEN: Final = "a-token-of-a-simulated-erp"  # noqa: S105 - nothing real takes it
 
 
@@ -67,12 +80,13 @@ class WorldDirectory:
         compiled: Compiled,
         tenants: Mapping[str, TenantPlan],
         transports: Mapping[str, httpx2.AsyncBaseTransport],
+        sources: Mapping[str, httpx2.AsyncBaseTransport],
         process: Process,
         seed: int,
     ) -> None:
-        """transports: each tenant's way to its ERP."""
+        """transports: each tenant's way to its ERP. sources: to its source."""
         self._compiled, self._tenants, self._process = compiled, tenants, process
-        self._transports = transports
+        self._transports, self._sources = transports, sources
         self._random = stream(seed, f"requests of {process.name}")
         self._derive: dict[str, DeriveConfiguration] = {}
         self._far_sides: dict[tuple[str, str], FarSide] = {}
@@ -126,7 +140,9 @@ class WorldDirectory:
 
     def far_side(self, *, tenant_id: str, connection: str, entity: str) -> FarSide | Problem:
         """The tenant's ERP, over this process's own network."""
-        key = (tenant_id, entity)
+        key = (tenant_id, connection)
+        if connection == SOURCE:
+            return self._source(tenant_id)
         if key not in self._far_sides:
             spec = self._compiled.configuration.all(Connection)[ERP].spec
             settings = {**spec.settings, **self._tenants[tenant_id].settings}
@@ -144,6 +160,43 @@ class WorldDirectory:
                 configuration_version=1,
             )
         return self._far_sides[key]
+
+    def _source(self, tenant_id: str) -> FarSide:
+        """The tenant's source, as the far side of what it is told."""
+        key = (tenant_id, SOURCE)
+        if key not in self._far_sides:
+            client = self.source_client(tenant_id=tenant_id)
+            self._far_sides[key] = FarSide(
+                connector=StripeFarSide(client=client, clock=self._process.clock),
+                mapping=EntityMapping(company="", accounts={}),
+                functional_currency="",
+                pool_id=derived_id("pool", tenant_id, SOURCE),
+                configuration_version=1,
+            )
+        return self._far_sides[key]
+
+    def source_client(self, *, tenant_id: str) -> StripeClient:
+        """This process's way to the tenant's source."""
+        spec = self._compiled.configuration.all(Connection)[SOURCE].spec
+        return client_of(
+            connection=replace(spec, settings={"baseUrl": SOURCE_URL}),
+            secrets={"apiKey": KEY},
+            transport=self._sources[tenant_id],
+        )
+
+    def feedback_configuration(self, *, tenant_id: str) -> FeedbackConfiguration | Problem:
+        """Who is told what: the source of its invoices, where the plan says so."""
+        return FeedbackConfiguration(
+            version=1,
+            feedbacks={"invoices": TELLING} if self.tells(tenant_id) else {},
+            subscriptions={},
+            entities={SOURCE: ENTITY},
+            pools={name: derived_id("pool", tenant_id, name) for name in (SOURCE, ERP)},
+        )
+
+    def tells(self, tenant_id: str) -> bool:
+        """Whether a tenant tells anybody."""
+        return self._tenants[tenant_id].tells
 
     def held(self, *, tenant_id: str, document: Document) -> Problem | None:
         """Nothing is held back beyond what the ERP's periods do."""

@@ -96,25 +96,26 @@ class Wires:
 
 
 class WorldTransport(httpx2.AsyncBaseTransport):
-    """Carries one process's calls to one ERP."""
+    """Carries one process's calls to one system outside. name: of that system, for the trace."""
 
-    def __init__(self, *, wires: Wires, process: Process, erp: SimulatedErp) -> None:
-        self._wires, self._process, self._erp = wires, process, erp
+    def __init__(self, *, wires: Wires, process: Process, name: str) -> None:
+        self._wires, self._process, self._name = wires, process, name
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """One request. Raises what a real connection would."""
         wires, process = self._wires, self._process
         fate = wires.fate()
-        body = await request.aread()
         what = f"{request.method} {request.url.raw_path.decode('ascii').partition('?')[0]}"
-        if process.may_die("before a call") or process.stands_still or fate is Fate.REFUSED:
-            # A process that stands still sends nothing; when it goes on, the connection has been closed.
+        if process.may_die("before a call") or fate is Fate.REFUSED:
             await asyncio.sleep(wires.latency())
-            wires.trace.tell(process.name, f"can't reach {self._erp.name} for {what}")
+            wires.trace.tell(process.name, f"can't reach {self._name} for {what}")
             raise httpx2.ConnectError("connection refused", request=request)
-        wires.trace.tell(process.name, f"sends {what} to {self._erp.name}{'' if fate is Fate.CLEAN else f' ({fate})'}")
+        # A process that is stopped here sends when it goes on, unless it is told that it no longer may: that is asked of the body.
+        await process.awake()
+        body = await request.aread()
+        wires.trace.tell(process.name, f"sends {what} to {self._name}{'' if fate is Fate.CLEAN else f' ({fate})'}")
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._send(_request(request, body), fate, answered)
+        self._send(request_of(request, body), fate, answered)
         process.may_die("with a call in flight")
         answer = await answered
         await process.awake()
@@ -129,7 +130,7 @@ class WorldTransport(httpx2.AsyncBaseTransport):
         loop, wires = asyncio.get_running_loop(), self._wires
         travels = wires.latency()
         if fate is Fate.RESET:
-            loop.call_later(travels, _tell, answered, Answer(status=0, lost=True))
+            loop.call_later(travels, settle, answered, Answer(status=0, lost=True))
             return
         if fate is Fate.LATE:
             self._hold_back(request, answered)
@@ -146,11 +147,26 @@ class WorldTransport(httpx2.AsyncBaseTransport):
             self._arrive(request, Fate.LATE, answered)
 
         def give_up() -> None:
+            if answered.done():
+                # It gave up before it died, and the bound counts from then.
+                return
             timer.cancel()
             loop.call_later(after, self._arrive, request, Fate.LATE, answered)
 
         timer = loop.call_later(CALL_TIMEOUT_SECONDS + after, arrive)
         forget = self._process.when_it_dies(give_up)
+
+    def _arrive(self, request: Request, fate: Fate, answered: asyncio.Future[Answer]) -> None:
+        """It is there."""
+        raise NotImplementedError
+
+
+class ErpTransport(WorldTransport):
+    """Carries one process's calls to one ERP."""
+
+    def __init__(self, *, wires: Wires, process: Process, erp: SimulatedErp) -> None:
+        super().__init__(wires=wires, process=process, name=erp.name)
+        self._erp = erp
 
     def _arrive(self, request: Request, fate: Fate, answered: asyncio.Future[Answer]) -> None:
         simulator = self._erp.simulator
@@ -178,15 +194,17 @@ class WorldTransport(httpx2.AsyncBaseTransport):
             returns += CALL_TIMEOUT_SECONDS
         if fate is Fate.LOST:
             answer = msgspec.structs.replace(answer, lost=True)
-        asyncio.get_running_loop().call_later(returns, _tell, answered, answer)
+        asyncio.get_running_loop().call_later(returns, settle, answered, answer)
 
 
-def _tell(answered: asyncio.Future[Answer], answer: Answer) -> None:
+def settle(answered: asyncio.Future[Answer], answer: Answer) -> None:
+    """Give a call its answer, unless nobody waits for it any more."""
     if not answered.done():
         answered.set_result(answer)
 
 
-def _request(request: httpx2.Request, body: bytes) -> Request:
+def request_of(request: httpx2.Request, body: bytes) -> Request:
+    """A request as a simulated system takes it."""
     return Request(
         method=request.method,
         base_url=f"{request.url.scheme}://{request.url.host}",

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Engine, text
 
 from revline.core.documents import FINISHED_STATES
+from revline.core.ids import derived_id
 from revline.core.problem import Problem
 from revline.delivery import acts
 from revline.delivery.bulk import DocumentAct
@@ -20,18 +21,24 @@ from revline.delivery.naming import Named, NamedRecord, name_record
 from revline.delivery.permitted import Act
 from revline.derive import reprocess
 from revline.derive.service import LANE_KIND as DERIVE
+from revline.intake import following
 from revline.platform.bulk.ports import Handler
 from revline.platform.bulk.service import BulkActs
 from revline.platform.store.engine import Database
 from revline.platform.work import pool_acts
 from revline.sim.world.database import WorldDatabase
+from revline.sim.world.directory import SOURCE
 from revline.sim.world.plan import stream
 from revline.sim.world.process import Process
 
 ACTOR: Final = "person:clerk"
+LISTED: Final = "balance_transaction"
+"""What no webhook tells of; where a source is read, it comes by its listing."""
 _SEEN: Final = text(
     """
-    SELECT state.document_id, state.state, state.uncertain_since, state.set_aside_at, document.external_reference,
+    SELECT state.document_id, state.state,
+           coalesce(state.uncertain_since, state.marked_at + interval '1500 milliseconds') AS uncertain_since,
+           state.set_aside_at, document.external_reference,
            document.kind, one.code
     FROM document_state AS state JOIN document USING (tenant_id, document_id)
     LEFT JOIN LATERAL (
@@ -124,6 +131,17 @@ class Office:
             reason="found in the ERP",
             recorded_at=self.process.clock.now(),
         )
+
+    def reconcile(self, *, tenant_id: str) -> None:
+        """Have a source's log followed and its lists read."""
+        now, pool = self.process.clock.now(), derived_id("pool", tenant_id, SOURCE)
+        with self.database.unit(
+            tenants=[tenant_id], kind="reading", actor=ACTOR, reason="what did not arrive", recorded_at=now
+        ) as unit:
+            following.ask_changes(unit, tenant_id=tenant_id, source_connection=SOURCE, now=now, pool_id=pool)
+            following.ask_backfill(
+                unit, tenant_id=tenant_id, source_connection=SOURCE, object_kinds=[LISTED], now=now, pool_id=pool
+            )
 
     def turn_pool(self, *, pool_id: str, blocked: bool, slots: int | None) -> None:
         """Change a capacity pool. slots: None for the connector's own."""

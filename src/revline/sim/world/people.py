@@ -85,6 +85,8 @@ class People:
         for tenant in self._plan.tenants:
             if tenant.forgotten:
                 found.append(self._open_account(tenant))
+            if tenant.read:
+                found.append(self._whole(self._reconcile(tenant)))
             if tenant.acts:
                 found.append(self._whole(self._act(tenant)))
             if tenant.bulk:
@@ -200,6 +202,11 @@ class People:
     def _takes_out(self, tenant: TenantPlan, one: Seen) -> None:
         until = self._time.seconds + self._chance.uniform(0.5, 4)
         self.deeds.append(Deed(tenant_id=tenant.tenant_id, document_id=one.document_id, until=until))
+
+    async def _reconcile(self, tenant: TenantPlan) -> None:
+        """The source's log is followed from now on, and its lists are read: whatever did not arrive comes by it."""
+        await asyncio.sleep(self._chance.uniform(3, 6))
+        await self._ask("reconcile", lambda office: office.reconcile(tenant_id=tenant.tenant_id))
 
     async def _many(self, tenant: TenantPlan) -> None:
         """An act on many documents, paused, and then gone on with or stopped for good."""

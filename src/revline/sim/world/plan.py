@@ -107,7 +107,9 @@ class TenantPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One tenant's story. repeat, late: percent of the inputs that come twice, and long after the others.
     edits: records that somebody changes while Revline does not know of them yet. acts: how often a person acts on some document
     while things go wrong. bulk: a person acts on all of them at once. blocks: a person blocks the ERP's pool for a while.
-    forgotten: an account that the ERP does not have until somebody opens it, "" for none."""
+    forgotten: an account that the ERP does not have until somebody opens it, "" for none. read: the source's log of events is
+    followed, and its balance transactions come by a listing only. missing: percent of the webhooks that never arrive.
+    tells: the source is told what became of its invoices."""
 
     tenant_id: str
     profile: StripeProfile
@@ -123,6 +125,9 @@ class TenantPlan(msgspec.Struct, frozen=True, kw_only=True):
     bulk: bool
     blocks: bool
     forgotten: str
+    missing: int
+    read: bool
+    tells: bool
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +185,8 @@ def plan_of(*, seed: int) -> Plan:
 
 
 def _tenant(tenant_id: str, chance: random.Random, rough: int, *, invoices: int) -> TenantPlan:
+    reading = random.Random(f"reading/{tenant_id}")
+    read = reading.random() < 0.4
     mode = chance.choice((Mode.UNIQUE, Mode.LOOKUP, Mode.LOOKUP, Mode.KEY, Mode.NEITHER))
     lags = mode is Mode.LOOKUP and chance.random() < 0.5
     two_step = mode is not Mode.NEITHER and chance.random() < 0.4
@@ -208,6 +215,9 @@ def _tenant(tenant_id: str, chance: random.Random, rough: int, *, invoices: int)
         bulk=rough > 0 and chance.random() < 0.15,
         blocks=rough > 0 and chance.random() < 0.15,
         forgotten=chance.choice(FORGOTTEN) if rough and chance.random() < 0.2 else "",
+        missing=reading.choice((0, 15, 40)) if read else 0,
+        read=read,
+        tells=reading.random() < 0.3,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, text
 
-from revline.core.documents import FINISHED_STATES, DocumentState
+from revline.core.documents import FINISHED_STATES, DocumentKind, DocumentState
 from revline.intake import awaiting
 from revline.platform.store.chain import verify_chain
 from revline.sim.judging import Intent
@@ -142,6 +142,11 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     revisions: Mapping[str, str]
     inputs: int
 
+    @property
+    def booked(self) -> tuple[Kept, ...]:
+        """Documents of the ERP; the others tell the source something."""
+        return tuple(one for one in self.documents if one.kind != DocumentKind.FEEDBACK)
+
     def intents(self, *, aside: frozenset[str]) -> tuple[Intent, ...]:
         """As the judge of effects wants them. aside: documents whose place on their lane a person gave up."""
         by_id = {one.document_id: one.reference for one in self.documents}
@@ -152,7 +157,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
                 sequence=one.sequence,
                 after=tuple(by_id[name] for name in one.after if name in by_id and name not in aside),
             )
-            for one in self.documents
+            for one in self.booked
             if one.state != "superseded"
         )
 

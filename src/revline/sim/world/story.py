@@ -31,11 +31,14 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened at the source, and how it is told. month: what an oracle judges by."""
+    """What happened at the source, and how it is told. month: what an oracle judges by. happens: each event's body and when it
+    enters the source's log, in order. missing: inputs that never arrive."""
 
     tenant_id: str
     month: StripeMonth
     arrivals: tuple[Arrival, ...]
+    happens: tuple[tuple[float, bytes], ...]
+    missing: int
 
 
 def story_of(*, seed: int, tenant: TenantPlan) -> Story:
@@ -44,8 +47,14 @@ def story_of(*, seed: int, tenant: TenantPlan) -> Story:
     month = generate(seed=f"{seed}/{tenant.tenant_id}", month=MONTH, profile=tenant.profile)
     told: list[tuple[float, int, Form, bytes]] = []
     inputs = [(body, Form.MESSAGE) for body in month.webhooks] + [(body, Form.OBJECT) for body in month.listed()]
+    lost = stream(seed, f"webhooks of {tenant.tenant_id}")
+    missing, listed = 0, frozenset(month.balance_transactions if tenant.read else ())
+    happens = [(PUSHED_SECONDS * number / len(inputs), body) for number, body in enumerate(month.webhooks)]
     for number, (body, form) in enumerate(inputs):
         at = PUSHED_SECONDS * number / len(inputs) + chance.uniform(0, tenant.disorder_seconds)
+        if body in listed or (form is Form.MESSAGE and lost.randrange(100) < tenant.missing):
+            missing += 1
+            continue
         if chance.randrange(100) < tenant.late:
             at = LATE_SECONDS + chance.uniform(0, 2)
         told.append((at, number, form, body))
@@ -62,4 +71,6 @@ def story_of(*, seed: int, tenant: TenantPlan) -> Story:
             Arrival(seconds=taken[-1][0], tenant_id=tenant.tenant_id, form=form, bodies=tuple(one[3] for one in taken))
         )
     arrivals.sort(key=lambda one: one.seconds)
-    return Story(tenant_id=tenant.tenant_id, month=month, arrivals=tuple(arrivals))
+    return Story(
+        tenant_id=tenant.tenant_id, month=month, arrivals=tuple(arrivals), happens=tuple(happens), missing=missing
+    )

@@ -16,11 +16,13 @@ import msgspec
 from revline.connectors.simulated.manifest import COLLECTIONS
 from revline.connectors.simulated.queries import trial_balance
 from revline.connectors.simulated.records import Ledger, Stored
+from revline.connectors.simulated.wire import Kind
 from revline.core.documents import DocumentKind
 from revline.sim.judging import Balances, Expectation, balances_of, booked_balances, judge
 from revline.sim.world.directory import COMPANY
 from revline.sim.world.network import SimulatedErp
 from revline.sim.world.records import Kept, Records
+from revline.sim.world.source import SimulatedSource
 from revline.sim.world.story import Story
 from revline.sim.world.world import Lived
 
@@ -49,9 +51,12 @@ def violations_of(*, lived: Lived, records: Mapping[str, Records], expectation: 
         found.append(Violation(invariant="no silence", tenant_id="", detail=detail))
     for tenant_id, tenant in records.items():
         erp, story = lived.erps[tenant_id], lived.stories[tenant_id]
-        told = [*_recorded(tenant, story), *_effects(tenant, erp, aside=lived.aside[tenant_id])]
+        source = lived.sources.get(tenant_id)
+        told = [*_recorded(tenant, story, source), *_effects(tenant, erp, aside=lived.aside[tenant_id])]
         edited = _edits(lived, tenant_id)
         if lived.quiet:
+            if source is not None:
+                told += _told(tenant, erp, source)
             told += _needless(tenant, edited=edited)
             told += [*_silence(tenant), *_documents(tenant, erp), *_books(tenant, erp, story, expectation)]
         found += [Violation(invariant=name, tenant_id=tenant_id, detail=detail) for name, detail in told]
@@ -79,12 +84,29 @@ MEANINGS: Final = {
 """The invariant a question belongs to; the others are conservation."""
 
 
-def _recorded(tenant: Records, story: Story) -> Iterator[tuple[str, str]]:
+def _recorded(tenant: Records, story: Story, source: SimulatedSource | None) -> Iterator[tuple[str, str]]:
     for meaning, example in tenant.wrong:
         yield MEANINGS.get(meaning, "conservation"), f"{meaning}: {example}"
-    told = len({body for arrival in story.arrivals for body in arrival.bodies})
-    if tenant.inputs != told:
+    told = len({body for arrival in story.arrivals for body in arrival.bodies}) + story.missing
+    # Telling the source makes events of its own, which are read as well, the last of them perhaps no more.
+    own = 0 if source is None else len(source.tellings)
+    if not told <= tenant.inputs <= told + own:
         yield "conservation", f"{told} inputs were told, {tenant.inputs} were taken in"
+
+
+def _told(tenant: Records, erp: SimulatedErp, source: SimulatedSource) -> Iterator[tuple[str, str]]:
+    """What the source was told of its invoices is what the ERP holds, each content once."""
+    for path in source.told_wrongly()[:EXAMPLES_MAX]:
+        yield "exactly once", f"{path} was told the same twice"
+    if not source.tells or any(not one.finished or one.state == "waived" for one in tenant.booked):
+        return
+    kept, told = erp.simulator.ledger.records, source.told()
+    voided = {getattr(one.body, "invoice", "") for one in kept[Kind.INVOICE_VOIDS].values()}
+    for record_id, one in kept[Kind.INVOICES].items():
+        number = one.record.number
+        wanted = ("voided" if record_id in voided else "posted", number)
+        if told.get(number, wanted) != wanted:
+            yield "feedback", f"invoice {number} is {wanted[0]} in the ERP, its source was told {told[number]}"
 
 
 def _edits(lived: Lived, tenant_id: str) -> bool:
@@ -141,7 +163,7 @@ def _silence(tenant: Records) -> Iterator[tuple[str, str]]:
 def _documents(tenant: Records, erp: SimulatedErp) -> Iterator[tuple[str, str]]:
     """What Revline says is posted is one live record, that very one, with those very entries; what it took back is none."""
     ledger = erp.simulator.ledger
-    for one in tenant.documents:
+    for one in tenant.booked:
         live = _live(ledger, one)
         if one.state in WITHOUT_EFFECT and not one.named:
             if live:

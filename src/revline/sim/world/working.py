@@ -11,11 +11,15 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
+from revline.connectors.stripe.reader import StripeReader
 from revline.core.journal import JournalEntry
 from revline.delivery.deciding import DATABASE_AWAY
 from revline.delivery.loop import DeliveryLoop
 from revline.delivery.service import Desk
 from revline.derive.service import Derive
+from revline.feedback.record import Asking
+from revline.feedback.service import Feedback
+from revline.intake.readings import Readings
 from revline.intake.service import Intake
 from revline.intake.values import Channel, Form, Input, WhenUnreadable
 from revline.platform.bulk.runner import BulkRunner
@@ -23,8 +27,9 @@ from revline.platform.store.engine import is_transient
 from revline.sim.world.database import WorldDatabase
 from revline.sim.world.directory import SOURCE, WorldDirectory
 from revline.sim.world.office import handlers_of
-from revline.sim.world.plan import TIMING, stream
+from revline.sim.world.plan import TIMING, TenantPlan, stream
 from revline.sim.world.process import Process
+from revline.sim.world.reading import SourceReading
 from revline.subledger.posting import queries as posting
 
 EPOCH: Final = 1
@@ -45,7 +50,17 @@ class Worker:
         self._directory = directory
         self._stopping = False
         owner = f"worker-{process.name}"
+        asking = Asking(tells=directory.tells)
         self.derive = Derive(
+            database=self._database,
+            configurations=directory,
+            clock=process.clock,
+            owner=owner,
+            epoch=EPOCH,
+            lease=TIMING.lease,
+            told=asking.derived,
+        )
+        self.feedback = Feedback(
             database=self._database,
             configurations=directory,
             clock=process.clock,
@@ -63,10 +78,12 @@ class Worker:
                 epoch=EPOCH,
                 uniform=stream(seed, f"pauses of {process.name}").uniform,
                 timing=TIMING,
+                told=asking.settled,
             ),
             blocking=process.blocking,
         )
         self._intake = intake_of(process=process, database=self._database, seed=seed)
+        self._readings = Readings(database=self._database, intake=self._intake, clock=process.clock, owner=owner)
         self._bulk = BulkRunner(
             database=self._database,
             handlers=handlers_of(self._database),
@@ -76,13 +93,19 @@ class Worker:
             batch=BULK_BATCH,
         )
 
-    async def run(self, *, tenants: Sequence[str], acts: bool) -> None:
-        """Work until asked to stop, or until the process ends. acts: whether people act on many records in this world."""
+    async def run(self, *, tenants: Mapping[str, TenantPlan]) -> None:
+        """Work until asked to stop, or until the process ends."""
+        plans = tenants.values()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._derives())
-            group.create_task(self._sweeps(tenants))
-            if acts:
+            group.create_task(self._sweeps(tuple(tenants)))
+            if any(one.bulk for one in plans):
                 group.create_task(self._acts())
+            if any(one.tells for one in plans):
+                group.create_task(self._tells())
+            read = [one.tenant_id for one in plans if one.read]
+            if read:
+                group.create_task(self._reads(read))
             group.create_task(self.delivery.run())
 
     def stop(self) -> None:
@@ -107,6 +130,30 @@ class Worker:
             except DATABASE_AWAY:
                 treated = 0
             await asyncio.sleep(BULK_PAUSE_SECONDS if treated else BULK_IDLE_SECONDS)
+
+    async def _tells(self) -> None:
+        while not self._stopping:
+            try:
+                roots = await self.process.blocking(self.feedback.turn)
+            except DATABASE_AWAY:
+                roots = 0
+            if not roots:
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def _reads(self, tenants: Sequence[str]) -> None:
+        reading = SourceReading(
+            process=self.process,
+            database=self._database,
+            directory=self._directory,
+            readings=self._readings,
+            readers={one: StripeReader(client=self._directory.source_client(tenant_id=one)) for one in tenants},
+            owner=f"worker-{self.process.name}",
+        )
+        while not self._stopping:
+            try:
+                await reading.turn()
+            except DATABASE_AWAY:
+                await asyncio.sleep(FAILED_SECONDS)
 
     async def _sweeps(self, tenants: Sequence[str]) -> None:
         while not self._stopping:

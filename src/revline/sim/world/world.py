@@ -23,12 +23,13 @@ from revline.platform.work.cell import open_cell
 from revline.sim.judging import Expectation
 from revline.sim.world.database import WorldDatabase
 from revline.sim.world.directory import COMPANY, TOKEN, Compiled, WorldDirectory
-from revline.sim.world.network import HeldEffects, SimulatedErp, Wires, WorldTransport
+from revline.sim.world.network import ErpTransport, HeldEffects, SimulatedErp, Wires
 from revline.sim.world.office import Office
 from revline.sim.world.people import People
 from revline.sim.world.plan import BEGINNING, LEASE, LIMIT_SECONDS, Breaks, Plan, TenantPlan, plan_of, stream
 from revline.sim.world.process import Process, Weather, belonging
 from revline.sim.world.quiet import Standing, standing_of
+from revline.sim.world.source import SimulatedSource, SourceTransport
 from revline.sim.world.story import Story, story_of
 from revline.sim.world.time import SimulatedLoop, SimulatedTime
 from revline.sim.world.trace import Trace
@@ -61,6 +62,7 @@ class Lived(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     stories: Mapping[str, Story]
     erps: Mapping[str, SimulatedErp]
+    sources: Mapping[str, SimulatedSource]
     quiet: bool
     standing: Standing
     failures: tuple[str, ...]
@@ -100,6 +102,13 @@ class World:
         self.tenants = {one.tenant_id: one for one in plan.tenants}
         self.stories = {one.tenant_id: story_of(seed=plan.seed, tenant=one) for one in plan.tenants}
         self.erps = {one.tenant_id: self._erp(one) for one in plan.tenants}
+        self.sources = {
+            one.tenant_id: SimulatedSource(
+                name=f"source-{one.tenant_id[-1]}", story=self.stories[one.tenant_id], time=self.time, tells=one.tells
+            )
+            for one in plan.tenants
+            if one.read or one.tells
+        }
         self.failures: list[str] = []
         self._chance = stream(plan.seed, "comings and goings")
         self.people = People(
@@ -138,6 +147,7 @@ class World:
             plan=self.plan,
             stories=self.stories,
             erps=self.erps,
+            sources=self.sources,
             quiet=quiet,
             standing=self._look(),
             failures=tuple(self.failures),
@@ -151,6 +161,7 @@ class World:
 
     def _others(self) -> list[Any]:
         told = [self._tell(story) for story in self.stories.values()]
+        told += [source.happen() for source in self.sources.values()]
         return [*told, *self.people.tasks(), self._drain(self.plan.breaks), self._end_faults()]
 
     # -- processes
@@ -172,7 +183,11 @@ class World:
             compiled=self.ground.compiled,
             tenants=self.tenants,
             transports={
-                name: WorldTransport(wires=self.wires, process=process, erp=erp) for name, erp in self.erps.items()
+                name: ErpTransport(wires=self.wires, process=process, erp=erp) for name, erp in self.erps.items()
+            },
+            sources={
+                name: SourceTransport(wires=self.wires, process=process, source=source)
+                for name, source in self.sources.items()
             },
             process=process,
             seed=self.plan.seed,
@@ -188,9 +203,7 @@ class World:
             process=process, engine=self.ground.engine, directory=self._directory(process), seed=self.plan.seed
         )
         self._workers[name] = worker
-        task = process.start(
-            worker.run(tenants=tuple(self.tenants), acts=any(one.bulk for one in self.plan.tenants)), name="worker"
-        )
+        task = process.start(worker.run(tenants=self.tenants), name="worker")
         task.add_done_callback(partial(self._ended, name, worker))
 
     def _replace(self, name: str, process: Process) -> None:

@@ -151,10 +151,14 @@ class Account:
             "request": {"id": self.request or None, "idempotency_key": self.request_key},
             "type": kind,
         }
+        self.happened(event)
+        return event
+
+    def happened(self, event: Wire) -> None:
+        """An event that was made elsewhere is in the log from now on, under the id it has."""
         self.events.append(event)
         self.objects["event"][str(event["id"])] = event
         self._happened[str(event["id"])] = self.clock()
-        return event
 
     def listed_events(self) -> Iterator[Wire]:
         """Events that can still be listed, newest first. Order and age are of happening; `created` is a test clock's time."""
