@@ -34,6 +34,7 @@ from revline.subledger.posting import queries as posting
 
 EPOCH: Final = 1
 IDLE_SECONDS: Final = 0.5
+TELLING_IDLE_SECONDS: Final = 0.9
 FAILED_SECONDS: Final = 0.5
 SWEEP_SECONDS: Final = 1.5
 BULK_BATCH: Final = 2
@@ -138,7 +139,7 @@ class Worker:
             except DATABASE_AWAY:
                 roots = 0
             if not roots:
-                await asyncio.sleep(IDLE_SECONDS)
+                await asyncio.sleep(TELLING_IDLE_SECONDS)
 
     async def _reads(self, tenants: Sequence[str]) -> None:
         reading = SourceReading(
