@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import pytest
 import structlog
+from argon2 import PasswordHasher
 
+from revline.platform.access import passwords
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import open_counter
 from tests.databases import TestServer
@@ -66,6 +68,15 @@ def logs_of_one_test() -> Iterator[None]:
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_hasher() -> Iterator[PasswordHasher]:
+    """The product's, which is dear for whoever guesses and would be for every log-in of every test: those get a cheap one."""
+    real: PasswordHasher = passwords._HASHER
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        yield real
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ No page is skipped, nothing is told twice with other content, and what Stripe wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from revline.sim.judging import booked_balances, expected_balances, judge
@@ -14,7 +12,6 @@ from tests.chaos.judging import end_state, intents
 from tests.chaos.planning import VARIANTS, Fault, plan_for
 from tests.chaos.reading import LISTING, TELLING, ReadingRehearsal, facts, invoices_in_erp, twice_otherwise
 from tests.chaos.running import TENANT, Stand, month_of
-from tests.chaos.standing import durable_stand
 from tests.chaos.story import COMPANY, ENTITY
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.xdist_group("chaos")]
@@ -22,12 +19,6 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.xdist_group("chao
 KILLS_READING = 4
 KILLS_TELLING = 3
 PLAN = plan_for(seed=1, variant=VARIANTS[0], fault=Fault.KILL, kills=2)
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with durable_stand() as one:
-        yield one
 
 
 def test_killed_readers_skip_no_page_and_killed_tellers_tell_nothing_else(stand: Stand) -> None:

@@ -5,15 +5,12 @@ The simulated ERP's append-only file and its trial balance judge what was posted
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from revline.sim.stripe_profile import StripeMonth
 from tests.chaos.judging import EndState
 from tests.chaos.planning import VARIANTS, Blow, Fault, Plan, plan_for
 from tests.chaos.running import LATE_SECONDS, Stand, month_of
-from tests.chaos.standing import durable_stand
 from tests.chaos.story import tell, undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.xdist_group("chaos")]
@@ -29,12 +26,6 @@ PLANS = [
 @pytest.fixture(scope="module")
 def month() -> StripeMonth:
     return month_of(seed=MONTH_SEED)
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with durable_stand() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

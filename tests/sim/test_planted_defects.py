@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from revline.app.kinds import registry
-from revline.sim.world.ground import Databases, new_databases
+from revline.sim.world.ground import Databases
 from tests.sim.__main__ import find
 from tests.sim.planting import defects
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("worlds")]
 QUICK = {"blind-resend": 2, "tail-first": 1, "no-disposition": 1, "answers-swapped": 1}
 """Defect -> a seed whose world shows it."""
-
-
-@pytest.fixture(scope="module")
-def databases() -> Iterator[Databases]:
-    with new_databases(registry=registry()) as made:
-        yield made
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from revline.app.kinds import registry
 from revline.connectors.simulated.faults import Fault
-from revline.sim.world.ground import Databases, new_databases
+from revline.sim.world.ground import Databases
 from revline.sim.world.plan import FAULTS_END_SECONDS, plan_of
 from revline.sim.world.run import one_world, words
 from revline.sim.world.story import story_of
 
 pytestmark = pytest.mark.xdist_group("worlds")
 SEEDS = (1, 4, 6, 8)
-
-
-@pytest.fixture(scope="module")
-def databases() -> Iterator[Databases]:
-    with new_databases(registry=registry()) as made:
-        yield made
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from argon2 import PasswordHasher
 
 from revline.platform.access.passwords import hash_of, matches, unfit
 from revline.platform.access.roles import (
@@ -35,6 +36,10 @@ def test_several_roles_add_up() -> None:
     assert may([Role.AUDITOR, Role.FINANCE], Permission.WAIVE)
     assert not may([], Permission.READ)
     assert Role.INGEST not in PERSON_ROLES
+
+
+def test_a_password_is_dear_to_guess(real_hasher: PasswordHasher) -> None:
+    assert real_hasher.hash("correct horse battery").startswith("$argon2id$v=19$m=65536,t=3,p=1$")
 
 
 def test_a_password_matches_its_hash_and_nothing_else() -> None:

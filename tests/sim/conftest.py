@@ -1,0 +1,17 @@
+"""One server for every world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from revline.app.kinds import registry
+from revline.sim.world.ground import Databases, new_databases
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """Where worlds live, one after the other."""
+    with new_databases(registry=registry()) as made:
+        yield made
