@@ -16,7 +16,7 @@ from revline.platform.access import passwords
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import open_counter
 from tests.databases import TestServer
-from tests.files_once import parse_once
+from tests.files_once import read_once
 
 FIRST_MOMENT: Final = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 TENANTS: Final = ("alpha", "beta")
@@ -27,7 +27,7 @@ _of_controller: pytest.StashKey[TestServer] = pytest.StashKey()
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """With several workers the controller owns the server; alone, the first test that needs it starts it."""
-    parse_once()
+    read_once()
     if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
         config.stash[_of_controller] = TestServer()
 
@@ -59,13 +59,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             node._id = type(node.id).parse(item.nodeid + suffix)
 
 
+def log_plainly() -> None:
+    """Lines as they come: drawing a frame round every logged exception would take a third of the time of delivery's tests."""
+    structlog.reset_defaults()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
+
+
 @pytest.fixture(autouse=True)
 def logs_of_one_test() -> Iterator[None]:
     """What a test does to the process's logging ends with it: a command run in process logs to a stream that is closed soon."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    log_plainly()
     yield
-    structlog.reset_defaults()
+    log_plainly()
     root.handlers[:] = handlers
     root.setLevel(level)
 

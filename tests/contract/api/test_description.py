@@ -20,7 +20,7 @@ from tests.contract.api.conftest import Served
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = 20
+EXAMPLES = 12
 ROLES = (Role.OPERATOR, Role.OPERATOR, Role.FINANCE, Role.ADMINISTRATOR)
 CHECKS = [
     checks.not_a_server_error,

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 import pytest
+import typer.main
+import typer.testing
+from typer import Typer
 from typer.testing import CliRunner
 
 from revline.app import program_of
 from revline.app.kinds import registry
+from revline.doors.cli.context import Program
 from revline.doors.cli.main import build
 from revline.platform.settings import Settings, load
 
@@ -33,6 +40,32 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return json.loads(self.out, parse_float=_no_number, parse_constant=_no_number)
 
 
+_now: list[Program] = []
+"""What commands call at the moment."""
+
+
+def _passed_on(name: str) -> Callable[..., Any]:
+    def call(*given: Any) -> Any:
+        return getattr(_now[-1], name)(*given)
+
+    return call
+
+
+@cache
+def _app() -> Typer:
+    """The command line over whatever program is meant at the moment."""
+    passed: dict[str, Any] = {field.name: _passed_on(field.name) for field in fields(Program)}
+    return build(program=Program(**passed), registry=registry())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_made_once() -> Iterator[None]:
+    """Making its hundred commands takes the command line longer than carrying most of them out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.main.get_command))
+        yield
+
+
 class Cli:
     """Runs commands under one environment. Whatever a command raises but its own exit fails the test."""
 
@@ -42,8 +75,11 @@ class Cli:
     def __call__(self, *arguments: str | Path, code: int = 0, **environment: str) -> Answer:
         settings = load(environment=self.environment | environment)
         assert isinstance(settings, Settings), settings
-        app = build(program=program_of(settings), registry=registry())
-        done = CliRunner().invoke(app, [str(each) for each in arguments])
+        _now.append(program_of(settings))
+        try:
+            done = CliRunner().invoke(_app(), [str(each) for each in arguments])
+        finally:
+            _now.pop()
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         answer = Answer(code=done.exit_code, out=done.stdout, said=done.stderr)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from litestar.testing import TestClient
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from revline.core.problem import Problem
 from revline.delivery import queries as deliveries
@@ -27,6 +27,7 @@ from tests.databases import TestServer
 from tests.integration.derive.world import at, invoice, webhook
 from tests.ui.world import CANARY, World, build_world
 
+HERE = Path(__file__).parent
 OURS, THEIRS = "birch", "aurora"
 NAME_OF_THEIRS = "Canary Ravensworth"
 NUMBER_OF_THEIRS = "CANARY-0042"
@@ -43,6 +44,10 @@ class Known:
     def every(self) -> list[str]:
         """Each id once."""
         return sorted({one for found in self.ids.values() for one in found})
+
+    def of_each_kind(self) -> list[str]:
+        """An id of everything that has one."""
+        return sorted({found[0] for found in self.ids.values()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,15 +93,23 @@ class Crossing:
 
     def state(self, *tenants: str) -> str:
         """A digest over every row that names one of the tenants."""
-        found = hashlib.sha256()
-        database = self.world.runtime.services.database
-        with database.read(tenants=list(tenants)) as connection:
-            for table in metadata.sorted_tables:
-                if "tenant_id" not in table.c:
-                    continue
-                rows = connection.execute(select(table).where(table.c.tenant_id.in_(tenants))).all()
-                found.update(repr((table.name, sorted(map(repr, rows)))).encode())
-        return found.hexdigest()
+        tables = [table.name for table in metadata.sorted_tables if "tenant_id" in table.c]
+        digests = " UNION ALL ".join(
+            f"SELECT '{name}', md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), ''))"
+            f" FROM (SELECT * FROM {name} WHERE tenant_id = ANY(:tenants)) AS row"
+            for name in tables
+        )
+        with self.world.runtime.services.database.read(tenants=list(tenants)) as connection:
+            found = connection.execute(text(digests), {"tenants": list(tenants)}).all()
+        assert len(found) == len(tables) > 40
+        return repr(sorted(map(tuple, found)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers one runs them all: the installation is slow to make."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("crossing"))
 
 
 @pytest.fixture(scope="session")

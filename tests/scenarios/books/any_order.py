@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -148,6 +148,13 @@ class World:
         self.journals: dict[JournalKey, JournalEntry] = {}
         self.documents: dict[str, bytes] = {}
 
+    def copy(self) -> World:
+        """One more that is where this one is."""
+        other = World(self.setup)
+        other.facts, other.journals, other.documents = [*self.facts], {**self.journals}, {**self.documents}
+        other.booked = {root: {**events} for root, events in self.booked.items()}
+        return other
+
     def arrive(self, body: bytes, is_object: bool) -> None:
         for translated in translated_once(body, is_object):
             self.facts.append(
@@ -209,6 +216,20 @@ class World:
 
     def books(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
         return {entry.journal_id: canonical_bytes(entry) for entry in self.journals.values()}, self.documents
+
+
+def every_order(setup: PostingSetup, messages: Sequence[tuple[bytes, bool]]) -> Iterator[World]:
+    """The world that each order of the messages ends in; orders that begin alike share their beginning."""
+
+    def beyond(world: World, left: Sequence[tuple[bytes, bool]]) -> Iterator[World]:
+        if not left:
+            yield world
+        for place, (body, is_object) in enumerate(left):
+            further = world.copy()
+            further.arrive(body, is_object)
+            yield from beyond(further, [*left[:place], *left[place + 1 :]])
+
+    return beyond(World(setup), messages)
 
 
 def refund_story() -> list[tuple[bytes, bool]]:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Select, func, select
-from sqlalchemy.orm import aliased
 
 from revline.core.events import AccountingEvent, decode_event
 from revline.core.journal import JournalEntry, decode_journal
@@ -202,7 +201,7 @@ def _total(row: Mapping[Any, Any]) -> ControlTotal:
 
 
 def _event_rows() -> Select[Any]:
-    undoing = aliased(accounting_event, name="undoing")
+    undoing = accounting_event.alias("undoing")
     undone = (undoing.c.tenant_id == accounting_event.c.tenant_id) & (undoing.c.reverses == accounting_event.c.event_id)
     return (
         select(accounting_event, func.coalesce(undoing.c.event_id, "").label("reversed_by"))
