@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -171,6 +172,27 @@ def test_tenants_of_a_blocked_pool_keep_nobody_else_waiting(database: Database) 
     waited = first_served(claims_in_turn(database, rooms=rooms, limit=100))
     assert set(waited) == {"loud", *quiet}
     assert max(waited.values()) <= 3, "eight of eleven in a round, whatever eighty others would like"
+
+
+@pytest.mark.parametrize("passed_over_before", [False, True])
+def test_what_is_being_written_while_a_claim_looks_is_found_once_it_is_there(
+    database: Database, passed_over_before: bool
+) -> None:
+    enqueue(database, "alpha", ["first"])
+    (lane,) = claim(database)
+    service.settle(database, owner="one", changes=[progressed(lane=lane, done=1, release=True)], now=NOON)
+    later = NOON + timedelta(hours=1)
+    if passed_over_before:
+        assert claim(database, now=later - timedelta(milliseconds=20)) == ()
+    with (
+        ThreadPoolExecutor(max_workers=1) as other,
+        database.unit(tenants=["alpha"], kind="derive", actor="test", reason="test", recorded_at=later) as unit,
+    ):
+        items = [NewItem(lane_id="alpha/second", subject="second", pool_id="erp", kind_group="journals")]
+        record.enqueue(unit, tenant_id="alpha", kind="delivery", items=items, priority=5, now=later)
+        assert other.submit(claim, database, now=later).result(timeout=30) == ()
+    (found,) = claim(database, now=later + timedelta(milliseconds=20))
+    assert found.lane_id == "alpha/second"
 
 
 @pytest.mark.parametrize("blocked", [0, 80])

@@ -27,6 +27,15 @@ _JOIN_RING: Final = text(
     """
 )
 
+# A claim that sees nothing due at a place passes it over for a while, and can't see what is not committed yet. It needs this lock
+# for itself to do so; units share it. Only a claim that is just doing so is waited for, and claims wait for nothing.
+_HOLD_RING: Final = text(
+    f"""
+    SELECT FROM tenant_ring AS ring JOIN {_PLACES} USING (kind, pool_id, tenant_id, kind_group, priority)
+    ORDER BY kind, pool_id, tenant_id, kind_group, priority FOR KEY SHARE OF ring
+    """
+)
+
 # Skipping a locked row keeps units of one tenant from queueing here; the ring looks again soon by itself.
 _WAKE_RING: Final = text(
     f"""
@@ -49,9 +58,12 @@ def join_ring(connection: Connection, lanes: Sequence[Row[Any]], *, now: datetim
 
 
 def wake_ring(connection: Connection, lanes: Sequence[Row[Any]]) -> None:
-    """Tell the next claim to look at these lanes' places although it found nothing due there a moment ago."""
+    """Tell the next claim to look at these lanes' places although it found nothing due there a moment ago; until this transaction
+    ends none decides that nothing is due there."""
     if lanes:
-        connection.execute(_WAKE_RING, _places(lanes))
+        places = _places(lanes)
+        connection.execute(_HOLD_RING, places)
+        connection.execute(_WAKE_RING, places)
 
 
 def _places(lanes: Sequence[Row[Any]]) -> dict[str, list[Any]]:

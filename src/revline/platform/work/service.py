@@ -46,6 +46,7 @@ _PLACE: Final = """
 """
 
 # Places are read without a lock: two claims at once may look at one tenant, but SKIP LOCKED gives each lane to one of them.
+# A place where nothing is due is passed over under a lock that units which bring work there keep from it (`ring.wake_ring`).
 _CLAIM: Final = text(
     f"""
     WITH room AS MATERIALIZED (
@@ -96,13 +97,17 @@ _CLAIM: Final = text(
             turn_at = CASE WHEN looked.served THEN :now
                            ELSE least(looked.first_due, :now + least(CAST(:pause_max AS interval),
                                 greatest(CAST(:pause AS interval), (:now - tenant_ring.served_at) / {IDLE_PART}))) END
-        FROM (SELECT seen.* FROM (
-                  SELECT turn.pool_id, turn.tenant_id, turn.kind_group, turn.priority, turn.first_due,
-                         served.tenant_id IS NOT NULL AS served
-                  FROM turn LEFT JOIN served USING (pool_id, tenant_id, kind_group, priority)
-                  WHERE served.tenant_id IS NOT NULL OR turn.first_due IS NULL OR turn.first_due > :now) AS seen
-              JOIN tenant_ring AS ring USING (pool_id, tenant_id, kind_group, priority)
-              WHERE ring.kind = :kind FOR UPDATE OF ring SKIP LOCKED) AS looked
+        FROM (SELECT * FROM (SELECT served.*, CAST(NULL AS timestamptz) AS first_due, true AS served
+                             FROM served JOIN tenant_ring AS ring USING (pool_id, tenant_id, kind_group, priority)
+                             WHERE ring.kind = :kind FOR NO KEY UPDATE OF ring SKIP LOCKED) AS worked
+              UNION ALL
+              SELECT * FROM (SELECT idle.*, false AS served
+                             FROM (SELECT turn.pool_id, turn.tenant_id, turn.kind_group, turn.priority, turn.first_due
+                                   FROM turn LEFT JOIN served USING (pool_id, tenant_id, kind_group, priority)
+                                   WHERE served.tenant_id IS NULL
+                                     AND (turn.first_due IS NULL OR turn.first_due > :now)) AS idle
+                             JOIN tenant_ring AS ring USING (pool_id, tenant_id, kind_group, priority)
+                             WHERE ring.kind = :kind FOR UPDATE OF ring SKIP LOCKED) AS passed_over) AS looked
         WHERE tenant_ring.kind = :kind AND tenant_ring.pool_id = looked.pool_id
           AND tenant_ring.tenant_id = looked.tenant_id AND tenant_ring.kind_group = looked.kind_group
           AND tenant_ring.priority = looked.priority
