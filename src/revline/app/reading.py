@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from revline.app.directory import Directory
 from revline.app.readers import Readers, SourceSide
+from revline.connectors.sdk.source import SourceBusy
 from revline.core.ids import derived_id
 from revline.core.problem import Problem, problem
 from revline.intake import following
@@ -307,14 +308,16 @@ class ReadingLoop:
         await self._database_turn(partial(self._readings.failed, lane=lane, entry=entry, why=why, pause=pause))
 
     async def _tell(self, side: SourceSide, answer: object) -> datetime:
-        """Tell the pool's breaker whether the source answered; gives database time."""
+        """Tell the pool whether the source answered, and whether it wants fewer calls of its account; gives database time."""
         lost = isinstance(answer, Problem) and answer.code == "source.unreachable"
-        return await self._database_turn(partial(self._report, side.pool_id, lost))
+        wait = answer.retry_after if isinstance(answer, SourceBusy) else None
+        told = CameBack(answered=not lost, throttled_for=wait)
+        return await self._database_turn(partial(self._report, side.pool_id, told))
 
-    def _report(self, pool: str, lost: bool) -> datetime:  # noqa: FBT001 - called through a partial
+    def _report(self, pool: str, told: CameBack) -> datetime:
         with self._database.control() as connection:
             now = work_queries.moment(connection)
-            capacity.report(connection, came_back={pool: CameBack(answered=not lost)}, now=now)
+            capacity.report(connection, came_back={pool: told}, now=now)
         return now
 
     async def _within(self, reading: Awaitable[T]) -> T | Problem:

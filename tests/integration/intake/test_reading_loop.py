@@ -16,6 +16,7 @@ from revline.app.readers import Readers, SourceSide
 from revline.app.reading import ReadingLoop
 from revline.core.problem import problem
 from revline.platform.store.engine import Database
+from revline.platform.work import capacity
 from revline.platform.work import queries as work
 from revline.platform.work.lanes import LaneKey, PoolRoom
 from revline.platform.work.service import claim
@@ -270,3 +271,24 @@ def _due_now(world: World) -> None:
     with world.database.control() as connection:
         connection.execute(text("UPDATE lane SET due_at = now() WHERE owner = '' AND NOT waiting"))
         connection.execute(text("UPDATE tenant_ring SET turn_at = to_timestamp(0)"))
+
+
+def test_a_source_that_wants_fewer_calls_closes_its_pool_to_every_connection_that_shares_it(world: World) -> None:
+    products(world, 3)
+    world.running.do(lambda stripe: stripe.add_fault("throttle", path="/v1/products"))
+    world.ask_backfill("product")
+    side = world.readers.side(tenant_id=TENANT, connection=CONNECTION)
+    assert isinstance(side, SourceSide)
+    one_turn(world, world.loop())
+    with world.database.control() as connection:
+        now = work.moment(connection)
+        pool = capacity.states(connection, pools=[side.pool_id], now=now)[side.pool_id]
+    assert (pool.open, pool.throttled, pool.breaker_failures) == (False, 1, 0)
+    assert pool.throttled_until is not None
+    assert timedelta(0) < pool.throttled_until - now <= timedelta(seconds=1), "as Retry-After says"
+    asked = world.running.do(lambda stripe: stripe._requests)
+    _due_now(world)
+    one_turn(world, world.loop("another worker"))
+    assert world.running.do(lambda stripe: stripe._requests) == asked, "nobody calls while the source wants none"
+    world.read()
+    assert world.cursors()["product"].state == "finished"

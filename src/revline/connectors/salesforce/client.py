@@ -21,6 +21,7 @@ from revline.connectors.salesforce.changes import CLIENT
 from revline.connectors.salesforce.login import Login
 from revline.connectors.salesforce.wire import CallFailedError, LoopAdapter, session_of
 from revline.connectors.sdk.http import HttpCaller, masked
+from revline.connectors.sdk.source import asks_for_less
 from revline.core.clock import Clock
 from revline.core.farside import NotSent, Uncertain
 from revline.core.problem import Problem, problem
@@ -29,6 +30,9 @@ T = TypeVar("T")
 ANSWER_PAGES_MAX: Final = 200
 HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,200}\.salesforce\.com(?::443)?\Z", re.ASCII)
 LIMIT_PAUSE: Final = timedelta(minutes=1)
+RETRY_AFTER: Final = timedelta(seconds=30)
+"""How long an account that was asked too often is left alone: Salesforce does not say."""
+LIMIT_EXCEEDED: Final = "REQUEST_LIMIT_EXCEEDED"
 BUSY: Final = frozenset(
     {"REQUEST_LIMIT_EXCEEDED", "UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "CONCURRENT_REQUESTS_LIMIT"}
 )
@@ -179,6 +183,10 @@ class SalesforceClient:
             return Failure(status=status, code="SERVER_UNAVAILABLE", message=f"answered {status}")
         return Failure(unanswered=Uncertain(evidence=f"HTTP {status} with a body that can't be read ({what})"))
 
+    def now(self) -> datetime:
+        """The clock's moment."""
+        return self._clock.now()
+
     def _status(self) -> int:
         return 0 if self._adapter is None else self._adapter.status
 
@@ -241,7 +249,9 @@ def problem_of(failure: Failure) -> Problem:
         said = failure.unanswered
         return problem("source.unreachable", said.problem.detail if isinstance(said, NotSent) else said.evidence[:300])
     words = f"{failure.code or failure.status}: {failure.message}"
-    if failure.code in BUSY or failure.status in {429, 503}:
+    if failure.code == LIMIT_EXCEEDED or failure.status == 429:
+        return asks_for_less(detail=words, wait=RETRY_AFTER)
+    if failure.code in BUSY or failure.status == 503:
         return problem("source.busy", words)
     if failure.code in CREDENTIALS or failure.status == 401:
         return problem("source.credentials_refused", words)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import random as random_module
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 import httpx2
 import msgspec
 
-from revline.connectors.salesforce.client import Failure, SalesforceClient
+from revline.connectors.salesforce.client import LIMIT_EXCEEDED, RETRY_AFTER, Failure, SalesforceClient
 from revline.connectors.salesforce.identifiers import is_record_id, long_form
 from revline.connectors.salesforce.manifest import ERRORS, WRITE, farside_manifest
 from revline.connectors.salesforce.objects import shapes_of
@@ -43,7 +42,6 @@ from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem, problem
 from revline.platform.tenancy.kinds import Connection
 
-RETRY_AFTER: Final = timedelta(seconds=30)
 FIELDS_MAX: Final = 100
 _OBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}\Z", re.ASCII)
 """An object's API name."""
@@ -149,7 +147,7 @@ def _outcome_of(failure: Failure) -> Outcome:
     if failure.unanswered is not None:
         return failure.unanswered
     found = _problem_of(failure)
-    if failure.code == "REQUEST_LIMIT_EXCEEDED" or failure.status == 429:
+    if failure.code == LIMIT_EXCEEDED or failure.status == 429:
         return Throttled(retry_after=RETRY_AFTER)
     if found.code in {"erp.busy", "erp.credentials_refused"}:
         return NotSent(problem=found)

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from revline.connectors.salesforce.client import Failure, SalesforceClient, problem_of
-from revline.connectors.sdk.http import HttpAnswer, HttpCaller
+from revline.connectors.salesforce.client import RETRY_AFTER, Failure, SalesforceClient, problem_of
+from revline.connectors.sdk.http import HttpAnswer, HttpCaller, retry_after
+from revline.connectors.sdk.source import asks_for_less
 from revline.core.exact_json import parse
 from revline.core.farside import NotSent, Uncertain
 from revline.core.problem import Problem, problem
@@ -161,8 +162,11 @@ class ChangeStream:
     def _read(self, answer: HttpAnswer) -> list[dict[str, Any]] | Problem:
         if answer.status == 401:
             return problem("source.credentials_refused", "the streaming server refused the token")
+        if answer.status == 503 and "retry-after" not in answer.headers:
+            return problem("source.busy", "the streaming server answered 503")
         if answer.status in {429, 503}:
-            return problem("source.busy", f"the streaming server answered {answer.status}")
+            wait = retry_after(headers=answer.headers, now=self._client.now(), default=RETRY_AFTER)
+            return asks_for_less(detail=f"the streaming server answered {answer.status}", wait=wait)
         value = parse(answer.body, bytes_max=ANSWER_BYTES_MAX)
         if answer.status != 200 or not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
             return problem("source.unreachable", self._caller.mask(answer.evidence)[:300])

@@ -6,7 +6,7 @@ A source connector is found by its entry point in the group `revline.sources`; i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -120,11 +120,23 @@ class ReaderManifest(msgspec.Struct, frozen=True, kw_only=True):
     since: bool = False
 
 
+class SourceBusy(Problem, frozen=True, kw_only=True):
+    """The problem source.busy of a source that wants fewer calls: none of its account's for `retry_after`."""
+
+    retry_after: timedelta
+
+
+def asks_for_less(*, detail: str, wait: timedelta) -> SourceBusy:
+    """The source was asked too often, and says, or is known to want, no call for so long."""
+    return SourceBusy(code="source.busy", detail=detail, retry_after=wait)
+
+
 class SourceReader(Protocol):
     """The way out to a source, to list and read what was not pushed. Async; never raises for what the far side does.
 
-    Problems: source.unreachable, source.busy (retryable), source.credentials_refused, source.refused; of changes_page also
-    source.cursor_expired: the source has forgotten the cursor, so Revline lists every kind again and follows from "".
+    Problems: source.unreachable, source.busy (retryable; `SourceBusy` when it wants fewer calls), source.credentials_refused,
+    source.refused; of changes_page also source.cursor_expired: the source has forgotten the cursor, so Revline lists every kind
+    again and follows from "".
     """
 
     @property

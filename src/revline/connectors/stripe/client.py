@@ -12,9 +12,10 @@ from typing import Any, Final
 import httpx2
 import msgspec
 
-from revline.connectors.sdk.http import ANSWER_BYTES_MAX, HttpAnswer, HttpCaller
-from revline.connectors.sdk.source import SourcePage
+from revline.connectors.sdk.http import ANSWER_BYTES_MAX, HttpAnswer, HttpCaller, retry_after
+from revline.connectors.sdk.source import SourcePage, asks_for_less
 from revline.connectors.stripe.manifest import API_VERSION
+from revline.core.clock import Clock
 from revline.core.exact_json import parse_object
 from revline.core.farside import NotSent, Uncertain
 from revline.core.problem import Problem, problem
@@ -23,6 +24,7 @@ from revline.platform.tenancy.kinds import Connection
 BASE_URL: Final = "https://api.stripe.com"
 API_KEY: Final = "apiKey"
 CALL_TIMEOUT: Final = timedelta(seconds=30)
+THROTTLE_DEFAULT: Final = timedelta(seconds=2)
 SLOTS: Final = 4
 BUCKET_PER_SECOND: Final = "20"
 """Calls a second of all that share the account: Stripe allows 100 live and 25 in a sandbox [M]."""
@@ -43,8 +45,8 @@ def exact(value: object) -> bytes:
 class StripeClient:
     """The API of one account."""
 
-    def __init__(self, *, caller: HttpCaller) -> None:
-        self.caller = caller
+    def __init__(self, *, caller: HttpCaller, clock: Clock) -> None:
+        self.caller, self._clock = caller, clock
 
     async def get(self, *, path: str, query: Query = ()) -> dict[str, Any] | Problem | None:
         """One object or list object; None when Stripe has it no more."""
@@ -87,6 +89,10 @@ class StripeClient:
                 return found
         return problem("source.refused", f"{path} has more than {PAGES_MAX * PAGE_MAX} members", field=path)
 
+    def wait_of(self, answer: HttpAnswer) -> timedelta:
+        """How long Stripe wants no call after a refusal for too many."""
+        return retry_after(headers=answer.headers, now=self._clock.now(), default=THROTTLE_DEFAULT)
+
     def refusal(self, answer: HttpAnswer) -> Problem:
         """What an answer other than success means to whoever only asked. Stripe's own word on trying again goes first."""
         error = error_of(answer)
@@ -97,7 +103,9 @@ class StripeClient:
         if answer.status == 401:
             return problem("source.credentials_refused", said[:300])
         again = answer.headers.get("stripe-should-retry", "")
-        if again != "false" and (again == "true" or answer.status in {409, 429} or answer.status >= 500):
+        if answer.status == 429:
+            return asks_for_less(detail=said[:300], wait=self.wait_of(answer))
+        if again != "false" and (again == "true" or answer.status == 409 or answer.status >= 500):
             return problem("source.busy", said[:300])
         if answer.status >= 500:
             return problem("source.unreachable", said[:300])
@@ -122,7 +130,11 @@ def source_page(*, members: Sequence[dict[str, Any]], cursor: str, more: bool) -
 
 
 def client_of(
-    *, connection: Connection, secrets: Mapping[str, str], transport: httpx2.AsyncBaseTransport | None
+    *,
+    connection: Connection,
+    secrets: Mapping[str, str],
+    transport: httpx2.AsyncBaseTransport | None,
+    clock: Clock,
 ) -> StripeClient:
     """The client of a connection. Secret apiKey; setting baseUrl for a simulator. KeyError or ValueError says what is missing."""
     key = secrets[API_KEY]
@@ -136,4 +148,4 @@ def client_of(
         call_timeout=CALL_TIMEOUT,
         slots=SLOTS,
     )
-    return StripeClient(caller=caller)
+    return StripeClient(caller=caller, clock=clock)

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import httpx2
 
-from revline.connectors.sdk.http import HttpAnswer, retry_after
+from revline.connectors.sdk.http import HttpAnswer
 from revline.connectors.sdk.telling import TellingFields
 from revline.connectors.stripe.client import BUCKET_PER_SECOND, CALL_TIMEOUT, SLOTS, StripeClient, client_of, error_of
 from revline.core.clock import Clock
@@ -47,7 +47,6 @@ WRITE: Final = "write"
 KEYS_MAX: Final = 50
 KEY_LENGTH_MAX: Final = 40
 VALUE_LENGTH_MAX: Final = 500
-THROTTLE_DEFAULT: Final = timedelta(seconds=2)
 DIGEST_LENGTH: Final = 16
 PATHS: Final[Mapping[str, str]] = {
     "customer": "/v1/customers",
@@ -186,8 +185,7 @@ class StripeFarSide(TellingFields):
         code = str(error.get("code") or error.get("type") or "")
         said = self._client.caller.mask(f"{code}: {error.get('message') or ''}")[:300]
         if answer.status in {409, 429}:
-            wait = retry_after(headers=answer.headers, now=self._clock.now(), default=THROTTLE_DEFAULT)
-            return Throttled(retry_after=wait)
+            return Throttled(retry_after=self._client.wait_of(answer))
         if answer.status in {401, 403}:
             return NotSent(problem=problem("erp.credentials_refused", said))
         if answer.status >= 500 or answer.headers.get("stripe-should-retry") == "true":
@@ -233,4 +231,6 @@ def build(
 ) -> StripeFarSide:
     """The far side of one connection. Secret apiKey; setting baseUrl for a simulator. KeyError or ValueError: what is missing."""
     del random
-    return StripeFarSide(client=client_of(connection=connection, secrets=secrets, transport=transport), clock=clock)
+    return StripeFarSide(
+        client=client_of(connection=connection, secrets=secrets, transport=transport, clock=clock), clock=clock
+    )

@@ -259,5 +259,5 @@ def build(
     random: random.Random,
 ) -> SourceReader:
     """The entry point of the group `revline.readers`. Secret apiKey; setting baseUrl for a simulator."""
-    del clock, random
-    return StripeReader(client=client_of(connection=connection, secrets=secrets, transport=transport))
+    del random
+    return StripeReader(client=client_of(connection=connection, secrets=secrets, transport=transport, clock=clock))
