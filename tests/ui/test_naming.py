@@ -34,7 +34,7 @@ def test_a_record_is_read_there_or_taken_by_a_persons_word(log_in: Log, picture:
     named(page, erp_id="4711")
     picture("name-record")
     page.locator("dialog[open] .dialog-buttons button").last.click()
-    page.get_by_text("is not there").or_(page.get_by_text("record")).first.wait_for()
+    page.locator("main .problem").first.wait_for()
     picture("name-record-refused")
     page.goto(f"/t/birch/deliveries/{document}")
     named(page, erp_id="4711", number="INV-4711", unread=True)

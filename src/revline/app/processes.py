@@ -37,7 +37,7 @@ from revline.platform.store.failures import DatabaseFailure, problem_of
 from revline.platform.tenancy import queries as tenancy
 from revline.platform.work import queries as work
 from revline.platform.work.cell import open_cell
-from revline.platform.work.pressure import BacklogLimits, Pressure
+from revline.platform.work.pressure import BacklogLimits
 
 CURSOR_KEY_FILE: Final = "cursor.key"
 
@@ -187,7 +187,7 @@ def api_ports(runtime: Runtime) -> ApiPorts:
         clock=services.clock,
         random_bytes=os.urandom,
         decoy=_decoy(runtime.directory),
-        held_back=Pressure(database=runtime.database).refused,
+        held_back=services.pressure.refused,
         tenant_active=partial(_tenant_active, runtime.database),
         ready=partial(_not_ready, settings, runtime.database),
         listings={

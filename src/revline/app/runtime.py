@@ -40,6 +40,7 @@ from revline.platform.store.embedded import EmbeddedServer, EmbeddedServerError
 from revline.platform.store.engine import Database
 from revline.platform.tenancy.record import register_tenant
 from revline.platform.tenancy.secrets import SecretResolver
+from revline.platform.work.pressure import Pressure
 from revline.subledger.posting.hops import PostingHops
 
 DIRECTORY_POOL: Final = 2
@@ -115,6 +116,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         answers=answers_of(database=database, directory=directory, clock=time),
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
         bulk=bulk_acts(database=database, directory=directory, intake=intake, naming=naming, clock=time),
+        pressure=Pressure(database=database),
         lister=Asking(database=database, directory=directory, clock=time),
         naming=naming,
         told_of_cases=feeding.FeedbackDirectory(directory).asking().waived,

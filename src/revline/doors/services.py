@@ -28,6 +28,7 @@ from revline.platform.config.registry import Registry
 from revline.platform.lineage.walk import Hops
 from revline.platform.settings import Settings
 from revline.platform.store.engine import Database
+from revline.platform.work.pressure import Pressure
 
 
 class ReaderSide(Protocol):
@@ -81,6 +82,7 @@ class Services:
     answers: Answers
     outbound: Outbound
     bulk: BulkActs
+    pressure: Pressure
     naming: RecordNaming
     lister: Lister
     told_of_cases: Told

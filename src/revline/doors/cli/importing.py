@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
@@ -15,10 +17,14 @@ from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.doors.cli.context import JsonOption, ReasonOption, TenantOption, actor, one_tenant, services_of
 from revline.doors.cli.output import EXIT_FAILED, emit_json, emit_rows, fail, say
 from revline.intake.csv_files import PLURALS, Table, lines_of, table_of
-from revline.intake.imports import Importer, ImportProgress, ImportSummary, Line
+from revline.intake.imports import Importer, ImportProgress, ImportState, ImportSummary, Line
 from revline.intake.values import WhenUnreadable
+from revline.platform.work.pressure import Pressure
 
 HEADER_BYTES_MAX: Final = 64 * 1024
+WAIT_MINUTES_MAX: Final = 7 * 24 * 60
+LOOK_SECONDS: Final = 2.0
+"""Between two looks at whether an import may go on."""
 
 define(
     code="import.unreadable",
@@ -58,6 +64,15 @@ def add_import(app: typer.Typer) -> None:
             Path | None, typer.Option("--rejects", help="Where refused lines go; FILE.rejects by default.")
         ] = None,
         keep: Annotated[bool, typer.Option("--keep", help="Keep what can't be translated, with a case.")] = False,
+        wait: Annotated[
+            int,
+            typer.Option(
+                "--wait",
+                min=0,
+                max=WAIT_MINUTES_MAX,
+                help="Minutes to wait, before it begins and between batches, while too much waits to be worked through.",
+            ),
+        ] = 0,
         reason: ReasonOption = "imported from a file",
         as_json: JsonOption = False,
     ) -> None:
@@ -82,10 +97,14 @@ def add_import(app: typer.Typer) -> None:
                 when_unreadable=WhenUnreadable.KEEP if keep else WhenUnreadable.REFUSE,
                 read=partial(_rows, table=table) if table is not None else None,
             )
-            summary = _run(importer, file, refused)
+            gate = Gate(pressure=services.pressure, tenant_id=chosen, wait=timedelta(minutes=wait))
+            summary = gate.refused() or _run(importer, file, refused, gate)
         if isinstance(summary, Problem):
             fail(summary, as_json=as_json)
         _say(summary, refused, as_json=as_json)
+        if summary.state is ImportState.STOPPED:
+            said = f"stopped after {summary.lines} lines, which are taken in; run the same again for the others: {gate.why}"
+            fail(problem("intake.held_back", said, field=gate.why), as_json=as_json)
         if summary.rejected:
             raise typer.Exit(EXIT_FAILED)
 
@@ -127,7 +146,42 @@ def _rows(stream: BinaryIO, *, table: Table) -> Iterator[Line]:
     return lines_of(stream=stream, table=table)
 
 
-def _run(importer: Importer, file: Path, refused: Path) -> ImportSummary | Problem:
+class Gate:
+    """Holds an import back while too much of its tenant waits to be worked through. wait: for how long in all it may stand still.
+
+    why: the limit it was last held back for. seconds, sleep: a monotonic clock, and how to pass time on it.
+    """
+
+    def __init__(
+        self,
+        *,
+        pressure: Pressure,
+        tenant_id: str,
+        wait: timedelta,
+        seconds: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._pressure, self._tenant_id, self._left = pressure, tenant_id, wait.total_seconds()
+        self._seconds, self._sleep = seconds, sleep
+        self.why = ""
+
+    def refused(self) -> Problem | None:
+        """The problem `intake.held_back` once the patience is used up; None when it may go on."""
+        told = False
+        while self._left > 0 and (limit := self._pressure.held(self._tenant_id)):
+            if not told:
+                say(f"held back by {limit} until what was taken in is worked through; waiting")
+                told = True
+            began = self._seconds()
+            self._sleep(LOOK_SECONDS)
+            self._left -= max(LOOK_SECONDS, self._seconds() - began)
+        found = self._pressure.refused(self._tenant_id)
+        if found is not None:
+            self.why = found.field
+        return found
+
+
+def _run(importer: Importer, file: Path, refused: Path, gate: Gate) -> ImportSummary | Problem:
     """Opens the file to read before the one for refused lines, so that a wrong name empties neither."""
     try:
         stream = file.open("rb")
@@ -140,8 +194,10 @@ def _run(importer: Importer, file: Path, refused: Path) -> ImportSummary | Probl
             rejected = refused.open("wb")
         except OSError as error:
             return problem("import.rejects_unwritable", f"{refused}: {error.strerror}", field=str(refused))
-        with rejected, _bar(file.stat().st_size) as tell:
-            return importer.run(stream=stream, rejects=rejected, progress=tell)
+        size = file.stat().st_size
+        with rejected, _bar(size) as tell:
+            held = lambda: stream.tell() < size and gate.refused() is not None  # noqa: E731 - asked between batches
+            return importer.run(stream=stream, rejects=rejected, progress=tell, stop=held)
 
 
 class _bar:  # noqa: N801 - used as a function that gives a context

@@ -182,6 +182,7 @@ class WorldDirectory:
             connection=replace(spec, settings={"baseUrl": SOURCE_URL}),
             secrets={"apiKey": KEY},
             transport=self._sources[tenant_id],
+            clock=self._process.clock,
         )
 
     def feedback_configuration(self, *, tenant_id: str) -> FeedbackConfiguration | Problem:
