@@ -66,7 +66,7 @@ def month_of(*, day: date) -> Period:
 
 def period_name(*, day: date) -> str:
     """The calendar month's name, such as 2026-01: the accounting period of entities on calendar months."""
-    return f"{day.year:04d}-{day.month:02d}"
+    return day.isoformat()[:7]
 
 
 def local_date(*, moment: datetime, time_zone: str) -> date:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -38,12 +38,11 @@ def array_literal(values: Sequence[Any]) -> str:
 
 
 def _of_each(values: Sequence[Any]) -> str:
-    writers = _WRITERS
-    written = []
-    for value in values:
-        writer = writers.get(type(value)) or _writer_of(value)
-        written.append(writer(value))
-    return "{" + ",".join(written) + "}"
+    writers = {kind: _WRITERS.get(kind) or _writer_of(kind) for kind in set(map(type, values))}
+    if len(writers) == 1:
+        (writer,) = writers.values()
+        return "{" + ",".join(map(writer, values)) + "}"
+    return "{" + ",".join([writers[type(value)](value) for value in values]) + "}"
 
 
 def _quoted(value: str) -> str:
@@ -51,13 +50,13 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _writer_of(value: object) -> Callable[[Any], str]:
+def _writer_of(kind: type) -> Callable[[Any], str]:
     """The writer of a subclass, such as an enumeration's; kept for the next one."""
-    for kind, writer in tuple(_WRITERS.items()):
-        if kind is not object and isinstance(value, kind):
-            _WRITERS[type(value)] = writer
+    for known, writer in tuple(_WRITERS.items()):
+        if issubclass(kind, known):
+            _WRITERS[kind] = writer
             return writer
-    raise TypeError(f"{type(value).__name__} has no place in an array")
+    raise TypeError(f"{kind.__name__} has no place in an array")
 
 
 _WRITERS: Final[dict[type, Callable[[Any], str]]] = {
@@ -66,7 +65,8 @@ _WRITERS: Final[dict[type, Callable[[Any], str]]] = {
     bool: lambda value: "t" if value else "f",
     int: int.__repr__,
     Decimal: str,
-    date: lambda value: str(value.isoformat()),
+    datetime: datetime.isoformat,
+    date: date.isoformat,
     bytes: lambda value: f'"\\\\x{value.hex()}"',
     memoryview: lambda value: f'"\\\\x{value.hex()}"',
     UUID: str,

@@ -14,7 +14,7 @@ import psycopg
 from sqlalchemy import Table
 
 from revline.platform.store.arrays import array_literal
-from revline.platform.store.columns import Shape, shape_of
+from revline.platform.store.columns import Check, Shape, shape_of
 from revline.platform.store.walls import is_archivable, is_recorded, is_tenant_table
 
 MAXIMUM_ROWS_PER_UNIT: Final = 100_000
@@ -36,7 +36,7 @@ Row = dict[str, Any]
 
 
 class Buffer:
-    """What one unit of work will write."""
+    """What one unit of work will write. Rows it is given are its own from then on."""
 
     def __init__(self, tenants: frozenset[str]) -> None:
         self._tenants = tenants
@@ -44,15 +44,16 @@ class Buffer:
         self._projected: dict[tuple[Table, tuple[str, ...]], dict[tuple[Any, ...], Row]] = {}
         self._changed: dict[tuple[Table, tuple[str, ...]], dict[tuple[Any, ...], Row]] = {}
         self._count = 0
+        self._written: set[str] = set()
         self._late: list[Row] = []
         self._expected: list[tuple[Table, int, psycopg.Cursor[Any]]] = []
 
     def record(self, table: Table, values: Row) -> int:
         """Adds a recorded row; gives its ordinal."""
-        if not is_recorded(table):
-            raise UnitError(f"{table.name} is not a recorded table: it has no position and ordinal")
-        row = self._checked(table, values, recorded=True)
         shape = shape_of(table)
+        if not shape.recorded:
+            raise UnitError(f"{table.name} is not a recorded table: it has no position and ordinal")
+        row = self._checked(shape, values, shape.exact_checks)
         absent = [name for name in shape.filled_by_database if name not in row]
         if absent:
             raise UnitError(f"give {table.name}.{', '.join(absent)}: what the database fills in can't be hashed before")
@@ -71,11 +72,7 @@ class Buffer:
 
     def tenants_written(self) -> list[str]:
         """The tenants that have a row here, sorted: the order their counters are locked in."""
-        found = set(self._recorded)
-        for groups in (self._projected, self._changed):
-            for rows in groups.values():
-                found.update(row["tenant_id"] for row in rows.values())
-        return sorted(found)
+        return sorted(self._written)
 
     def row_count(self, tenant: str) -> int:
         """Recorded rows of a tenant."""
@@ -142,7 +139,8 @@ class Buffer:
         names = _key_names(table, tuple(key), updates)
         if not updates and names[-1] == "archived":
             values = {"archived": False, **values}
-        row = self._checked(table, values, recorded=False)
+        shape = shape_of(table)
+        row = self._checked(shape, values, shape.checks)
         identity = tuple([row.get(name) for name in names])
         if None in identity:
             missing = [name for name in names if row.get(name) is None]
@@ -155,30 +153,32 @@ class Buffer:
             earlier.update(row)
             self._note_late(earlier)
 
-    def _checked(self, table: Table, values: Row, *, recorded: bool) -> Row:
+    def _checked(self, shape: Shape, row: Row, checks: Mapping[str, Check]) -> Row:
+        """The row, whose values are now as they are stored."""
         if self._count >= MAXIMUM_ROWS_PER_UNIT:
             raise UnitError(f"a unit of work writes at most {MAXIMUM_ROWS_PER_UNIT} rows")
         self._count += 1
-        tenant = values.get("tenant_id")
+        tenant = row.get("tenant_id")
         if tenant not in self._tenants:
             raise UnitError(f"the unit does not name the tenant {tenant!r}")
-        shape = shape_of(table)
-        checks = shape.exact_checks if recorded else shape.checks
-        texts = shape.texts
+        texts, kept_types = shape.texts, shape.kept_types
         late = False
-        row: Row = {}
         try:
-            for name, value in values.items():
-                if type(value) is str and name in texts and "\x00" not in value:
-                    row[name] = value
-                elif value is THIS_POSITION:
-                    row[name], late = value, True
+            for name, value in row.items():
+                kind = type(value)
+                if kind is str and name in texts and "\x00" not in value:
+                    continue
+                if kind in kept_types[name]:
+                    continue
+                if value is THIS_POSITION:
+                    late = True
                 else:
                     row[name] = checks[name](value)
         except KeyError as fault:
-            raise UnitError(f"{table.name}: no column {fault.args[0]}") from fault
+            raise UnitError(f"{shape.table.name}: no column {fault.args[0]}") from fault
         except (TypeError, ValueError) as fault:
-            raise UnitError(f"{table.name}: {fault}") from fault
+            raise UnitError(f"{shape.table.name}: {fault}") from fault
+        self._written.add(tenant)
         if late:
             self._late.append(row)
         return row

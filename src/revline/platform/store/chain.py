@@ -25,6 +25,8 @@ LARGE_BYTES: Final = 512
 """Texts, binaries and documents beyond this enter by their SHA-256."""
 UNITS_PER_CHUNK: Final = 100
 MAXIMUM_FINDINGS: Final = 100
+_TEXT_HEADS: Final = tuple(b"s" + size.to_bytes(8, "big") for size in range(LARGE_BYTES + 1))
+"""How a text of so many bytes begins."""
 UNHASHED_COLUMNS: Final = frozenset({"archived"})
 """Says where a row is kept, not what it says."""
 
@@ -64,13 +66,15 @@ def canonical_row_bytes(table_name: str, values: Mapping[str, Any]) -> bytes:
         value = values[name]
         if value is None:
             continue
-        parts.append(framed)
         if type(value) is str:
             encoded = value.encode()
             size = len(encoded)
-            parts.append(_sized(b"s", encoded) if size > LARGE_BYTES else b"s" + size.to_bytes(8, "big") + encoded)
+            if size > LARGE_BYTES:
+                parts += (framed, _sized(b"s", encoded))
+            else:
+                parts += (framed, _TEXT_HEADS[size], encoded)
         else:
-            parts.append(_encoded(value))
+            parts += (framed, (_ENCODERS.get(type(value)) or _encoder_of(value))(value))
     return b"".join(parts)
 
 
@@ -96,7 +100,8 @@ def unit_hash(
     for value in (previous_hash, tenant_id, position, kind, actor, reason, recorded_at, len(rows)):
         digest.update(_encoded(value))
     for row in rows:
-        digest.update(_framed(b"R", row))
+        digest.update(b"R" + len(row).to_bytes(8, "big"))
+        digest.update(row)
     return digest.digest()
 
 
@@ -128,10 +133,7 @@ def _sized(tag: bytes, payload: bytes) -> bytes:
 
 
 def _encoded(value: Any) -> bytes:
-    encoder = _ENCODERS.get(type(value))
-    if encoder is None:
-        encoder = _encoder_of(value)
-    return encoder(value)
+    return (_ENCODERS.get(type(value)) or _encoder_of(value))(value)
 
 
 @lru_cache(maxsize=1024)
@@ -143,22 +145,27 @@ def _moment(value: datetime) -> bytes:
 
 
 @lru_cache(maxsize=8192)
-def _decimal(value: Decimal) -> bytes:
-    """Few amounts are new; equal ones have one text, whatever their scale."""
+def _number(value: int | Decimal) -> bytes:
+    """Few amounts, positions and ordinals are new; equal ones have one text, whatever their scale."""
     return _framed(b"n", number_text(value).encode())
+
+
+@lru_cache(maxsize=1024)
+def _day(value: date) -> bytes:
+    return _framed(b"y", value.isoformat().encode())
 
 
 _KINDS: Final[tuple[tuple[type, Callable[[Any], bytes]], ...]] = (
     (type(None), lambda _: _framed(b"z", b"")),
     (bool, lambda value: _framed(b"t", b"1" if value else b"0")),
-    (int, lambda value: _framed(b"n", number_text(value).encode())),
-    (Decimal, _decimal),
+    (int, _number),
+    (Decimal, _number),
     (str, lambda value: _sized(b"s", value.encode())),
     (bytes, lambda value: _sized(b"b", value)),
     (bytearray, lambda value: _sized(b"b", bytes(value))),
     (memoryview, lambda value: _sized(b"b", bytes(value))),
     (datetime, _moment),
-    (date, lambda value: _framed(b"y", value.isoformat().encode())),
+    (date, _day),
     (UUID, lambda value: _framed(b"u", value.bytes)),
     (Mapping, lambda value: _sized(b"m", b"".join(_pairs(value)))),
     (list, lambda value: _sized(b"l", b"".join(_encoded(item) for item in value))),

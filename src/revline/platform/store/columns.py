@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,11 +18,14 @@ from sqlalchemy import ARRAY, JSON, Column, Numeric, Table, Text
 from sqlalchemy.dialects import postgresql
 
 from revline.platform.store.arrays import array_literal
+from revline.platform.store.walls import is_recorded
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 _QUOTE: Final = _DIALECT.identifier_preparer
 
 Check = Callable[[Any], Any]
+PLAIN_TYPES: Final = frozenset({int, bool, bytes, date})
+"""Of these types any value is stored as it is; a text may hold a null character, a moment may have no zone."""
 
 
 class Shape:
@@ -30,7 +34,12 @@ class Shape:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.quoted_table = _QUOTE.format_table(table)
+        self.recorded = is_recorded(table)
         self.texts = frozenset(column.name for column in table.columns if isinstance(column.type, Text))
+        self.kept_types: Final[dict[str, frozenset[type]]] = {
+            column.name: _kept_types_of(column) for column in table.columns
+        }
+        """By column: types whose every value is stored as it is, so that none of the checks below is needed."""
         self.checks: Final[dict[str, Check]] = {column.name: _check_of(column, exact=False) for column in table.columns}
         """By column: the value as it is stored; TypeError or ValueError when PostgreSQL would store something else."""
         self.exact_checks: Final[dict[str, Check]] = {
@@ -81,6 +90,13 @@ def shape_of(table: Table) -> Shape:
     return _shapes[table]
 
 
+def _kept_types_of(column: Column[Any]) -> frozenset[type]:
+    absent = type(None)
+    if isinstance(column.type, JSON | ARRAY | Numeric) or column.type.python_type not in PLAIN_TYPES:
+        return frozenset({absent})
+    return frozenset({absent, column.type.python_type})
+
+
 def _check_of(column: Column[Any], *, exact: bool) -> Check:
     """How a value of this column is checked; null is checked by PostgreSQL."""
     kind = column.type
@@ -89,10 +105,29 @@ def _check_of(column: Column[Any], *, exact: bool) -> Check:
     if isinstance(kind, ARRAY):
         return lambda value: _checked_texts(column.name, _plain(value))
     if isinstance(kind, Numeric):
-        scale = kind.scale if exact else None
-        return lambda value: _checked_number(column.name, scale, _plain(value))
+        return _number_check(column.name, kind.scale if exact else None)
+    if kind.python_type is datetime:
+        return _moment_check(column.name)
     expected = kind.python_type
     return lambda value: _checked_value(column.name, expected, _plain(value))
+
+
+def _number_check(name: str, scale: int | None) -> Check:
+    def check(value: Any) -> Any:
+        if type(value) is Decimal and _fits(value, scale):
+            return value
+        return _checked_number(name, scale, _plain(value))
+
+    return check
+
+
+def _moment_check(name: str) -> Check:
+    def check(value: Any) -> Any:
+        if type(value) is datetime and value.tzinfo is not None:
+            return value
+        return _checked_value(name, datetime, _plain(value))
+
+    return check
 
 
 def _plain(value: Any) -> Any:
@@ -110,6 +145,8 @@ def _checked_texts(name: str, value: Any) -> list[str] | None:
 def _checked_value(name: str, expected: type, value: Any) -> Any:
     if value is None:
         return None
+    if type(value) is str and expected is str and "\x00" not in value:
+        return value
     if isinstance(value, memoryview | bytearray):
         value = bytes(value)
     wrong_kind = not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)
@@ -130,8 +167,15 @@ def _checked_number(name: str, scale: int | None, value: Any) -> Decimal | None:
     number = value if type(value) is Decimal else Decimal(value)
     if not number.is_finite():
         raise ValueError(f"{name} takes finite numbers")
-    if scale is not None:
-        exponent = number.as_tuple().exponent
-        if isinstance(exponent, int) and -exponent > scale and any(number.as_tuple().digits[exponent + scale :]):
-            raise ValueError(f"{name} keeps {scale} decimals; {number} has more")
+    if not _fits(number, scale):
+        raise ValueError(f"{name} keeps {scale} decimals; {number} has more")
     return number
+
+
+@lru_cache(maxsize=8192)
+def _fits(number: Decimal, scale: int | None) -> bool:
+    """Whether a number is finite and has no digit beyond the scale, if there is one. Few amounts are new."""
+    _, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int):
+        return False
+    return scale is None or -exponent <= scale or not any(digits[exponent + scale :])

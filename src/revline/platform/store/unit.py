@@ -121,7 +121,8 @@ class Unit:
         `position` and `ordinal` are filled in; every other column without a value is null. Raises UnitError for an unnamed
         tenant, unknown columns, a value PostgreSQL would store otherwise (type or scale), or too many rows.
         """
-        return self._buffer.record(table, {"tenant_id": tenant_id, **values})
+        values["tenant_id"] = tenant_id
+        return self._buffer.record(table, values)
 
     def project(self, table: Table, /, *, key: Sequence[str], **values: Any) -> None:
         """Buffers the present state of something: inserted, or all given columns updated where `key` is there already.
