@@ -49,8 +49,15 @@ NOWHERE: Final = FarSide(
     configuration_version=0,
 )
 """Stands in where no far side could be resolved; such a head is only ever refused."""
-DATABASE_AWAY: Final = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError)
-"""A unit's buffered writes raise psycopg's own errors, statements SQLAlchemy's. The same turn runs again; answers are kept."""
+DATABASE_AWAY: Final = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeoutError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+)
+"""What is sent straight through the driver raises psycopg's own errors, other statements SQLAlchemy's. The same turn runs again;
+answers are kept."""
 
 
 class Decisions(msgspec.Struct, kw_only=True):

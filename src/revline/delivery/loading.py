@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +22,7 @@ from revline.core.journal import JournalLine
 from revline.delivery.needs import referenced
 from revline.delivery.ports import Journals
 from revline.delivery.values import Loaded, Standing
+from revline.platform.store.direct import fetch, fetch_named
 from revline.platform.work import queries as work_queries
 from revline.platform.work.lanes import ClaimedLane
 
@@ -108,14 +109,14 @@ def load(connection: Connection, *, lanes: Sequence[ClaimedLane], journals: Jour
     keys = [DocumentKey(lane.tenant_id, item.subject) for lane, item in wanted.values()]
     standings: dict[DocumentKey, Standing] = {}
     documents: dict[DocumentKey, Document] = {}
-    for *values, content in connection.execute(_DOCUMENTS, key_arrays(keys)) if keys else ():
+    for *values, content in fetch(connection, _DOCUMENTS, key_arrays(keys)) if keys else ():
         standing = _standing(values)
         key = DocumentKey(standing.tenant_id, standing.document_id)
         standings[key], documents[key] = standing, decode_document(content)
     predecessors: dict[DocumentKey, dict[str, DocumentState | None]] = {}
-    for row in _rows(connection, _PREDECESSORS, keys):
-        states = predecessors.setdefault(DocumentKey(row["tenant_id"], row["document_id"]), {})
-        states[row["predecessor_id"]] = DocumentState(row["state"]) if row["state"] is not None else None
+    for tenant, document, before, state in fetch(connection, _PREDECESSORS, key_arrays(keys)) if keys else ():
+        states = predecessors.setdefault(DocumentKey(tenant, document), {})
+        states[before] = _STATES[state] if state is not None else None
     records = records_of(connection, documents, predecessors)
     lines = _expected(connection, documents, journals)
     heads = tuple(
@@ -190,8 +191,8 @@ def record_of(row: Mapping[str, Any]) -> ErpRecord:
 
 def closed_periods(connection: Connection, *, tenants: Sequence[str]) -> tuple[ClosedPeriod, ...]:
     """Closed periods of these tenants, as last read."""
-    rows = connection.execute(_CLOSED, {"tenants": list(tenants)}).mappings()
-    return tuple(ClosedPeriod(**{str(name): value for name, value in row.items()}) for row in rows)
+    rows = fetch_named(connection, _CLOSED, {"tenants": list(tenants)})
+    return tuple(ClosedPeriod(**row) for row in rows)
 
 
 def records_of(
@@ -205,7 +206,7 @@ def records_of(
         for key, document in documents.items()
         for name in (key.document_id, *predecessors.get(key, {}), *referenced(document))
     }
-    rows = _rows(connection, _RECORDS, sorted(wanted))
+    rows = fetch_named(connection, _RECORDS, key_arrays(sorted(wanted))) if wanted else ()
     return {(row["tenant_id"], row["document_id"]): record_of(row) for row in rows}
 
 
@@ -223,14 +224,6 @@ def _expected(
         for journal_id, entry in journals(connection, tenant_id=tenant_id, journal_ids=sorted(keys)).items():
             lines[keys[journal_id]] = entry.lines
     return lines
-
-
-def _rows(connection: Connection, statement: Any, keys: Iterable[DocumentKey]) -> Sequence[Mapping[str, Any]]:
-    ordered = list(keys)
-    if not ordered:
-        return ()
-    rows: Sequence[Mapping[str, Any]] = connection.execute(statement, key_arrays(ordered)).mappings().all()  # type: ignore[assignment]
-    return rows
 
 
 def key_arrays(keys: Sequence[DocumentKey]) -> dict[str, list[str]]:

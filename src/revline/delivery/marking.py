@@ -17,6 +17,7 @@ from revline.core.farside import PreparedStep
 from revline.delivery.loading import DocumentKey, present_of
 from revline.delivery.record import lock_present
 from revline.delivery.values import SENDER_LOST, Head, LookUp, Send
+from revline.platform.store.direct import send
 from revline.platform.store.engine import Database
 from revline.platform.work import capacity
 from revline.platform.work import record as work_record
@@ -194,10 +195,11 @@ def _write(connection: Connection, calls: Sequence[Call], *, owner: str, epoch: 
             "evidence": SENDER_LOST,
             "now": now,
         }
-        connection.execute(_ABANDONED, parameters)
-    connection.execute(_SENDING, shared)
+        send(connection, _ABANDONED, parameters)
+    send(connection, _SENDING, shared)
     prepared = [ready.prepared for _, ready, _ in sends if ready.prepared]
-    connection.execute(
+    send(
+        connection,
         _ATTEMPTS,
         shared
         | {

@@ -28,6 +28,7 @@ from revline.delivery.tables import (
 )
 from revline.delivery.values import LANE_KIND, SUBJECT_KIND, Standing
 from revline.platform.lineage.record import add_names
+from revline.platform.store.direct import fetch
 from revline.platform.store.unit import Unit
 from revline.platform.work import queries as work_queries
 from revline.platform.work import record as work_record
@@ -176,7 +177,7 @@ def lock_present(connection: Connection, *, keys: Iterable[DocumentKey]) -> Mapp
     parameters = key_arrays(sorted(set(keys)))
     return {
         DocumentKey(tenant, document): present_as(state, revision, attempts, position)
-        for tenant, document, state, revision, attempts, position in connection.execute(_LOCK_PRESENT, parameters)
+        for tenant, document, state, revision, attempts, position in fetch(connection, _LOCK_PRESENT, parameters)
     }
 
 

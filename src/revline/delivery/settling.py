@@ -28,6 +28,7 @@ from revline.delivery.tables import document_state, erp_entry, erp_record
 from revline.delivery.values import SUBJECT_KIND, Standing
 from revline.platform.cases.record import NewCase, open_cases, resolve_cases_of
 from revline.platform.lineage.record import add_names
+from revline.platform.store.direct import send
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.platform.work import capacity
@@ -287,7 +288,7 @@ def _write_attempts(unit: Unit, kept: Sequence[Settlement], now: datetime) -> No
         "requests": [one.request for one in settled],
         "now": now,
     }
-    unit.connection.execute(_ATTEMPTS, parameters)
+    send(unit.connection, _ATTEMPTS, parameters)
 
 
 def _still_stands(one: Settlement, present: Present) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import starmap
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from revline.delivery.loading import DocumentKey, Present, key_arrays, present_a
 from revline.delivery.needs import role_of
 from revline.delivery.values import Head, Timing, WaitFor
 from revline.platform.cases.record import NewCase, open_cases
+from revline.platform.store.direct import fetch
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.platform.work import queries as work_queries
@@ -222,8 +224,8 @@ def forget(connection: Connection, *, key: DocumentKey) -> None:
 def waited_for(connection: Connection, *, finished: Iterable[DocumentKey]) -> tuple[DocumentKey, ...]:
     """Those of these documents that others wait for. Asked by whoever finishes them, after it has locked their states."""
     keys = sorted(set(finished))
-    rows = connection.execute(_WAITED_FOR, key_arrays(keys)) if keys else ()
-    return tuple(DocumentKey(row.tenant_id, row.predecessor_id) for row in rows)
+    rows = fetch(connection, _WAITED_FOR, key_arrays(keys)) if keys else ()
+    return tuple(starmap(DocumentKey, rows))
 
 
 def wake(

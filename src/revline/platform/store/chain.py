@@ -176,8 +176,10 @@ _ENCODERS: Final[dict[type, Callable[[Any], bytes]]] = dict(_KINDS)
 
 
 def _encoder_of(value: object) -> Callable[[Any], bytes]:
+    """The encoder of a subclass, such as an amount's; kept for the next one."""
     for kind, encoder in _KINDS:
         if isinstance(value, kind):
+            _ENCODERS[type(value)] = encoder
             return encoder
     raise TypeError(f"{type(value).__name__} has no canonical bytes; floats never do")
 

@@ -114,7 +114,7 @@ def _check_of(column: Column[Any], *, exact: bool) -> Check:
 
 def _number_check(name: str, scale: int | None) -> Check:
     def check(value: Any) -> Any:
-        if type(value) is Decimal and _fits(value, scale):
+        if isinstance(value, Decimal) and _fits(value, scale):
             return value
         return _checked_number(name, scale, _plain(value))
 

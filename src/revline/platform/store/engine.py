@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from revline.platform.store.arrays import ListDumper
+from revline.platform.store.direct import fetch
 from revline.platform.store.unit import Unit, no_other_transaction, run_unit
 from revline.platform.store.walls import TENANTS_SETTING, tenants_setting
 
@@ -93,7 +94,7 @@ class Database:
         with no_other_transaction(), self._engine.connect() as connection:
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
-                connection.execute(NAME_TENANTS, {"tenants": setting})
+                fetch(connection, NAME_TENANTS, {"tenants": setting})
                 yield connection
 
     @contextmanager

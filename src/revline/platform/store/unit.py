@@ -12,24 +12,22 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-import psycopg
-from sqlalchemy import Connection, Table, bindparam, select, text, update
+from sqlalchemy import Connection, Table, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
 from revline.platform.store import tables
 from revline.platform.store.buffer import THIS_POSITION, Buffer, UnitError, write
 from revline.platform.store.chain import GENESIS_HASH, canonical_row_bytes, unit_hash
+from revline.platform.store.direct import driver_of, fetch
 from revline.platform.store.walls import TENANTS_SETTING, is_archivable
 
 _guard: ContextVar[Guard | None] = ContextVar("revline_unit_guard", default=None)
 _open: ContextVar[bool] = ContextVar("revline_transaction_open", default=False)
 
 _NAME_TENANTS: Final = text(f"SELECT set_config('{TENANTS_SETTING}', :tenants, true)")
-_LOCK_COUNTERS: Final = (
-    select(tables.counter)
-    .where(tables.counter.c.tenant_id.in_(bindparam("tenants", expanding=True)))
-    .order_by(tables.counter.c.tenant_id)
-    .with_for_update()
+_LOCK_COUNTERS: Final = text(
+    "SELECT tenant_id, position, hash FROM counter WHERE tenant_id = ANY(CAST(:tenants AS text[]))"
+    " ORDER BY tenant_id FOR UPDATE"
 )
 _STEP_COUNTERS: Final = (
     "UPDATE counter SET position = step.position, hash = step.hash"
@@ -153,7 +151,7 @@ class Unit:
 
     def finish(self) -> None:
         """Takes the steps and sends every buffered row, without commit. Called once, at the end of the block."""
-        driver = self._driver()
+        driver = driver_of(self.connection)
         tenants = self._buffer.tenants_written()
         if tenants:
             heads = self._lock_counters(tenants)
@@ -177,16 +175,9 @@ class Unit:
             self._buffer.check_changes()
             self.positions, self.row_counts = positions, counts
 
-    def _driver(self) -> psycopg.Connection[Any]:
-        driver = self.connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        return driver
-
     def _lock_counters(self, tenants: Sequence[str]) -> Mapping[str, tuple[int, bytes]]:
-        found = {
-            row.tenant_id: (int(row.position), bytes(row.hash))
-            for row in self.connection.execute(_LOCK_COUNTERS, {"tenants": list(tenants)})
-        }
+        rows = fetch(self.connection, _LOCK_COUNTERS, {"tenants": list(tenants)})
+        found = {tenant: (position, bytes(head)) for tenant, position, head in rows}
         missing = [tenant for tenant in tenants if tenant not in found]
         if missing:
             raise UnitError(
@@ -234,7 +225,7 @@ def run_unit(
         dry_run=dry_run,
     )
     with connection.begin() as transaction:
-        connection.execute(_NAME_TENANTS, {"tenants": setting})
+        fetch(connection, _NAME_TENANTS, {"tenants": setting})
         guard = None if dry_run else _guard.get()
         if guard is not None:
             guard.begins(one)

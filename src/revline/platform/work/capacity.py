@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, text
 
+from revline.platform.store.direct import fetch, fetch_named, send
 from revline.platform.work.budgets import CLOSE, Budget, Ledger, Use
 from revline.platform.work.lanes import PRIORITY_CLOSE, ClaimedLane
 from revline.platform.work.pool_state import CameBack, Health, PoolLimits, PoolState, after, pool_state
@@ -165,7 +166,7 @@ def views(
     """
     names = sorted(set(pools))
     statement = _READ_OR_CLOSED if closed_too else _READ
-    return _views(connection, connection.execute(statement, {"pools": names, "now": now}).mappings().all(), now, fresh)
+    return _views(connection, fetch_named(connection, statement, {"pools": names, "now": now}), now, fresh)
 
 
 def lock(
@@ -176,7 +177,7 @@ def lock(
     names = sorted(set(pools))
     if not names:
         return {}
-    rows = connection.execute(_LOCK, {"pools": names}).mappings().all()
+    rows = fetch_named(connection, _LOCK, {"pools": names})
     found = _views(connection, rows, now, fresh)
     return {name: view.ledger(owner=owner) for name, view in found.items()}
 
@@ -208,17 +209,17 @@ def spend(connection: Connection, *, ledgers: Mapping[str, Ledger], now: datetim
         "probes": [ledger.probe for ledger in spent.values()],
         "now": now,
     }
-    connection.execute(_SPEND, parameters)
+    send(connection, _SPEND, parameters)
 
 
 def report(connection: Connection, *, came_back: Mapping[str, CameBack], now: datetime) -> None:
     """Tell pools what calls came to. Costs one read while the far sides are well."""
     well = sorted(name for name, told in came_back.items() if told.answered and told.throttled_for is None)
-    ailing = set(connection.execute(_AILING, {"pools": well}).scalars()) if well else set()
+    ailing = {pool for (pool,) in fetch(connection, _AILING, {"pools": well})} if well else set()
     pools = sorted(ailing | (set(came_back) - set(well)))
     if not pools:
         return
-    rows = connection.execute(_LOCK, {"pools": pools}).mappings().all()
+    rows = fetch_named(connection, _LOCK, {"pools": pools})
     found = {
         row["pool_id"]: after(
             pool_id=row["pool_id"],
@@ -249,28 +250,28 @@ def report(connection: Connection, *, came_back: Mapping[str, CameBack], now: da
 
 
 def _views(
-    connection: Connection, rows: Sequence[RowMapping], now: datetime, fresh: timedelta
+    connection: Connection, rows: Sequence[Mapping[str, Any]], now: datetime, fresh: timedelta
 ) -> Mapping[str, PoolView]:
     names = [row["pool_id"] for row in rows]
     uses: dict[str, list[Use]] = {}
-    for row in connection.execute(_USES, {"pools": names, "now": now, "fresh": now + fresh}) if names else ():
-        uses.setdefault(row.pool_id, []).append(
+    parameters = {"pools": names, "now": now, "fresh": now + fresh}
+    for row in fetch_named(connection, _USES, parameters) if names else ():
+        uses.setdefault(row["pool_id"], []).append(
             Use(
-                owner=row.owner,
-                tenant_id=row.tenant_id,
-                kind_group=row.kind_group,
-                calls=frozenset(row.calls or ()),
-                wanting=row.wanting,
-                lanes=row.lanes,
-                budgets=_budgets(row.rules),
+                owner=row["owner"],
+                tenant_id=row["tenant_id"],
+                kind_group=row["kind_group"],
+                calls=frozenset(row["calls"] or ()),
+                wanting=row["wanting"],
+                lanes=row["lanes"],
+                budgets=_budgets(row["rules"]),
             )
         )
     found = {}
     for pool in rows:
         mine = tuple(uses.get(pool["pool_id"], ()))
         calls = frozenset(call for use in mine for call in use.calls)
-        values = {str(name): value for name, value in pool.items()}
-        state = pool_state(values, in_use=len(calls), probe_lives=pool["probe_call"] in calls, now=now)
+        state = pool_state(pool, in_use=len(calls), probe_lives=pool["probe_call"] in calls, now=now)
         found[state.pool_id] = PoolView(state=state, uses=mine, budgets=_budgets(pool["rules"]))
     return found
 

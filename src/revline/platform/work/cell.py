@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, select, text
 
 from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.platform.store.direct import fetch
 from revline.platform.store.engine import Database
 from revline.platform.store.walls import MAXIMUM_TENANTS_PER_UNIT
 from revline.platform.work import queries
@@ -50,8 +51,8 @@ def reason_of(connection: Connection) -> str:
 
 def hold_epoch(connection: Connection) -> Epoch:
     """The epoch, kept from being raised until this transaction ends: what is committed under it was committed before the raise."""
-    row = connection.execute(_HOLD, {"cell": THE_CELL}).one_or_none()
-    return FIRST if row is None else Epoch(number=row.epoch, began_at=row.began_at)
+    rows = fetch(connection, _HOLD, {"cell": THE_CELL})
+    return Epoch(number=rows[0][0], began_at=rows[0][1]) if rows else FIRST
 
 
 def raise_epoch(

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import msgspec
 from sqlalchemy import Connection, text
 
+from revline.platform.store.direct import fetch
 from revline.platform.work.lanes import ClaimedLane, LaneItem, LaneKey
 
 ITEMS_PER_LANE_MAX: Final = 64
@@ -78,8 +79,8 @@ def moment(connection: Connection) -> datetime:
     simulated = connection.info.get(SIMULATED_TIME)
     if simulated is not None:
         return cast(Callable[[], datetime], simulated)()
-    found: datetime = connection.execute(_MOMENT).scalar_one()
-    return found
+    ((found,),) = fetch(connection, _MOMENT, {})
+    return cast(datetime, found)
 
 
 def heads(
@@ -92,9 +93,8 @@ def heads(
         "depth": min(depth, ITEMS_PER_LANE_MAX),
     }
     found: dict[LaneKey, list[LaneItem]] = {}
-    for row in connection.execute(_HEADS, parameters):
-        item = LaneItem(sequence=row.sequence, subject=row.subject)
-        found.setdefault(LaneKey(row.tenant_id, row.lane_id), []).append(item)
+    for tenant, lane, sequence, subject in fetch(connection, _HEADS, parameters):
+        found.setdefault(LaneKey(tenant, lane), []).append(LaneItem(sequence=sequence, subject=subject))
     return {key: tuple(items) for key, items in found.items()}
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import starmap
 from typing import Final
 
 from sqlalchemy import Connection, TextClause, text
 
+from revline.platform.store.direct import fetch, send
 from revline.platform.store.unit import Unit
 from revline.platform.work.lanes import (
     NO_POOL,
@@ -23,7 +25,7 @@ from revline.platform.work.lanes import (
     NewItem,
 )
 from revline.platform.work.queries import moment
-from revline.platform.work.ring import join_ring, wake_ring
+from revline.platform.work.ring import RingPlace, join_ring, wake_ring
 
 _GIVEN: Final = "unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[])) AS given(tenant_id, lane_id)"
 
@@ -123,7 +125,7 @@ _CHANGE: Final = text(
                   parked_code, waiting, call_id, owner)
     WHERE lane.tenant_id = given.tenant_id AND lane.lane_id = given.lane_id
       AND lane.owner = given.owner AND lane.fence = given.fence
-    RETURNING lane.tenant_id, lane.lane_id, lane.kind, lane.pool_id, lane.kind_group, lane.priority,
+    RETURNING lane.lane_id, lane.kind, lane.pool_id, lane.tenant_id, lane.kind_group, lane.priority,
               lane.owner = '' AND lane.due_at <= :now AND lane.parked_code = ''
               AND (lane.pending > 0 OR lane.requested > lane.read_through) AS due
     """
@@ -290,7 +292,7 @@ def hold(connection: Connection, *, owner: str, lanes: Iterable[ClaimedLane]) ->
         "fences": [lane.fence for lane in ordered],
         "owners": [owner] * len(ordered),
     }
-    return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in connection.execute(_HOLD, parameters))
+    return frozenset(starmap(LaneKey, fetch(connection, _HOLD, parameters)))
 
 
 def change(connection: Connection, *, owner: str, changes: Sequence[LaneChange], now: datetime) -> frozenset[LaneKey]:
@@ -316,11 +318,9 @@ def change(connection: Connection, *, owner: str, changes: Sequence[LaneChange],
         "owners": [owner] * len(ordered),
         "now": now,
     }
-    rows = connection.execute(_CHANGE, parameters).all()
-    due = [row for row in rows if row.due]
-    if due:
-        wake_ring(connection, due)
-    return frozenset(LaneKey(row.tenant_id, row.lane_id) for row in rows)
+    rows = fetch(connection, _CHANGE, parameters)
+    wake_ring(connection, [RingPlace(*place) for _, *place, due in rows if due])
+    return frozenset(LaneKey(tenant, lane) for lane, _, _, tenant, *_ in rows)
 
 
 def finish_items(connection: Connection, *, items: Sequence[tuple[LaneKey, int]]) -> None:
@@ -332,7 +332,7 @@ def finish_items(connection: Connection, *, items: Sequence[tuple[LaneKey, int]]
         "lanes": [key.lane_id for key, _ in items],
         "sequences": [sequence for _, sequence in items],
     }
-    connection.execute(_FINISH_ITEMS, parameters)
+    send(connection, _FINISH_ITEMS, parameters)
 
 
 def leave_lane(connection: Connection, *, key: LaneKey, sequence: int, now: datetime) -> None:

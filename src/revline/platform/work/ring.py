@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, text
+
+
+class RingPlace(NamedTuple):
+    """A place in the ring."""
+
+    kind: str
+    pool_id: str
+    tenant_id: str
+    kind_group: str
+    priority: int
+
 
 _PLACES: Final = """
     unnest(CAST(:kinds AS text[]), CAST(:pools AS text[]), CAST(:tenants AS text[]), CAST(:groups AS text[]),
@@ -50,14 +61,14 @@ _WAKE_RING: Final = text(
 )
 
 
-def join_ring(connection: Connection, lanes: Sequence[Row[Any]], *, now: datetime) -> None:
+def join_ring(connection: Connection, lanes: Sequence[Row[Any] | RingPlace], *, now: datetime) -> None:
     """Give lanes (rows with kind, pool_id, tenant_id, kind_group, priority) their place, and wake it."""
     if lanes:
         connection.execute(_JOIN_RING, {**_places(lanes), "now": now})
         wake_ring(connection, lanes)
 
 
-def wake_ring(connection: Connection, lanes: Sequence[Row[Any]]) -> None:
+def wake_ring(connection: Connection, lanes: Sequence[Row[Any] | RingPlace]) -> None:
     """Tell the next claim to look at these lanes' places although it found nothing due there a moment ago; until this transaction
     ends none decides that nothing is due there."""
     if lanes:
@@ -66,7 +77,7 @@ def wake_ring(connection: Connection, lanes: Sequence[Row[Any]]) -> None:
         connection.execute(_WAKE_RING, places)
 
 
-def _places(lanes: Sequence[Row[Any]]) -> dict[str, list[Any]]:
+def _places(lanes: Sequence[Row[Any] | RingPlace]) -> dict[str, list[Any]]:
     places = sorted({(row.kind, row.pool_id, row.tenant_id, row.kind_group, row.priority) for row in lanes})
     names = ("kinds", "pools", "tenants", "groups", "priorities")
     return dict(zip(names, map(list, zip(*places, strict=True)), strict=True))

@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from revline.platform.store.direct import fetch_named
 from revline.platform.store.engine import Database
 from revline.platform.work import queries, record
 from revline.platform.work.budgets import CLOSE
@@ -208,10 +209,8 @@ def claim_on(
         "tenants": max(1, min(tenants_max, PLACES_PER_CLAIM if pools is not None else limit // each)),
         "limit": limit,
     }
-    result = connection.execute(_CLAIM, parameters)
-    names = tuple(result.keys())
-    lanes = (ClaimedLane(**dict(zip(names, row, strict=True))) for row in result)
-    return tuple(sorted(lanes, key=lambda lane: lane.key))
+    rows = fetch_named(connection, _CLAIM, parameters)
+    return tuple(sorted((ClaimedLane(**row) for row in rows), key=lambda lane: lane.key))
 
 
 def renew(
