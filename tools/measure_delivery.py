@@ -1,6 +1,6 @@
 """Measures delivery part by part on a machine that has become quiet: `python -m tools.measure_delivery [--scale full]`.
 
-Waits until the machine's load is low, runs each part of `python -m benchmarks delivery` in a process of its own, keeps its last
+Waits until the processors are idle, runs each part of `python -m benchmarks delivery` in a process of its own, keeps its last
 line in a folder and prints the figures as Markdown tables. With --write, everything the folder holds becomes the last section of
 docs/explanation/delivery-speed.md.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 PARTS: Final = ("noop", "http", "quiet", "lanes", "latency")
-QUIET_LOAD: Final = 0.7
+BUSY_PERCENT_MAX: Final = 8.0
+"""Of all processors' time, whoever took it. (The load average would still be high of the part before.)"""
 LOOK_SECONDS: Final = 5.0
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "docs" / "explanation" / "delivery-speed.md"
@@ -37,8 +37,8 @@ def main() -> int:
     arguments.into.mkdir(parents=True, exist_ok=True)
     failed = False
     for part in arguments.part or PARTS:
-        wait_until_quiet(arguments.wait_minutes * 60)
-        result = measured(part, arguments.scale, arguments.into)
+        busy = wait_until_quiet(arguments.wait_minutes * 60)
+        result = measured(part, arguments.scale, arguments.into, busy_percent=busy)
         failed = failed or result is None
         if result is not None:
             print("\n".join(table(part, result)), flush=True)
@@ -47,14 +47,29 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def wait_until_quiet(limit_seconds: float) -> None:
-    """Until the load of the last minute is low, or the limit is over; the load is in the result either way."""
+def wait_until_quiet(limit_seconds: float) -> float:
+    """Until the processors are next to idle, or the limit is over; gives how busy they were, which is in the result either way."""
     begun = time.monotonic()
-    while os.getloadavg()[0] > QUIET_LOAD and time.monotonic() - begun < limit_seconds:
-        time.sleep(LOOK_SECONDS)
+    while (busy := busy_percent()) > BUSY_PERCENT_MAX and time.monotonic() - begun < limit_seconds:
+        pass
+    return busy
 
 
-def measured(part: str, scale: str, folder: Path) -> dict[str, Any] | None:
+def busy_percent() -> float:
+    """Which part of all processors' time was taken while this looked."""
+    idle_before, whole_before = processor_ticks()
+    time.sleep(LOOK_SECONDS)
+    idle, whole = processor_ticks()
+    return 100 * (1 - (idle - idle_before) / max(1, whole - whole_before))
+
+
+def processor_ticks() -> tuple[int, int]:
+    """Idle (or waiting for a disk), and all."""
+    ticks = [int(value) for value in Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
+
+
+def measured(part: str, scale: str, folder: Path, *, busy_percent: float) -> dict[str, Any] | None:
     """The result of one part, None when it failed. What it says on the way goes to a log beside."""
     command = [sys.executable, "-m", "benchmarks", "delivery", "--json", "--scale", scale, "--part", part]
     with (folder / f"{part}.log").open("w", encoding="utf-8") as log:
@@ -63,8 +78,8 @@ def measured(part: str, scale: str, folder: Path) -> dict[str, Any] | None:
     if done.returncode != 0 or not lines:
         print(f"{part} failed; see {folder / f'{part}.log'}", file=sys.stderr)
         return None
-    (folder / f"{part}.json").write_text(lines[-1] + "\n", encoding="utf-8")
-    found: dict[str, Any] = json.loads(lines[-1])
+    found: dict[str, Any] = json.loads(lines[-1]) | {"busy_percent_before": round(busy_percent, 1)}
+    (folder / f"{part}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
     return found
 
 
@@ -85,10 +100,14 @@ def write(folder: Path) -> None:
 
 def table(part: str, result: dict[str, Any]) -> list[str]:
     """A result as Markdown."""
-    load = result["load"]
-    circumstances = f"revision {result['revision']}, load {load['before'][0]} before and {load['after'][0]} after"
-    rows = [f"| {name} | {value:g} |" for name, value in {**result["ratios"], **result["figures"]}.items()]
+    circumstances = f"revision {result['revision']}, processors {result['busy_percent_before']:g} % busy before"
+    rows = [f"| {name} | {shown(value)} |" for name, value in {**result["ratios"], **result["figures"]}.items()]
     return [f"\n### {part} ({circumstances})\n", "| figure | value |", "| --- | ---: |", *rows]
+
+
+def shown(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ def run(scale: str, options: Namespace) -> Measured:
         server.create_database("quiet_loud", template="quiet_alone")
         progress(f"writing {size.loud} documents of one tenant")
         _write(server, "quiet_loud", [LOUD], size.loud)
+        execute_all(server.dsn("revline_owner", "quiet_loud"), ["VACUUM (ANALYZE)"])
         for _ in range(options.rounds or size.rounds):
             for name, source, blocked in (
                 ("alone", "quiet_alone", False),
