@@ -77,7 +77,9 @@ def run(scale: str, options: Namespace) -> Measured:
         _make_empty(server)
         for name, due, parked in (("few", size.few, 0), ("many", size.many, size.parked)):
             _load(server, name=f"lanes_{name}", size=size, due=due, parked=parked)
-        databases = {name: Database(dsn=server.dsn("revline_app", f"lanes_{name}"), pool_size=1) for name in taken}
+        databases = {
+            name: Database(dsn=server.dsn("revline_app", f"lanes_{name}"), pool_size=1, repeats=True) for name in taken
+        }
         for name, database in databases.items():
             _turns(server, database, size, seconds=size.seconds / 2)
             if options.explain:

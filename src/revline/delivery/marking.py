@@ -84,11 +84,12 @@ _ATTEMPTS: Final = text(
                          configuration_version, epoch, call_id, marked_at, problem_code, evidence)
     SELECT given.tenant_id, given.document_id, given.attempt, given.revision, given.step, given.operation, 'sending',
            given.digest, given.idempotency_key, given.configuration_version, :epoch, given.call_id, :now, '', ''
-    FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:attempts AS integer[]),
-                CAST(:revisions AS integer[]), CAST(:steps AS text[]), CAST(:operations AS text[]),
-                CAST(:digests AS bytea[]), CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:slots AS text[]))
-         AS given(tenant_id, document_id, attempt, revision, step, operation, digest, idempotency_key,
-                  configuration_version, call_id)
+    FROM (SELECT unnest(CAST(:tenants AS text[])) AS tenant_id, unnest(CAST(:documents AS text[])) AS document_id,
+                 unnest(CAST(:attempts AS integer[])) AS attempt, unnest(CAST(:revisions AS integer[])) AS revision,
+                 unnest(CAST(:steps AS text[])) AS step, unnest(CAST(:operations AS text[])) AS operation,
+                 unnest(CAST(:digests AS bytea[])) AS digest, unnest(CAST(:keys AS text[])) AS idempotency_key,
+                 unnest(CAST(:versions AS bigint[])) AS configuration_version,
+                 unnest(CAST(:slots AS text[])) AS call_id) AS given
     """
 )
 

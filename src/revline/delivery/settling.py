@@ -44,10 +44,10 @@ _ATTEMPTS: Final = text(
                        problem_code = given.problem_code,
                        evidence = concat_ws(E'\\n', nullif(attempt.evidence, ''), nullif(given.evidence, '')),
                        request = coalesce(nullif(given.request, ''), attempt.request)
-    FROM unnest(CAST(:tenants AS text[]), CAST(:documents AS text[]), CAST(:attempts AS integer[]),
-                CAST(:states AS text[]), CAST(:problems AS text[]), CAST(:evidence AS text[]),
-                CAST(:requests AS text[]))
-         AS given(tenant_id, document_id, attempt, state, problem_code, evidence, request)
+    FROM (SELECT unnest(CAST(:tenants AS text[])) AS tenant_id, unnest(CAST(:documents AS text[])) AS document_id,
+                 unnest(CAST(:attempts AS integer[])) AS attempt, unnest(CAST(:states AS text[])) AS state,
+                 unnest(CAST(:problems AS text[])) AS problem_code, unnest(CAST(:evidence AS text[])) AS evidence,
+                 unnest(CAST(:requests AS text[])) AS request) AS given
     WHERE attempt.tenant_id = given.tenant_id AND attempt.document_id = given.document_id
       AND attempt.attempt = given.attempt
     """

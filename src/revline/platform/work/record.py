@@ -117,12 +117,14 @@ _CHANGE: Final = text(
         parked_code = CASE WHEN lane.requested > given.seen AND given.seen > 0 THEN '' ELSE given.parked_code END,
         waiting = given.waiting,
         call_id = given.call_id
-    FROM unnest(CAST(:tenants AS text[]), CAST(:lanes AS text[]), CAST(:fences AS bigint[]), CAST(:done AS bigint[]),
-                CAST(:read AS bigint[]), CAST(:again AS boolean[]), CAST(:seen AS bigint[]), CAST(:release AS boolean[]),
-                CAST(:due AS timestamptz[]), CAST(:succeeded AS boolean[]), CAST(:failed AS boolean[]),
-                CAST(:parked AS text[]), CAST(:waiting AS boolean[]), CAST(:calls AS text[]), CAST(:owners AS text[]))
-         AS given(tenant_id, lane_id, fence, done, read_through, again, seen, release, due_at, succeeded, failed,
-                  parked_code, waiting, call_id, owner)
+    FROM (SELECT unnest(CAST(:tenants AS text[])) AS tenant_id, unnest(CAST(:lanes AS text[])) AS lane_id,
+                 unnest(CAST(:fences AS bigint[])) AS fence, unnest(CAST(:owners AS text[])) AS owner,
+                 unnest(CAST(:done AS bigint[])) AS done, unnest(CAST(:read AS bigint[])) AS read_through,
+                 unnest(CAST(:again AS boolean[])) AS again, unnest(CAST(:seen AS bigint[])) AS seen,
+                 unnest(CAST(:release AS boolean[])) AS release, unnest(CAST(:due AS timestamptz[])) AS due_at,
+                 unnest(CAST(:succeeded AS boolean[])) AS succeeded, unnest(CAST(:failed AS boolean[])) AS failed,
+                 unnest(CAST(:parked AS text[])) AS parked_code, unnest(CAST(:waiting AS boolean[])) AS waiting,
+                 unnest(CAST(:calls AS text[])) AS call_id) AS given
     WHERE lane.tenant_id = given.tenant_id AND lane.lane_id = given.lane_id
       AND lane.owner = given.owner AND lane.fence = given.fence
     RETURNING lane.lane_id, lane.kind, lane.pool_id, lane.tenant_id, lane.kind_group, lane.priority,
