@@ -75,8 +75,8 @@ def fill(*, url: str, jobs: int) -> None:
     engine.dispose()
 
 
-def run_jobs(server: EmbeddedServer, source: str, jobs: int, setting: Setting) -> Raced:
-    """Run the workflows of a copy of `source`."""
+def run_jobs(server: EmbeddedServer, source: str, jobs: int, setting: Setting, *, steps: bool = False) -> Raced:
+    """Run the workflows of a copy of `source`. steps: each makes its call as a step, whose outcome is kept."""
     copy_of(server, source, "dbos_run")
     given = {
         "url": _url(server, "dbos_run"),
@@ -84,6 +84,7 @@ def run_jobs(server: EmbeddedServer, source: str, jobs: int, setting: Setting) -
         "poll_seconds": setting["poll_seconds"],
         "threads": setting.whole("threads"),
         "asynchronous": bool(setting["asynchronous"]),
+        "steps": steps,
     }
     return race(
         server=server,
@@ -95,11 +96,22 @@ def run_jobs(server: EmbeddedServer, source: str, jobs: int, setting: Setting) -
 
 
 def work_off(
-    reins: Reins, *, url: str, number: int, concurrency: int, poll_seconds: float, threads: int, asynchronous: bool
+    reins: Reins,
+    *,
+    url: str,
+    number: int,
+    concurrency: int,
+    poll_seconds: float,
+    threads: int,
+    asynchronous: bool,
+    steps: bool,
 ) -> None:
     """One executor. It runs nothing until its queue is registered anew."""
     DBOS(config=_config(url, executor=f"executor-{number}", threads=threads))
-    _register(reins, asynchronous=asynchronous)
+    if asynchronous:
+        _register_coroutine(reins, steps=steps)
+    else:
+        _register(reins, steps=steps)
     DBOS.launch()
     reins.go()
     DBOS.register_queue(
@@ -113,18 +125,28 @@ def work_off(
     DBOS.destroy(workflow_completion_timeout_sec=5)
 
 
-def _register(reins: Reins, *, asynchronous: bool) -> None:
-    if asynchronous:
+def _register(reins: Reins, *, steps: bool) -> None:
+    def call(number: int, body: str) -> str:
+        return body
 
-        @DBOS.workflow(name="noop")
-        async def noop_async(number: int, body: str) -> None:
-            reins.add(1)
+    made = DBOS.step(name="call")(call) if steps else call
 
-    else:
+    @DBOS.workflow(name="noop")
+    def noop(number: int, body: str) -> None:
+        made(number, body)
+        reins.add(1)
 
-        @DBOS.workflow(name="noop")
-        def noop(number: int, body: str) -> None:
-            reins.add(1)
+
+def _register_coroutine(reins: Reins, *, steps: bool) -> None:
+    async def call(number: int, body: str) -> str:
+        return body
+
+    made = DBOS.step(name="call")(call) if steps else call
+
+    @DBOS.workflow(name="noop")
+    async def noop(number: int, body: str) -> None:
+        await made(number, body)
+        reins.add(1)
 
 
 def _config(url: str, *, executor: str, threads: int) -> DBOSConfig:

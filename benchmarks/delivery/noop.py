@@ -68,6 +68,8 @@ def run(scale: str, options: Namespace) -> Measured:
             )
             chosen[name] = theirs
             contestants[name] = partial(peer.run_jobs, server, f"{name}_source", JOBS[scale], theirs)
+            if name == "dbos":
+                contestants["dbos_with_step"] = partial(contestants[name], steps=True)
         measured = _interleaved(contestants, rounds=options.rounds or ROUNDS[scale])
     ours = measured["revline"]
     ratios = {f"noop_over_{name}": ours.rate / theirs.rate for name, theirs in measured.items() if theirs is not ours}
