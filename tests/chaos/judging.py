@@ -10,13 +10,12 @@ from typing import Final
 import msgspec
 from sqlalchemy import text
 
-from revline.delivery.closing import LANE_KIND as CLOSING
-from revline.delivery.enumerating import LANE_KIND as ENUMERATE
+from revline.delivery.recurring import RECURRING
 from revline.platform.store.engine import Database
 from revline.platform.work import queries as work
 from revline.sim.judging import Intent
 
-ENDLESS: Final = frozenset({CLOSING, ENUMERATE})
+ENDLESS: Final = RECURRING
 """Kinds of lanes that come again and again, so that their end is not waited for."""
 
 

@@ -22,8 +22,7 @@ from revline.app.runtime import Runtime, dsn_of, embedded, open_runtime
 from revline.app.worker import Worker, new_owner
 from revline.core.clock import SteadyClock
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
-from revline.delivery.closing import LANE_KIND as CLOSING
-from revline.delivery.enumerating import LANE_KIND as ENUMERATE
+from revline.delivery.recurring import RECURRING
 from revline.delivery.values import Timing
 from revline.doors.api.ports import ApiLimits, ApiPorts
 from revline.doors.cli.output import say, say_problem
@@ -132,7 +131,7 @@ def is_idle(database: Database) -> bool:
     """Nothing is due or under way: what is left is parked until a person mends something, or waits for what is. Far systems are
     listed again and again, so that is not waited for."""
     with database.control() as connection:
-        counts = [count for count in work.counts(connection) if count.kind not in {CLOSING, ENUMERATE}]
+        counts = [count for count in work.counts(connection) if count.kind not in RECURRING]
     return all(count.parked_code or count.waiting for count in counts)
 
 

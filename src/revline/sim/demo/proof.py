@@ -15,8 +15,7 @@ from rich.table import Table
 
 from revline.core.money import amount_text
 from revline.delivery import queries as deliveries
-from revline.delivery.closing import LANE_KIND as CLOSING
-from revline.delivery.enumerating import LANE_KIND as ENUMERATE
+from revline.delivery.recurring import RECURRING
 from revline.intake import following
 from revline.intake import queries as fact_log
 from revline.platform.cases import queries as cases
@@ -55,7 +54,7 @@ def standing_of(database: Database, *, tenant: str) -> Standing:
         for count in deliveries.counts(connection, tenant_id=tenant):
             documents[count.state] += count.documents
         open_cases = sum(count.cases for count in cases.counts(connection, tenant_id=tenant))
-        lanes = [one for one in work.counts(connection, tenant_id=tenant) if one.kind not in {CLOSING, ENUMERATE}]
+        lanes = [one for one in work.counts(connection, tenant_id=tenant) if one.kind not in RECURRING]
         cursors = following.cursors_of(connection, tenant_id=tenant)
     due = sum(lane.lanes for lane in lanes if not lane.parked_code and not lane.waiting)
     reading = sum(cursor.state in {"asked", "running"} for cursor in cursors)
