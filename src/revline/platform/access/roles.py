@@ -40,7 +40,7 @@ MEANING: Final[Mapping[Permission, str]] = {
     Permission.READ: "see every page and export every list",
     Permission.OPERATE: "send a document again, reprocess a root, verify the audit chain",
     Permission.RESOLVE: "try again what a case holds, and put a corrected copy in its place",
-    Permission.WAIVE: "decide that nothing is to be done about money at risk",
+    Permission.WAIVE: "decide that nothing is to be done about money at risk, and which record of an ERP a document is",
     Permission.CONFIGURE: "apply configuration",
     Permission.ADMINISTER: "add people, give and take roles and keys",
 }
