@@ -9,7 +9,7 @@ import pytest
 from revline.connectors.netsuite.errors import error_of, problem_code_of, problem_of
 from revline.connectors.netsuite.manifest import DUPLICATE, ERRORS, errors_of
 from revline.connectors.netsuite.outcomes import Made, Taken, verdict
-from revline.connectors.sdk.http import HttpAnswer
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.core.farside import Rejected, Uncertain
 
 PREFIX = "Error while accessing a resource. "

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
-from revline.connectors.sdk import http
-from revline.connectors.sdk.http import HttpAnswer, HttpCaller, checked_base_url, masked, retry_after
+from revline.connectors.sdk import wire
+from revline.connectors.sdk.http import HttpCaller, checked_base_url, masked, retry_after
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.core.farside import NotSent, Uncertain
 from revline.core.sending import MAY_SEND
 
@@ -119,7 +120,7 @@ def test_an_answer_of_any_status_is_an_answer_and_a_redirect_is_not_followed() -
 
 
 def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "ANSWER_BYTES_MAX", 1_000)
+    monkeypatch.setattr(wire, "ANSWER_BYTES_MAX", 1_000)
 
     async def endless() -> AsyncIterator[bytes]:
         while True:
@@ -162,7 +163,7 @@ def test_what_is_called_a_secret_is_masked_though_nobody_named_it(text: str, sho
 
 
 def test_evidence_has_a_limit() -> None:
-    assert len(masked(text="a" * 100_000, secrets=())) == http.EVIDENCE_MAX
+    assert len(masked(text="a" * 100_000, secrets=())) == wire.EVIDENCE_MAX
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from revline.connectors.netsuite.errors import error_of, problem_of
 from revline.connectors.netsuite.manifest import APPLICATION
 from revline.connectors.netsuite.marks import amount_in, encoded
 from revline.connectors.netsuite.outcomes import CERTAIN_REFUSALS, INSIDE
-from revline.connectors.sdk.http import HttpAnswer
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.core.farside import ErpRecord, Outcome, Posted, PreparedStep, Rejected, Uncertain
 from revline.core.money import amount_text
 from revline.core.problem import Problem, problem

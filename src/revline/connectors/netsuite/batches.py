@@ -19,7 +19,7 @@ from revline.connectors.netsuite.manifest import Options
 from revline.connectors.netsuite.marks import encoded
 from revline.connectors.netsuite.outcomes import Made, Taken, Verdict, verdict
 from revline.connectors.netsuite.reading import Held, Reader
-from revline.connectors.sdk.http import HttpAnswer
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.core.farside import Accepted, NotSent, Outcome, PreparedStep, Rejected, Throttled, Uncertain
 from revline.core.jobs import Poll
 from revline.core.problem import Problem, ProblemError, problem

@@ -12,7 +12,8 @@ import msgspec
 
 from revline.connectors.netsuite.assertion import ASSERTION_TYPE, Signer
 from revline.connectors.netsuite.errors import FarError, error_of, problem_of
-from revline.connectors.sdk.http import HttpAnswer, HttpCaller, failure_problem, masked, retry_after
+from revline.connectors.sdk.http import HttpCaller, failure_problem, masked, retry_after
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.core.clock import Clock
 from revline.core.exact_json import parse_object
 from revline.core.farside import ErrorRule, NotSent, Throttled, Uncertain

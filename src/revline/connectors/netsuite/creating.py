@@ -15,7 +15,7 @@ from revline.connectors.netsuite.manifest import VOID, Options
 from revline.connectors.netsuite.marks import amount_in, currencies_in, encoded, rendered
 from revline.connectors.netsuite.outcomes import Made, Taken, Verdict, verdict
 from revline.connectors.netsuite.reading import Held, Reader
-from revline.connectors.sdk.http import HttpAnswer
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.core.differences import differences_text
 from revline.core.farside import ErpRecord, NotSent, Outcome, Posted, PreparedStep, Rejected, Throttled, Uncertain
 from revline.core.problem import Problem, ProblemError, problem

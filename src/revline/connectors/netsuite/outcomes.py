@@ -9,7 +9,7 @@ import msgspec
 
 from revline.connectors.netsuite.errors import error_of, problem_code_of, problem_of
 from revline.connectors.netsuite.manifest import DUPLICATE
-from revline.connectors.sdk.http import HttpAnswer
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.core.farside import ErrorRule, Rejected, Uncertain
 
 CERTAIN_REFUSALS: Final = frozenset({400, 404, 405, 409, 412, 413, 415})

@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from revline.connectors.salesforce.client import RETRY_AFTER, Failure, SalesforceClient, problem_of
-from revline.connectors.sdk.http import HttpAnswer, HttpCaller, retry_after
+from revline.connectors.sdk.http import HttpCaller, retry_after
 from revline.connectors.sdk.source import asks_for_less
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.core.exact_json import parse
 from revline.core.farside import NotSent, Uncertain
 from revline.core.problem import Problem, problem

@@ -7,25 +7,24 @@ size limit, and whatever is kept as evidence has its secrets masked.
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx2
 import msgspec
 
-from revline.connectors.sdk.slots import network_transport
+from revline.connectors.sdk.carried import CarriedWire
+from revline.connectors.sdk.network import NetworkWire
+from revline.connectors.sdk.wire import EVIDENCE_MAX, HARMLESS, HttpAnswer, HttpRequest, Wire
 from revline.core.farside import NotSent, Uncertain
 from revline.core.problem import Problem, problem
 from revline.core.sending import MAY_SEND
 
-EVIDENCE_MAX: Final = 2_000
-ANSWER_BYTES_MAX: Final = 16_000_000
 RETRY_AFTER_MAX: Final = timedelta(hours=1)
 MASK: Final = "***"
 _NAMED_SECRET: Final = re.compile(
@@ -33,41 +32,11 @@ _NAMED_SECRET: Final = re.compile(
     (?: ["']? (?: bearer | basic | session ) \s+ )? ) ( "[^"]*" | '[^']*' | [^\s,;}&"']+ )"""
 )
 
-_BEFORE_SENDING: Final = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.UnsupportedProtocol,
-    httpx2.LocalProtocolError,
-)
-
-
-class _NoLongerOursError(Exception):
-    """Whoever asked for the call may not make it any more; its body did not leave."""
-
-
-class _HeldBack(httpx2.AsyncByteStream):
-    """A body that is handed out only if it still may be sent."""
-
-    def __init__(self, *, body: bytes, may_send: Callable[[], bool]) -> None:
-        self._body, self._may_send = body, may_send
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        if not self._may_send():
-            raise _NoLongerOursError
-        yield self._body
-
-
-class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back, whole. headers: names in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def evidence(self) -> str:
-        """Status and the beginning of the body, for `masked`: longer than what is kept, so that no secret is cut in two."""
-        return f"HTTP {self.status}: {self.body[: 4 * EVIDENCE_MAX].decode('utf-8', 'replace')}"
+_HEADER_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,100}\Z", re.ASCII)
+_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?\Z", re.ASCII)
+_METHOD: Final = re.compile(r"[A-Z]{1,20}\Z", re.ASCII)
+_PLAIN_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+\Z", re.ASCII)
+"""A path that is encoded as it stands."""
 
 
 def masked(*, text: str, secrets: Sequence[str]) -> str:
@@ -138,15 +107,11 @@ class HttpCaller:
     ) -> None:
         self._secrets = tuple(secrets)
         self._call_seconds = call_timeout.total_seconds()
-        connect = min(connect_timeout, call_timeout).total_seconds()
-        self._transport = transport or network_transport(slots=slots)
-        self._client = httpx2.AsyncClient(
-            base_url=checked_base_url(url=base_url),
-            transport=self._transport,
-            headers={"user-agent": "revline", "accept": "application/json", **headers},
-            timeout=httpx2.Timeout(self._call_seconds, connect=connect, pool=connect),
-            trust_env=False,
-        )
+        self._connect_seconds = min(connect_timeout, call_timeout).total_seconds()
+        self._base = httpx2.URL(checked_base_url(url=base_url) + "/")
+        self._plain_base = str(self._base).rstrip("/")
+        self._headers = _HEADERS | _lowered(headers)
+        self._wire: Wire = NetworkWire(slots=slots) if transport is None else CarriedWire(transport=transport)
 
     def mask(self, text: str) -> str:
         """`masked` with this caller's secrets."""
@@ -163,45 +128,59 @@ class HttpCaller:
     ) -> HttpAnswer | NotSent | Uncertain:
         """One call. An answer of whatever status is an answer; only its reader knows whether it is success.
 
-        A body leaves only if core.sending.MAY_SEND, where there is one, says so once the connection stands.
+        What may have an effect leaves only if core.sending.MAY_SEND, where there is one, says so once the connection stands.
         """
-        parameters = httpx2.QueryParams(list(query)) if query else None
         try:
-            request = self._client.build_request(method, path, params=parameters, content=content, headers=headers)
-        except (httpx2.InvalidURL, ValueError, TypeError) as failure:
+            request = HttpRequest(
+                method=_checked_method(method),
+                url=self._url(path, query),
+                headers=_checked(self._headers | _lowered(headers) if headers else self._headers),
+                content=content,
+                may_send=MAY_SEND.get() if content or method not in HARMLESS else None,
+                call_seconds=self._call_seconds,
+                connect_seconds=self._connect_seconds,
+            )
+        except (httpx2.InvalidURL, ValueError) as failure:
             return NotSent(problem=problem("erp.unreachable", self.mask(f"not a request: {failure}")))
-        may_send = MAY_SEND.get()
-        if content and may_send is not None:
-            request.stream = _HeldBack(body=content, may_send=may_send)
-        try:
-            async with asyncio.timeout(self._call_seconds):
-                return await self._exchange(request)
-        except _NoLongerOursError:
-            return NotSent(problem=problem("erp.busy", "the lease ended before the request left"))
-        except httpx2.PoolTimeout:
-            return NotSent(problem=problem("erp.busy", "all connections of this process to the far side are in use"))
-        except _BEFORE_SENDING as failure:
-            return NotSent(problem=problem("erp.unreachable", self.mask(f"{type(failure).__name__}: {failure}")))
-        except (httpx2.HTTPError, httpx2.StreamError, OSError, TimeoutError) as failure:
-            return Uncertain(evidence=self.mask(f"{method} {path}: {type(failure).__name__}: {failure}"))
-
-    async def _exchange(self, request: httpx2.Request) -> HttpAnswer | Uncertain:
-        # Not through the client, which would look for redirects, cookies and who to log in as: a call has none of them.
-        response = await self._transport.handle_async_request(request)
-        try:
-            if "," in response.headers.get("content-encoding", ""):
-                # A few bytes packed twice can be gigabytes once unpacked, before any size is looked at.
-                return Uncertain(evidence=f"HTTP {response.status_code} with a body that is packed more than once")
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > ANSWER_BYTES_MAX:
-                    return Uncertain(evidence=f"HTTP {response.status_code} with over {ANSWER_BYTES_MAX} bytes")
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return HttpAnswer(status=response.status_code, headers=headers, body=bytes(body))
-        finally:
-            await response.aclose()
+        found = await self._wire.exchange(request)
+        if isinstance(found, NotSent):
+            return NotSent(problem=msgspec.structs.replace(found.problem, detail=self.mask(found.problem.detail)))
+        if isinstance(found, Uncertain):
+            return Uncertain(evidence=self.mask(f"{method} {path}: {found.evidence}"))
+        return found
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._client.aclose()
+        await self._wire.close()
+
+    def _url(self, path: str, query: Sequence[tuple[str, str]]) -> str:
+        """A path below the base address, or a whole address; a query takes the place of the path's own."""
+        if _PLAIN_PATH.match(path):
+            return f"{self._plain_base}{path}?{urlencode(query)}" if query else self._plain_base + path
+        url = httpx2.URL(path)
+        if url.is_relative_url:
+            url = self._base.copy_with(raw_path=self._base.raw_path + url.raw_path.lstrip(b"/"))
+        if url.scheme not in {"http", "https"} or url.userinfo:
+            raise ValueError("an address is https://host[:port][/path], without a user")
+        return str(url.copy_with(fragment=None, **({"query": urlencode(query).encode()} if query else {})))
+
+
+_HEADERS: Final = {"user-agent": "revline", "accept": "application/json", "accept-encoding": "gzip, deflate"}
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _checked(headers: dict[str, str]) -> dict[str, str]:
+    """The headers. ValueError for one that would end early and begin another, or a body."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.match(name) or not _HEADER_VALUE.match(value):
+            raise ValueError(f"the header {name[:100]!r} has characters that no header has")
+    return headers
+
+
+def _checked_method(method: str) -> str:
+    if not _METHOD.match(method):
+        raise ValueError(f"{method[:20]!r} is no method")
+    return method

@@ -1,106 +1,71 @@
-"""Connections to one far side, one a slot. Knows no request's meaning and no far system.
+"""How many calls are under way to one far side at once. Knows neither wire nor request.
 
-A pool of many connections looks at every one of them for every request: whether it is open, whether it has expired, whether the
-far side closed it, a system call each. With as many connections as slots that cost a third of a call. Here each slot has a
-transport of a single connection, and the one used last is used next.
+With as many connections as slots, a pool that looks at every one of them for every request costs a third of a call. Here each slot
+has something of its own to call with, and the one used last is used next: the others grow idle and may be closed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from functools import cache
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
-import httpx2
+T = TypeVar("T")
 
 
-class SlotTransport(httpx2.AsyncBaseTransport):
-    """At most `slots` requests at once; another waits for one to end, as long as its pool time-out says.
+class Slots(Generic[T]):
+    """At most `slots` taken at once. make: what a slot calls with, made when it is first needed."""
 
-    make: a transport of one connection. A slot is free again when the answer is closed.
-    """
-
-    def __init__(self, *, slots: int, make: Callable[[], httpx2.AsyncBaseTransport]) -> None:
+    def __init__(self, *, slots: int, make: Callable[[], T]) -> None:
         self._slots, self._make = slots, make
-        self._made: list[httpx2.AsyncBaseTransport] = []
-        self._idle: list[httpx2.AsyncBaseTransport] = []
-        self._waiting: deque[asyncio.Future[httpx2.AsyncBaseTransport]] = deque()
+        self._made: list[T] = []
+        self._idle: list[T] = []
+        self._waiting: deque[asyncio.Future[T | None]] = deque()
+        self._closed = False
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        transport = await self._take(request.extensions.get("timeout", {}).get("pool"))
-        try:
-            answer = await transport.handle_async_request(request)
-        except BaseException:
-            self._give(transport)
-            raise
-        stream = _Giving(stream=cast(httpx2.AsyncByteStream, answer.stream), give=lambda: self._give(transport))
-        return httpx2.Response(answer.status_code, headers=answer.headers, stream=stream, extensions=answer.extensions)
-
-    async def aclose(self) -> None:
-        made, self._made, self._idle = self._made, [], []
-        for transport in made:
-            await transport.aclose()
-
-    async def _take(self, wait_seconds: float | None) -> httpx2.AsyncBaseTransport:
+    async def take(self, *, wait_seconds: float) -> T | None:
+        """A free slot's; None when all stay in use for so long, or are closed. Whoever takes one gives it back."""
         if self._idle:
             return self._idle.pop()
+        if self._closed:
+            return None
         if len(self._made) < self._slots:
             self._made.append(self._make())
             return self._made[-1]
-        waiter: asyncio.Future[httpx2.AsyncBaseTransport] = asyncio.get_running_loop().create_future()
+        return await self._wait(wait_seconds)
+
+    def give(self, one: T) -> None:
+        """Free again: for who has waited longest, else for who comes next."""
+        if self._closed:
+            return
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(one)
+                return
+        self._idle.append(one)
+
+    def close(self) -> Sequence[T]:
+        """Hand out none any more. Everything that was made, for its maker to close, in use or not."""
+        made, self._made, self._idle, self._closed = self._made, [], [], True
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        return made
+
+    async def _wait(self, wait_seconds: float) -> T | None:
+        waiter: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
             async with asyncio.timeout(wait_seconds):
                 return await waiter
         except BaseException as failure:
-            if waiter.done() and not waiter.cancelled():
-                self._give(waiter.result())
+            # What was handed over at the very moment of giving up is not lost.
+            handed = waiter.result() if waiter.done() and not waiter.cancelled() else None
+            if handed is not None:
+                self.give(handed)
             waiter.cancel()
             if isinstance(failure, TimeoutError):
-                raise httpx2.PoolTimeout("all slots are in use") from None
+                return None
             raise
-
-    def _give(self, transport: httpx2.AsyncBaseTransport) -> None:
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(transport)
-                return
-        self._idle.append(transport)
-
-
-class _Giving(httpx2.AsyncByteStream):
-    """An answer's body that gives its slot back when it is closed."""
-
-    def __init__(self, *, stream: httpx2.AsyncByteStream, give: Callable[[], None]) -> None:
-        self._stream = stream
-        self._give: Callable[[], None] | None = give
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._stream:
-            yield part
-
-    async def aclose(self) -> None:
-        try:
-            await self._stream.aclose()
-        finally:
-            give, self._give = self._give, None
-            if give is not None:
-                give()
-
-
-def network_transport(*, slots: int) -> SlotTransport:
-    """Over the network: no proxy or certificate of the environment, connections kept for half a minute."""
-    one = httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
-    return SlotTransport(
-        slots=slots, make=lambda: httpx2.AsyncHTTPTransport(verify=_trust(), limits=one, trust_env=False)
-    )
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Reading the authorities takes a tenth of a second, so all far sides of a process share them."""
-    return httpx2.create_ssl_context(trust_env=False)

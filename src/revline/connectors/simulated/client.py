@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from revline.connectors.sdk.http import HttpAnswer, HttpCaller, failure_problem
+from revline.connectors.sdk.http import HttpCaller, failure_problem
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.connectors.simulated import wire
 from revline.connectors.simulated.manifest import ERRORS, POST
 from revline.connectors.simulated.wire import Kind

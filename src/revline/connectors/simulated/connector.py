@@ -10,7 +10,8 @@ from typing import Final
 import httpx2
 import msgspec
 
-from revline.connectors.sdk.http import HttpAnswer, HttpCaller, retry_after
+from revline.connectors.sdk.http import HttpCaller, retry_after
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.connectors.simulated import wire
 from revline.connectors.simulated.client import SimulatedErpClient, error_of, problem_of_error
 from revline.connectors.simulated.manifest import COLLECTIONS, CREATE, manifest_of

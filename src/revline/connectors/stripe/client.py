@@ -12,8 +12,9 @@ from typing import Any, Final
 import httpx2
 import msgspec
 
-from revline.connectors.sdk.http import ANSWER_BYTES_MAX, HttpAnswer, HttpCaller, retry_after
+from revline.connectors.sdk.http import HttpCaller, retry_after
 from revline.connectors.sdk.source import SourcePage, asks_for_less
+from revline.connectors.sdk.wire import ANSWER_BYTES_MAX, HttpAnswer
 from revline.connectors.stripe.manifest import API_VERSION
 from revline.core.clock import Clock
 from revline.core.exact_json import parse_object

@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode
 
 import httpx2
 
-from revline.connectors.sdk.http import HttpAnswer
 from revline.connectors.sdk.telling import TellingFields
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.connectors.stripe.client import BUCKET_PER_SECOND, CALL_TIMEOUT, SLOTS, StripeClient, client_of, error_of
 from revline.core.clock import Clock
 from revline.core.documents import Document, DocumentKind

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from revline.connectors.sdk.http import HttpAnswer, HttpCaller, retry_after
+from revline.connectors.sdk.http import HttpCaller, retry_after
 from revline.connectors.sdk.telling import ToldFarSide
+from revline.connectors.sdk.wire import HttpAnswer
 from revline.connectors.webhook.guarding import GuardedTransport, Resolve, is_public, resolve
 from revline.connectors.webhook.manifest import SEND, manifest_of
 from revline.connectors.webhook.signing import headers_of, key_of
