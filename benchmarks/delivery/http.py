@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-import httpx2
+import aiohttp
+from yarl import URL
 
 from benchmarks.common import Measured, durable_server, progress
 from benchmarks.delivery.erp import run_in_loop, running_erp
@@ -134,16 +135,20 @@ def send_bare(reins: Reins, *, url: str, slots: int, requests: int, uvloop: bool
 async def _send_bare(reins: Reins, url: str, slots: int, requests: int) -> None:
     bodies = _bodies()
     left = iter(range(requests))
-    limits = httpx2.Limits(max_connections=slots, max_keepalive_connections=slots)
-    headers = {"authorization": "Bearer benchmark-token", "accept": "application/json"}
-    async with httpx2.AsyncClient(base_url=url, limits=limits, headers=headers, trust_env=False, timeout=10) as client:
+    address = URL(f"{url}/v1/journals", encoded=True)
+    same = {"authorization": "Bearer benchmark-token", "accept": "application/json", "content-type": "application/json"}
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=slots),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+    ) as client:
 
         async def work_slot() -> None:
             for number in left:
-                body = bodies[number % len(bodies)]
-                more = {"x-request-id": f"request-{number}", "content-type": "application/json"}
-                answer = await client.post("/v1/journals", content=body, headers=more)
-                assert answer.status_code == 201
+                headers = {**same, "x-request-id": f"request-{number}"}
+                async with client.post(address, data=bodies[number % len(bodies)], headers=headers) as answer:
+                    await answer.read()
+                    assert answer.status == 201
                 reins.add(1)
 
         await asyncio.to_thread(reins.go)

@@ -1,7 +1,7 @@
 """The wire over the network: HTTP/1.1, one connection a slot. Knows no far system.
 
-No proxy, netrc or cookie is read and no redirect followed. A request that may have an effect leaves at most once: the library would
-repeat some on a connection that broke, of which nobody knows what came of the first.
+No proxy, netrc or cookie is read, no redirect followed, and no request leaves twice: the library would repeat some on a connection
+that broke, of which nobody knows what came of the first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 import aiohttp
 import httpx2
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import StreamWriter
+from aiohttp.connector import Connection
 from yarl import URL
 
 from revline.connectors.sdk import wire
@@ -45,35 +45,35 @@ class NetworkWire:
     """connectors.sdk.wire.Wire, to be used and closed in one event loop, and made in any place."""
 
     def __init__(self, *, slots: int) -> None:
-        self._slots = Slots(slots=slots, make=_Connection)
+        self._slots = Slots(slots=slots, make=_Channel)
 
     async def exchange(self, request: HttpRequest) -> HttpAnswer | NotSent | Uncertain:
         """As the port says."""
         body = _Body(request)
         try:
             async with asyncio.timeout(request.call_seconds):
-                connection = await self._slots.take(wait_seconds=request.connect_seconds)
-                if connection is None:
+                channel = await self._slots.take(wait_seconds=request.connect_seconds)
+                if channel is None:
                     return no_slot()
                 try:
-                    return await connection.exchange(request, body)
+                    return await _exchange(channel.session, request, body)
                 finally:
-                    self._slots.give(connection)
+                    self._slots.give(channel)
         except _FAILURES as failure:
             if body.refused:
                 return no_longer_ours()
             # The library wraps what happened in words that differ from run to run.
-            cause = failure.__cause__ or failure
+            cause = (failure.__cause__ if isinstance(failure, aiohttp.ClientError) else None) or failure
             return left(cause) if body.left and not isinstance(failure, _BEFORE_SENDING) else not_left(cause)
 
     async def close(self) -> None:
         """Close every connection; what is under way on one fails."""
-        for connection in self._slots.close():
-            await connection.session.close()
+        for channel in self._slots.close():
+            await channel.session.close()
 
 
 class _StaleError(aiohttp.ClientError):
-    """The far side ended a kept connection, or said something nobody asked for; nothing left."""
+    """A kept connection has ended; nothing left on it."""
 
 
 class _BrokenError(aiohttp.ClientError):
@@ -91,13 +91,10 @@ class _Body(aiohttp.BytesPayload):
         self._may_send = request.may_send
         self.needed = bool(request.content) or request.method not in HARMLESS
         self.left = not self.needed
-        self.kept = self.stale = self.refused = False
+        self.refused = False
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """As the library asks, once the connection stands. What is raised here ends the exchange, and the connection."""
-        if self.kept and _speaks(writer):
-            self.stale = True
-            raise _StaleError
+        """As the library asks, once the connection stands. What is raised here ends the call, and the connection."""
         if self._may_send is not None and not self._may_send():
             self.refused = True
             raise aiohttp.ClientError
@@ -105,10 +102,21 @@ class _Body(aiohttp.BytesPayload):
         await super().write_with_length(writer, content_length)
 
 
-def _speaks(writer: AbstractStreamWriter) -> bool:
+class _Request(aiohttp.ClientRequest):
+    """A request that does not leave on a connection that was kept and has ended meanwhile."""
+
+    kept = False
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """As the library asks, once the connection stands."""
+        if self.kept and _speaks(conn):
+            raise _StaleError
+        return await super().send(conn)
+
+
+def _speaks(connection: Connection) -> bool:
     """Whether a connection that is to be silent has something to read: its end, of which this loop has not heard yet."""
-    transport = writer.transport if isinstance(writer, StreamWriter) else None
-    socket = None if transport is None else transport.get_extra_info("socket")
+    socket = None if connection.transport is None else connection.transport.get_extra_info("socket")
     if socket is None:
         return False
     poll = select.poll()
@@ -116,25 +124,38 @@ def _speaks(writer: AbstractStreamWriter) -> bool:
     return bool(poll.poll(0))
 
 
-class _Connection:
-    """One at a time to the far side, opened again when it ended. used: whether it may be one that was kept."""
+class _Channel:
+    """One connection at a time, opened anew when it ended."""
 
     def __init__(self) -> None:
-        self.session = _session()
-        self._used = False
+        self._kept = False
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=1, ssl=_trust(), keepalive_timeout=KEPT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("content-type",),
+            trust_env=False,
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            request_class=_Request,
+            middlewares=(self._once,),
+        )
 
-    async def exchange(self, request: HttpRequest, body: _Body) -> HttpAnswer | Uncertain:
-        """Raises what the library does; `body` tells whether anything left."""
-        body.kept = self._used
+    async def _once(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        """Try a kept connection, or else a new one; what breaks on it is not tried again."""
+        assert isinstance(request, _Request)
+        request.kept = self._kept
         try:
-            found = await _exchange(self.session, request, body)
-        except aiohttp.ClientConnectionError:
-            if not body.stale:
-                raise
-            body.kept = body.stale = False
-            found = await _exchange(self.session, request, body)
-        self._used = True
-        return found
+            try:
+                answer = await send(request)
+            except _StaleError:
+                request.kept = False
+                answer = await send(request)
+        except _BEFORE_SENDING:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as failure:
+            raise _BrokenError from failure
+        self._kept = True
+        return answer
 
 
 async def _exchange(session: aiohttp.ClientSession, request: HttpRequest, body: _Body) -> HttpAnswer | Uncertain:
@@ -170,31 +191,6 @@ def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
         key = name.lower()
         headers[key] = f"{headers[key]}, {shown}" if key in headers else shown
     return headers
-
-
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Make a broken connection an error that is not tried again, unless the request only asks."""
-    if request.method in HARMLESS:
-        return await send(request)
-    try:
-        return await send(request)
-    except _BEFORE_SENDING:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as failure:
-        raise _BrokenError from failure
-
-
-def _session() -> aiohttp.ClientSession:
-    """Of a single connection."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=1, ssl=_trust(), keepalive_timeout=KEPT_SECONDS),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=("content-type",),
-        trust_env=False,
-        max_line_size=HEADER_BYTES_MAX,
-        max_field_size=HEADER_BYTES_MAX,
-        middlewares=(_once,),
-    )
 
 
 @cache

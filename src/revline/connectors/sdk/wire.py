@@ -49,8 +49,8 @@ class Wire(Protocol):
     """A way to one far side. What failed before the first byte left is NotSent; what failed after that, Uncertain."""
 
     async def exchange(self, request: HttpRequest) -> HttpAnswer | NotSent | Uncertain:
-        """Send it, at most once if it may have an effect. No redirect is followed and no answer read beyond ANSWER_BYTES_MAX bytes.
-        What failures say is not masked yet."""
+        """Send it at most once: no redirect is followed, no broken connection tried again, and no answer read beyond
+        ANSWER_BYTES_MAX bytes. What failures say is not masked yet."""
 
     async def close(self) -> None:
         """Let go of the connections. Nothing is sent any more."""
