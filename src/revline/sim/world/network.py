@@ -23,6 +23,8 @@ from revline.sim.world.process import Process
 from revline.sim.world.trace import Trace
 
 LATENCY_SECONDS: Final = (0.002, 0.06)
+LATE_SHARES: Final = ((0.01, 0.97), (0.85, 0.97))
+"""Of the effect bound, that a late effect takes; its end is what tells a wait that is too short."""
 
 
 class Fate(StrEnum):
@@ -140,7 +142,7 @@ class WorldTransport(httpx2.AsyncBaseTransport):
     def _hold_back(self, request: Request, answered: asyncio.Future[Answer]) -> None:
         """It takes effect some time after its caller has given up: when the time-out is over, or when the caller dies."""
         loop = asyncio.get_running_loop()
-        after = self._wires.random.uniform(0.02, EFFECT_BOUND_SECONDS * 0.97)
+        after = EFFECT_BOUND_SECONDS * self._wires.random.uniform(*self._wires.random.choice(LATE_SHARES))
 
         def arrive() -> None:
             forget()

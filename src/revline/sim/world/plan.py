@@ -22,7 +22,7 @@ from revline.sim.stripe_profile import StripeProfile
 BEGINNING: Final = datetime(2026, 2, 5, 9, 0, tzinfo=UTC)
 CALL_TIMEOUT_SECONDS: Final = 1.0
 EFFECT_BOUND_SECONDS: Final = 2.0
-LOOKUP_LAG_SECONDS: Final = 0.8
+LOOKUP_LAG_SECONDS: Final = 1.5
 FAULTS_END_SECONDS: Final = 9.0
 """From then on nothing goes wrong any more, so that whatever is left undone is Revline's own fault."""
 LIMIT_SECONDS: Final = 240.0
