@@ -250,11 +250,6 @@ def lost_is_posted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outcome, "_uncertain", assumed)
 
 
-@defect("a closed period is tried again at once, for ever")
-def closed_period_spins(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Pauses, "hold_at", lambda self, head: self.now)
-
-
 @defect("a refusal opens no case")
 def refusal_without_case(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settling, "_problems", lambda one: [])
