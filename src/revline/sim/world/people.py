@@ -276,8 +276,9 @@ class People:
         if one.state == "rejected":
             await self._do(Act.RESEND, tenant, one)
             return
-        ledger = self._erps[tenant.tenant_id].simulator.ledger
-        there = ledger.find(kind=COLLECTIONS[DocumentKind(one.kind)], reference=one.reference)
+        simulator = self._erps[tenant.tenant_id].simulator
+        simulator.carry_out_jobs()
+        there = simulator.ledger.find(kind=COLLECTIONS[DocumentKind(one.kind)], reference=one.reference)
         if not there:
             await self._do(Act.RESEND, tenant, one, known_absent=True)
             return
