@@ -290,9 +290,10 @@ class Desk:
             self._give_back(marked.lost, due_at=None)
             heard = None if marked.epoch.number == self.epoch.number else marked.epoch
         oldest = self.steady.now() - self.timing.lease / 5
-        stale = [entry for entry in left if since[entry.head.loaded.lane.key] < oldest]
-        self._give_back([entry.head.loaded.lane for entry in stale], due_at=now + self.timing.retry_base)
-        self._ready = [(since[entry.head.loaded.lane.key], entry) for entry in left if entry not in stale]
+        waited = [(since[entry.head.loaded.lane.key], entry) for entry in left]
+        stale = [entry.head.loaded.lane for at, entry in waited if at < oldest]
+        self._give_back(stale, due_at=now + self.timing.retry_base)
+        self._ready = [(at, entry) for at, entry in waited if at >= oldest]
         self._follow(heard)
         return tuple(made)
 

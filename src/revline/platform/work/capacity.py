@@ -85,7 +85,8 @@ _TAKE_SLOTS: Final = text(
 
 _SPEND: Final = text(
     """
-    UPDATE capacity_pool SET bucket_tokens = given.tokens, refilled_at = :now, calls = capacity_pool.calls + given.calls,
+    UPDATE capacity_pool SET bucket_tokens = given.tokens, refilled_at = greatest(capacity_pool.refilled_at, :now),
+                             calls = capacity_pool.calls + given.calls,
                              probe_call = coalesce(nullif(given.probe, ''), capacity_pool.probe_call)
     FROM unnest(CAST(:pools AS text[]), CAST(:tokens AS numeric[]), CAST(:calls AS integer[]), CAST(:probes AS text[]))
          AS given(pool_id, tokens, calls, probe)
@@ -198,7 +199,7 @@ def take_slots(connection: Connection, *, owner: str, lanes: Sequence[tuple[Clai
 
 
 def spend(connection: Connection, *, ledgers: Mapping[str, Ledger], now: datetime) -> None:
-    """Write what locked ledgers gave away."""
+    """Write what locked ledgers gave away. What another worker's later look has filled already is not filled again."""
     spent = {name: ledger for name, ledger in sorted(ledgers.items()) if ledger.granted}
     if not spent:
         return
