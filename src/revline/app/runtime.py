@@ -95,8 +95,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
     kinds, secrets = registry(), SecretResolver(folder=settings.data_folder / SECRETS_FOLDER)
     new_directory = partial(Directory, database=reading, registry=kinds, secrets=secrets, clock=time)
     directory = new_directory()
-    tolerance = timedelta(hours=settings.future_tolerance_hours)
-    intake = Intake(database=database, clock=time, random_bytes=os.urandom, future_tolerance=tolerance)
+    intake = _intake(settings, database, time)
     readers = Readers(directory=directory, secrets=secrets, clock=time)
     naming = Naming(database=database, clock=time, random_bytes=os.urandom, new_directory=new_directory)
     services = Services(
@@ -135,6 +134,11 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         readers=readers,
         services=services,
     )
+
+
+def _intake(settings: Settings, database: Database, clock: Clock) -> Intake:
+    tolerance = timedelta(hours=settings.future_tolerance_hours)
+    return Intake(database=database, clock=clock, random_bytes=os.urandom, future_tolerance=tolerance)
 
 
 def _close(directory: Directory, *databases: Database) -> None:

@@ -96,6 +96,42 @@ def test_a_change_of_an_own_pool_is_in_the_tenants_audit_chain_once_for_each_key
     crossing.call("POST", path, Role.OPERATOR, REASON)
 
 
+SHARED_POOL = (
+    "INSERT INTO capacity_pool (pool_id, slots, bucket_per_second, bucket_burst, bucket_tokens, refilled_at,"
+    " breaker_failures, blocked) VALUES ('shared', 8, 10, 20, 20, to_timestamp(0), 0, false)"
+)
+WORK_FOR_IT = (
+    "INSERT INTO tenant_ring (kind, pool_id, tenant_id, kind_group, priority, turn_at, served_at)"
+    " VALUES ('delivery', 'shared', :tenant, 'masters', 5, to_timestamp(0), to_timestamp(0))"
+)
+
+
+def test_a_tenant_is_told_of_a_shared_pools_change_and_not_by_whom_or_why(crossing: Crossing) -> None:
+    services, pool_id = crossing.world.runtime.services, "shared"
+    with services.database.control() as control:
+        control.execute(text(SHARED_POOL))
+        control.execute(text(WORK_FOR_IT), [{"tenant": OURS}, {"tenant": THEIRS}])
+    act = partial(shared.act_on, services, pool_id, actor="person:root", reason="their secret reason")
+    blocked = act(pool_acts.block, blocked=True)
+    assert not isinstance(blocked, Problem)
+    unit, change = chained(crossing)[0]
+    assert (unit.actor, unit.reason, change.action, change.detail) == (OPERATOR, SHARED_REASON, "blocked", "")
+    assert change.digest == digest_of(pool_id=pool_id, change=blocked.changes[0])
+    mine, theirs = (Budget(tenant_id=tenant, kind_group="masters", share_percent=10) for tenant in (OURS, THEIRS))
+    assert not isinstance(act(pool_acts.set_budget, budget=mine, kind_groups=shared.GROUPS), Problem)
+    told = chained(crossing)
+    assert told[0][1].detail.startswith(f"{OURS}, masters: 10 %")
+    assert not isinstance(act(pool_acts.set_budget, budget=theirs, kind_groups=shared.GROUPS), Problem)
+    assert chained(crossing) == told, "another tenant's budget is none of its business"
+    for one in (mine, theirs):
+        ended = msgspec.structs.replace(one, share_percent=0)
+        act(pool_acts.set_budget, budget=ended, kind_groups=shared.GROUPS)
+    act(pool_acts.block, blocked=False)
+    page = crossing.visit("GET", f"/t/{OURS}/audit?kind=pool").text
+    assert "their secret reason" not in page
+    assert "person:root" not in page
+
+
 def test_a_shared_pool_is_changed_by_nobody_of_one_tenant(
     crossing: Crossing, connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,30 +216,3 @@ def test_a_close_goes_first_by_every_door_and_ends(crossing: Crossing) -> None:
         answer = crossing.visit("POST", f"/t/{OURS}/capacity/close-priority", {**form, "days": days})
         assert answer.status_code == 422, "no other number of days is put in the place of a wrong one"
     assert crossing.call("POST", "/v1/close-priority", Role.OPERATOR, {**wanted, "reason": "  "}).status_code == 400
-
-
-def test_a_tenant_is_told_of_a_shared_pools_change_and_not_by_whom_or_why(
-    crossing: Crossing, connection: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The last one here: what is done to Birch's own pool as if it were shared stays on that pool's page."""
-    services, pool_id = crossing.world.runtime.services, shown(crossing, connection)["pool_id"]
-    monkeypatch.setattr(shared, "_owns", lambda *_, **__: False)
-    act = partial(shared.act_on, services, pool_id, actor="person:root", reason="their secret reason")
-    blocked = act(pool_acts.block, blocked=True)
-    assert not isinstance(blocked, Problem)
-    unit, change = chained(crossing)[0]
-    assert (unit.actor, unit.reason, change.action, change.detail) == (OPERATOR, SHARED_REASON, "blocked", "")
-    assert change.digest == digest_of(pool_id=pool_id, change=blocked.changes[0])
-    mine, theirs = (Budget(tenant_id=tenant, kind_group="masters", share_percent=10) for tenant in (OURS, THEIRS))
-    assert not isinstance(act(pool_acts.set_budget, budget=mine, kind_groups=shared.GROUPS), Problem)
-    told = chained(crossing)
-    assert told[0][1].detail.startswith(f"{OURS}, masters: 10 %")
-    assert not isinstance(act(pool_acts.set_budget, budget=theirs, kind_groups=shared.GROUPS), Problem)
-    assert chained(crossing) == told, "another tenant's budget is none of its business"
-    for one in (mine, theirs):
-        ended = msgspec.structs.replace(one, share_percent=0)
-        act(pool_acts.set_budget, budget=ended, kind_groups=shared.GROUPS)
-    act(pool_acts.block, blocked=False)
-    page = crossing.visit("GET", f"/t/{OURS}/audit?kind=pool").text
-    assert "their secret reason" not in page
-    assert "person:root" not in page

@@ -26,6 +26,16 @@ WAIT_MINUTES_MAX: Final = 7 * 24 * 60
 LOOK_SECONDS: Final = 2.0
 """Between two looks at whether an import may go on."""
 
+WaitOption = Annotated[
+    int,
+    typer.Option(
+        "--wait",
+        min=0,
+        max=WAIT_MINUTES_MAX,
+        help="Minutes to wait, before it begins and between batches, while too much waits to be worked through.",
+    ),
+]
+
 define(
     code="import.unreadable",
     title="The file can't be read",
@@ -64,15 +74,7 @@ def add_import(app: typer.Typer) -> None:
             Path | None, typer.Option("--rejects", help="Where refused lines go; FILE.rejects by default.")
         ] = None,
         keep: Annotated[bool, typer.Option("--keep", help="Keep what can't be translated, with a case.")] = False,
-        wait: Annotated[
-            int,
-            typer.Option(
-                "--wait",
-                min=0,
-                max=WAIT_MINUTES_MAX,
-                help="Minutes to wait, before it begins and between batches, while too much waits to be worked through.",
-            ),
-        ] = 0,
+        wait: WaitOption = 0,
         reason: ReasonOption = "imported from a file",
         as_json: JsonOption = False,
     ) -> None:
@@ -101,12 +103,16 @@ def add_import(app: typer.Typer) -> None:
             summary = gate.refused() or _run(importer, file, refused, gate)
         if isinstance(summary, Problem):
             fail(summary, as_json=as_json)
-        _say(summary, refused, as_json=as_json)
-        if summary.state is ImportState.STOPPED:
-            said = f"stopped after {summary.lines} lines, which are taken in; run the same again for the others: {gate.why}"
-            fail(problem("intake.held_back", said, field=gate.why), as_json=as_json)
-        if summary.rejected:
-            raise typer.Exit(EXIT_FAILED)
+        _end(summary, refused, gate, as_json=as_json)
+
+
+def _end(summary: ImportSummary, refused: Path, gate: Gate, *, as_json: bool) -> None:
+    _say(summary, refused, as_json=as_json)
+    if summary.state is ImportState.STOPPED:
+        said = f"stopped after {summary.lines} lines, which are taken in; run the same again for the others: {gate.why}"
+        fail(problem("intake.held_back", said, field=gate.why), as_json=as_json)
+    if summary.rejected:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _say(summary: ImportSummary, refused: Path, *, as_json: bool) -> None:

@@ -113,12 +113,9 @@ class BulkRunner:
             why = handler.before(
                 tenant_id=lane.tenant_id, subjects=subjects, given=act.filter, actor=act.author, reason=reason
             )
+        now_here = self._clock.now()
         with self._database.unit(
-            tenants=[lane.tenant_id],
-            kind=act.kind,
-            actor=act.author,
-            reason=reason,
-            recorded_at=self._clock.now(),
+            tenants=[lane.tenant_id], kind=act.kind, actor=act.author, reason=reason, recorded_at=now_here
         ) as unit:
             if not work_record.hold(unit.connection, owner=self._owner, lanes=[lane]):
                 return 0

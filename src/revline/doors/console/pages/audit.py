@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -50,8 +50,7 @@ def audit(visit: Visit) -> Answer:
             limit=visit.limit + 1,
         )
         pools = changes_at(connection, tenant_id=visit.tenant_id, positions=pool_units(found))
-    names = {one.actor: one.name for one in visit.services.people.people(tenant_id=visit.tenant_id)}
-    rows = tuple(_row(one, names, pools) for one in found)
+    rows = _rows(visit, found, pools)
     columns = (
         Column(key="position", title="Position", kind="count"),
         Column(key="at", title="Recorded", kind="moment"),
@@ -92,6 +91,11 @@ def verify(visit: Visit) -> Answer:
     return View(
         template="audit_verified.html", title="Chain verified", values=values, trail=(("Audit", visit.url("audit")),)
     )
+
+
+def _rows(visit: Visit, found: Sequence[units.StoredUnit], pools: Mapping[int, PoolChanged]) -> tuple[Row, ...]:
+    names = {one.actor: one.name for one in visit.services.people.people(tenant_id=visit.tenant_id)}
+    return tuple(_row(one, names, pools) for one in found)
 
 
 def _row(one: units.StoredUnit, names: dict[str, str], pools: Mapping[int, PoolChanged]) -> Row:
