@@ -68,7 +68,7 @@ class DeliveryLoop:
                 await asyncio.sleep(DATABASE_PAUSE_SECONDS)
                 continue
             if done.busy:
-                await asyncio.sleep(self.desk.timing.turn.total_seconds())
+                await asyncio.sleep(self._pause_seconds())
             else:
                 await self._until_something_comes_back()
         await self.drain()
@@ -81,8 +81,6 @@ class DeliveryLoop:
         if self._broken is not None:
             raise self._broken
         began = self.desk.steady.now()
-        if self._turned_at is not None:
-            self.desk.pace.turned(took=began - self._turned_at)
         results, self._results = self._results, []
         self._came_back.clear()
         load = {
@@ -95,6 +93,8 @@ class DeliveryLoop:
         except BaseException:
             self._results = [*results, *self._results]
             raise
+        if self._turned_at is not None:
+            self.desk.pace.turned(turn=self.desk.steady.now() - began, round_took=began - self._turned_at)
         self._turned_at = began if done.busy else None
         self.posted += done.posted
         for call in done.calls:
@@ -125,6 +125,10 @@ class DeliveryLoop:
         for task in set(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _pause_seconds(self) -> float:
+        queues = ((pool, len(calls)) for pool, slots in self._channels.items() for calls in slots.values())
+        return self.desk.pace.pause_seconds(queues=queues)
 
     async def _until_something_comes_back(self) -> None:
         try:

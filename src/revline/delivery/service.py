@@ -71,7 +71,7 @@ class Desk:
         self.owned_until: dict[LaneKey, tuple[ClaimedLane, datetime]] = {}
         """Lanes held, and until when by this process's own steady clock, counted from before the claim was sent."""
         self._ready: list[tuple[datetime, Ready]] = []
-        self.pace = Pace(lease=self.timing.lease)
+        self.pace = Pace(lease=self.timing.lease, pause=self.timing.turn)
         self._plans = Plan(pace=self.pace)
         self._decider = Decider(
             database=database,

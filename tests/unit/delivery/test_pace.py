@@ -9,18 +9,19 @@ import pytest
 from revline.delivery.pace import CALLS_PER_SLOT, CALLS_PER_SLOT_MAX, Pace
 
 LEASE = timedelta(seconds=15)
+PAUSE = timedelta(milliseconds=20)
 
 
 def pace_of(*, turn: float, call: float, lease: timedelta = LEASE) -> Pace:
-    pace = Pace(lease=lease)
+    pace = Pace(lease=lease, pause=PAUSE)
     for _ in range(50):
-        pace.turned(took=timedelta(seconds=turn))
+        pace.turned(turn=timedelta(seconds=turn), round_took=timedelta(seconds=turn))
         pace.called(pool_id="erp", took=timedelta(seconds=call))
     return pace
 
 
 def test_before_anything_is_known_one_call_waits_behind_another() -> None:
-    assert Pace(lease=LEASE).depth("erp") == CALLS_PER_SLOT
+    assert Pace(lease=LEASE, pause=PAUSE).depth("erp") == CALLS_PER_SLOT
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,16 @@ def test_each_far_account_has_its_own_pace() -> None:
     pace = pace_of(turn=0.101, call=0.02)
     pace.called(pool_id="slow", took=timedelta(seconds=5))
     assert (pace.depth("erp"), pace.depth("slow")) == (12, CALLS_PER_SLOT)
+
+
+@pytest.mark.parametrize(
+    ("queues", "seconds"),
+    [
+        ([], 0.02),
+        ([("erp", 16), ("erp", 1)], 0.02),
+        ([("erp", 8), ("erp", 9)], 0.07),
+        ([("erp", 16), ("erp", 16)], 0.1),
+    ],
+)
+def test_the_next_turn_waits_while_what_is_ready_lasts(queues: list[tuple[str, int]], seconds: float) -> None:
+    assert pace_of(turn=0.06, call=0.02).pause_seconds(queues=queues) == pytest.approx(seconds, rel=0.05)
