@@ -1,6 +1,7 @@
 """A tap on the way to a far side: passes bytes on both ways and knows which call is unanswered when its caller dies.
 
-It stays on the far side's end until the answer comes, so it also knows how long after its caller's death a call was done.
+It stays on the far side's end until the answer comes, so it also knows how long after its caller's death a call was done. The
+answer to a call that is to be struck is kept back, so that its caller surely dies waiting for it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import re
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -18,17 +20,21 @@ import msgspec
 METHOD: Final = re.compile(rb'"method":"([a-z_.]+)"')
 CHUNK: Final = 65_536
 END_SECONDS: Final = 10.0
+HOLD_SECONDS: Final = 0.01
 
 
 class Cut(msgspec.Struct):
-    """A call whose caller went away. done_after_seconds: until the far side answered it, None when it has not."""
+    """A call whose caller went away. done_after_seconds: until the far side answered it, 0 when it had; None when it has not."""
 
     method: str
     done_after_seconds: float | None = None
 
 
 class Tap:
-    """Listens on loopback in a thread of its own and passes on to `target`. Use as a context manager."""
+    """Listens on loopback in a thread of its own and passes on to `target`. Use as a context manager.
+
+    strikes: told each call as it goes out, in the tap's thread; where it says so, no answer to the call is passed back.
+    """
 
     def __init__(self, *, target: str) -> None:
         parts = urlsplit(target)
@@ -36,6 +42,7 @@ class Tap:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tap", daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.strikes: Callable[[str], bool] = lambda _: False
         self.calls: list[str] = []
         self.cuts: list[Cut] = []
 
@@ -85,6 +92,7 @@ class _Passage:
     def __init__(self, tap: Tap) -> None:
         self._tap = tap
         self._unanswered = ""
+        self._held = False
         self._cut: Cut | None = None
         self._cut_at = 0.0
 
@@ -114,14 +122,18 @@ class _Passage:
                 if found := METHOD.search(data):
                     self._unanswered = found.group(1).decode()
                     self._tap.calls.append(self._unanswered)
+                    self._held = self._held or self._tap.strikes(self._unanswered)
         except ConnectionError:
             return
 
     async def _pass_back(self, far_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await far_reader.read(CHUNK):
+            answered_at = time.monotonic()
+            while self._held and self._cut is None:
+                await asyncio.sleep(HOLD_SECONDS)
             self._unanswered = ""
             if self._cut is not None:
-                self._cut.done_after_seconds = time.monotonic() - self._cut_at
+                self._cut.done_after_seconds = max(0.0, answered_at - self._cut_at)
                 return
             writer.write(data)
             await writer.drain()

@@ -79,16 +79,27 @@ def model_of(call: str) -> str:
     return call.rpartition(".")[0]
 
 
-def wait_for_write(tap: Tap, worker: WorkerProcess, number: int, other_than: set[str]) -> None:
-    """Until the worker's write of this number, of those to other models than these, has just gone out."""
-    before = len(tap.calls)
-    ends = time.monotonic() + WAIT_LIMIT_SECONDS
-    while (
-        sum(bool(WRITES.fullmatch(call)) and model_of(call) not in other_than for call in tap.calls[before:]) < number
-    ):
-        worker.check()
-        assert time.monotonic() < ends, f"only {tap.calls[before:]} were called:\n{worker.log()}"
-        time.sleep(POLL_SECONDS)
+class Stroke:
+    """The worker's write of this number, of those to other models than these: once it has gone out, its answer is kept back."""
+
+    def __init__(self, *, number: int, other_than: set[str]) -> None:
+        self.call = ""
+        self._left, self._other_than = number, other_than
+
+    def strikes(self, call: str) -> bool:
+        if self.call or not WRITES.fullmatch(call) or model_of(call) in self._other_than:
+            return False
+        self._left -= 1
+        self.call = "" if self._left else call
+        return bool(self.call)
+
+    def wait(self, tap: Tap, worker: WorkerProcess) -> None:
+        tap.strikes = self.strikes
+        ends = time.monotonic() + WAIT_LIMIT_SECONDS
+        while not self.call:
+            worker.check()
+            assert time.monotonic() < ends, f"only {tap.calls} were called:\n{worker.log()}"
+            time.sleep(POLL_SECONDS)
 
 
 def test_two_kills_with_a_call_in_flight_lose_and_double_nothing(
@@ -118,8 +129,9 @@ def test_two_kills_with_a_call_in_flight_lose_and_double_nothing(
         for _ in range(KILLS):
             worker = WorkerProcess(folder=tmp_path, environment=environment)
             try:
-                wait_for_write(tap, worker, chance.randrange(1, 4), other_than={model_of(call) for call in struck})
-                struck.append(tap.calls[-1])
+                stroke = Stroke(number=chance.randrange(1, 4), other_than={model_of(call) for call in struck})
+                stroke.wait(tap, worker)
+                struck.append(stroke.call)
             finally:
                 worker.kill()
         WorkerProcess(folder=tmp_path, environment=environment, until_idle=True).wait()
