@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
-WORKERS ?= 2
+WORKERS ?= 3
 CHAOS_SEEDS ?= 25
 SIM_SECONDS ?= 45
 

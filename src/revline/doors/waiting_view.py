@@ -113,9 +113,11 @@ def what_waits(
     return Page(items=items, total=total, after=left[limit - 1] if len(left) > limit else "")
 
 
-def count_said(behind: Behind) -> str:
-    """How many wait, in words."""
-    return f"more than {behind.records}" if behind.more else str(behind.records)
+def wait_said(behind: Behind) -> str:
+    """How many wait, in words: `3 documents wait`."""
+    if behind.more:
+        return f"more than {behind.records} documents wait"
+    return "1 document waits" if behind.records == 1 else f"{behind.records} documents wait"
 
 
 def _behind(connection: Connection, tenant_id: str, document_id: str) -> Behind:

@@ -21,7 +21,7 @@ from revline.doors.cli.context import (
     services_of,
 )
 from revline.doors.cli.output import emit_json, emit_rows, fail, say
-from revline.doors.waiting_view import count_said, what_waits
+from revline.doors.waiting_view import wait_said, what_waits
 from revline.platform.cases import queries as cases
 from revline.platform.cases import service as case_service
 from revline.platform.cases.behind import most_behind
@@ -101,7 +101,7 @@ def behind(
             if found is None or found.subject_kind != DOCUMENT:
                 fail(problem("case.unknown", f"there is no case {case_id[:60]!r} of a document"), as_json=as_json)
             page = what_waits(connection, tenant_id=chosen, document_id=found.subject_id, after=after, limit=limit)
-    say(f"{count_said(page.total)} documents wait behind it: {_money(page.total.money) or 'no money'}")
+    say(f"{wait_said(page.total)} behind it: {_money(page.total.money) or 'no money'}")
     rows = [{name: getattr(one, name) for name in one.__struct_fields__} for one in page.items]
     columns = ["document_id", "kind", "state", "connection", "amount", "currency", "accounting_date"]
     emit_rows(rows, columns=columns, as_json=as_json, empty="Nothing waits behind it.")

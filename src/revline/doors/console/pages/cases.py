@@ -36,7 +36,7 @@ from revline.doors.console.values import (
     View,
     Visit,
 )
-from revline.doors.waiting_view import count_said
+from revline.doors.waiting_view import wait_said
 from revline.platform.access.roles import Permission
 from revline.platform.cases import queries
 from revline.platform.cases import service as case_service
@@ -184,7 +184,7 @@ def case(visit: Visit) -> Answer:
             for one in view.correctable
             if one.subject_kind == "input"
         ],
-        "count_said": count_said,
+        "wait_said": wait_said,
         "alike": [(one, visit.url("case", case=one.case_id)) for one in view.alike],
         "content": "" if view.document is None else pretty(canonical_bytes(view.document.document.content)),
         "same": SameAs(

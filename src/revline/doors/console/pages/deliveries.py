@@ -37,7 +37,7 @@ from revline.doors.console.values import (
     Visit,
 )
 from revline.doors.document_acts import NAMING_TAKES, TAKES, Proposed, Wanted, act_on_document
-from revline.doors.waiting_view import Hop, count_said, first_hops, waiting_view
+from revline.doors.waiting_view import Hop, first_hops, wait_said, waiting_view
 from revline.platform.cases import queries as cases
 from revline.subledger.posting import queries as posting
 
@@ -148,7 +148,7 @@ def delivery(visit: Visit) -> Answer:
         "open_to": _open_to(shown.delivery),
         "journal": journal,
         "waiting": waiting,
-        "count_said": count_said,
+        "wait_said": wait_said,
         "nameable": shown.delivery.state in RECORDLESS and not shown.records,
         "cases": opened,
         "attempts": shown_attempts(shown.attempts),

@@ -26,7 +26,7 @@ from revline.doors.console.values import (
     Text,
     Visit,
 )
-from revline.doors.waiting_view import count_said, what_waits
+from revline.doors.waiting_view import wait_said, what_waits
 from revline.platform.cases import behind, queries
 from revline.platform.cases.queries import AtRisk, Case
 
@@ -114,7 +114,7 @@ def case_behind(visit: Visit) -> Answer:
         )
     return ListPage(
         title="What waits behind it",
-        lead=f"{count_said(page.total)} documents wait for: {case.detail}",
+        lead=f"{wait_said(page.total)} for: {case.detail}",
         columns=BEHIND_COLUMNS,
         rows=tuple(_behind_row(visit, one) for one in page.items),
         empty=Empty(title="Nothing waits behind it", good=True),
