@@ -33,7 +33,8 @@ class EndState(msgspec.Struct, frozen=True, kw_only=True):
 
 class Open(msgspec.Struct, frozen=True, kw_only=True):
     """References of documents that are not finished. documents: in an open case, or behind one that is (by what it waits for, or
-    by its lane). silent: neither. sent_again: sent more than once, where only a person may say so."""
+    by its lane). silent: neither. sent_again: asked to be made more than once, where only a person may say so (a draft that is
+    there is read, and asked to be posted again while it is one)."""
 
     in_case: frozenset[str]
     documents: frozenset[str]
@@ -127,6 +128,6 @@ _IN_CASE = """
     """
 _SENT_AGAIN = """
     SELECT external_reference FROM document JOIN attempt USING (tenant_id, document_id)
-    WHERE tenant_id = :tenant AND attempt.state NOT IN ('not_sent', 'throttled')
+    WHERE tenant_id = :tenant AND attempt.state NOT IN ('not_sent', 'throttled') AND step = 'create'
     GROUP BY external_reference, step HAVING count(*) > 1
     """

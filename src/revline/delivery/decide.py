@@ -103,15 +103,17 @@ def _resolve(head: Head, capability: KindCapability, *, now: datetime, epoch: Ep
 
     Within an epoch a key or a unique reference makes sending again safe at once. Across epochs nobody knows when it was sent: a
     key may have expired, so it is looked up wherever that is possible. A sender that lost its lease may be alive: its call may
-    have begun at the lease's very end, and is given up only when its time-out is over.
+    have begun at the lease's very end, and is given up only when its time-out is over. Where nothing can be searched, the record
+    that is known of it (a draft, or what a listing showed) is read.
     """
     standing, manifest = head.loaded.standing, head.far.connector.manifest
     is_older = standing.epoch < epoch.number
+    asks = capability.searchable
     if capability.idempotency is Idempotency.NEITHER:
-        if standing.document_id in head.loaded.records:
-            return LookUp(epoch=epoch.number)
-        detail = f"a {standing.kind} {_sent(is_older)}, and {manifest.title} offers no look-up for it"
-        return Refuse(problem=problem("erp.effect_unknown", detail), state=DocumentState.UNCERTAIN)
+        asks = standing.document_id in head.loaded.records
+        if not asks:
+            detail = f"a {standing.kind} {_sent(is_older)}, and {manifest.title} offers no look-up for it"
+            return Refuse(problem=problem("erp.effect_unknown", detail), state=DocumentState.UNCERTAIN)
     send = Send(step=standing.step or capability.steps[0])
     if not is_older and capability.idempotency in RESENDABLE:
         return send
@@ -124,7 +126,7 @@ def _resolve(head: Head, capability: KindCapability, *, now: datetime, epoch: Ep
     early = ready_at is not None and now < ready_at
     if ready_at is not None and early and not listed:
         return Later(due_at=ready_at)
-    return LookUp(epoch=epoch.number, waited_until=ready_at, early=early) if capability.searchable else send
+    return LookUp(epoch=epoch.number, waited_until=ready_at, early=early) if asks else send
 
 
 def _sent(is_older: bool) -> str:  # noqa: FBT001 - one sentence's choice

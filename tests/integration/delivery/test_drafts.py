@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from revline.core.documents import DocumentState
-from revline.core.farside import ErpRecord, Outcome, PreparedStep, Rejected
+from revline.core.farside import ErpRecord, Idempotency, Outcome, PreparedStep, Rejected, Uncertain
 from revline.core.problem import problem
 from revline.delivery import acts, revisions
 from revline.platform.cases import queries as cases
@@ -68,6 +68,39 @@ def test_a_crash_between_the_draft_and_its_commit_finds_the_draft(world: World) 
         world.deliver()
     assert world.state("sale") is DocumentState.POSTED
     assert steps_of(world, "sale") == ["create", "post"], "it is not made a second time"
+
+
+def test_a_draft_that_no_machine_can_search_is_read_once_its_posting_can_no_longer_take_effect(
+    database: Database,
+) -> None:
+    world = World(
+        database, FakeConnector(FarSystem(), steps=("create", "post"), idempotency=Idempotency.NEITHER, slots=1)
+    )
+    world.write(journal("sale"))
+    sent: list[str] = []
+
+    def not_answered(step: PreparedStep) -> Outcome | None:
+        sent.append(step.step)
+        return Uncertain(evidence="cut off") if sent == ["create", "post"] else None
+
+    world.connector.before = not_answered
+
+    async def draft_then_a_posting_nobody_hears_of() -> None:
+        worker = world.worker()
+        while len(sent) < 2:
+            await worker.turn()
+            await worker.settled()
+
+    asyncio.run(draft_then_a_posting_nobody_hears_of())
+    assert world.state("sale") is DocumentState.SENDING
+    world.pass_time(world.timing.lease + timedelta(seconds=1))
+    world.deliver()
+    assert (world.state("sale"), sent) == (DocumentState.UNCERTAIN, ["create", "post"])
+    world.pass_time(timedelta(minutes=1))
+    world.deliver()
+    assert world.state("sale") is DocumentState.POSTED
+    assert steps_of(world, "sale") == ["create", "post"]
+    assert causes(world) == set()
 
 
 def test_a_draft_whose_posting_is_refused_stays_placed_with_one_case_and_is_posted_when_it_is_mended(
