@@ -19,6 +19,7 @@ from revline.core.farside import ChangedPage
 from revline.core.ids import derived_id
 from revline.core.problem import Problem, problem
 from revline.delivery.enumerating import LANE_KIND, PAGE_RECORDS, Enumeration, ErpListing, cursor_of, places_of
+from revline.delivery.plan import limits_of
 from revline.delivery.ports import Blocking
 from revline.delivery.values import FarSide
 from revline.platform.cases.service import RetryHandler
@@ -30,7 +31,7 @@ from revline.platform.work import record as work_record
 from revline.platform.work import service as work
 from revline.platform.work.budgets import Asked
 from revline.platform.work.lanes import ClaimedLane, PoolRoom, called, full_jitter, retried
-from revline.platform.work.pool_state import CameBack, PoolLimits
+from revline.platform.work.pool_state import CameBack
 
 LEASE: Final = timedelta(minutes=3)
 LANES_PER_TURN: Final = 4
@@ -229,14 +230,3 @@ class ListingLoop:
         pause = full_jitter(attempts=lane.attempts, base=BACK_OFF, cap=BACK_OFF_MAX, uniform=self._uniform)
         log().warning("listing.failed", tenant_id=lane.tenant_id, code=why.code)
         await self._blocking(partial(self._enumeration.failed, lane=lane, entry=entry, why=why, pause=pause))
-
-
-def limits_of(far: FarSide) -> PoolLimits:
-    """What a far side's manifest allows its pool."""
-    manifest = far.connector.manifest
-    return PoolLimits(
-        pool_id=far.pool_id,
-        slots=manifest.slots,
-        bucket_per_second=manifest.bucket_per_second,
-        bucket_burst=manifest.bucket_burst,
-    )

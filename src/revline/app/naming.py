@@ -10,12 +10,12 @@ from functools import partial
 from typing import Final
 
 from revline.app.directory import Directory
-from revline.app.enumerating import limits_of
 from revline.core.clock import Clock
 from revline.core.ids import uuid7
 from revline.core.problem import Problem, problem
 from revline.delivery import naming
 from revline.delivery.naming import Intent, Named, NamedRecord, Read
+from revline.delivery.plan import limits_of
 from revline.delivery.values import FarSide
 from revline.platform.store.engine import Database
 from revline.platform.work import visits

@@ -21,6 +21,7 @@ from revline.core.farside import ErpRecord, Posted, PrepareContext
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.delivery import queries, waiting
 from revline.delivery.acts import act_on
+from revline.delivery.decide import RECORDS_POSTED
 from revline.delivery.loading import DocumentKey, records_of
 from revline.delivery.needs import RECORDLESS
 from revline.delivery.permitted import Act, refusal
@@ -39,7 +40,6 @@ from revline.platform.work.lanes import LaneKey
 
 NAME_LENGTH_MAX: Final = 200
 KIND_LENGTH_MAX: Final = 60
-RECORDS_POSTED: Final = frozenset({"posted", "paid"})
 
 
 class NamedRecord(msgspec.Struct, frozen=True, kw_only=True):

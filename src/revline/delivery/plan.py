@@ -62,19 +62,14 @@ class Plan:
 
     def learn(self, far: FarSide) -> None:
         """Take over a far side's limits."""
-        manifest = far.connector.manifest
-        known = self._limits.get(far.pool_id)
-        slots = min(manifest.slots, known.slots) if known else manifest.slots
+        manifest, limits, known = far.connector.manifest, limits_of(far), self._limits.get(far.pool_id)
+        if known is not None and known.slots < limits.slots:
+            limits = msgspec.structs.replace(limits, slots=known.slots)
         self._recent.pop(far.pool_id, None)
         self._recent[far.pool_id] = None
         if len(self._recent) > POOLS_WATCHED_MAX:
             del self._recent[next(iter(self._recent))]
-        self._limits[far.pool_id] = PoolLimits(
-            pool_id=far.pool_id,
-            slots=slots,
-            bucket_per_second=manifest.bucket_per_second,
-            bucket_burst=manifest.bucket_burst,
-        )
+        self._limits[far.pool_id] = limits
         batch = max((kind.batch_max for kind in manifest.kinds), default=1)
         self._batches[far.pool_id] = max(batch, self._batches.get(far.pool_id, 1))
         if any(kind.idempotency is Idempotency.NEITHER for kind in manifest.kinds):
@@ -145,6 +140,17 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
 
     pools: tuple[PoolRoom, ...]
     full: tuple[str, ...]
+
+
+def limits_of(far: FarSide) -> PoolLimits:
+    """What a far side's manifest allows its pool."""
+    manifest = far.connector.manifest
+    return PoolLimits(
+        pool_id=far.pool_id,
+        slots=manifest.slots,
+        bucket_per_second=manifest.bucket_per_second,
+        bucket_burst=manifest.bucket_burst,
+    )
 
 
 def plan_calls(

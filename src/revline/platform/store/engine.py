@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from revline.platform.store.arrays import ListDumper
 from revline.platform.store.direct import fetch
 from revline.platform.store.unit import Unit, no_other_transaction, run_unit
-from revline.platform.store.walls import TENANTS_SETTING, tenants_setting
+from revline.platform.store.walls import NAME_TENANTS, tenants_setting
 
 POOL_WAIT_SECONDS: Final = 30
 STATEMENT_LIMIT_SECONDS: Final = 120
@@ -44,7 +44,6 @@ TRANSIENT: Final = (
     psycopg.errors.TooManyConnections,
 )
 """What the same unit of work may survive when it is run again."""
-NAME_TENANTS: Final = text(f"SELECT set_config('{TENANTS_SETTING}', :tenants, true)")
 
 
 class Database:

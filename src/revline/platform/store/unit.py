@@ -19,12 +19,11 @@ from revline.platform.store import tables
 from revline.platform.store.buffer import THIS_POSITION, Buffer, UnitError, write
 from revline.platform.store.chain import GENESIS_HASH, canonical_row_bytes, unit_hash
 from revline.platform.store.direct import driver_of, fetch
-from revline.platform.store.walls import TENANTS_SETTING, is_archivable
+from revline.platform.store.walls import NAME_TENANTS, is_archivable
 
 _guard: ContextVar[Guard | None] = ContextVar("revline_unit_guard", default=None)
 _open: ContextVar[bool] = ContextVar("revline_transaction_open", default=False)
 
-_NAME_TENANTS: Final = text(f"SELECT set_config('{TENANTS_SETTING}', :tenants, true)")
 _LOCK_COUNTERS: Final = text(
     "SELECT tenant_id, position, hash FROM counter WHERE tenant_id = ANY(CAST(:tenants AS text[]))"
     " ORDER BY tenant_id FOR UPDATE"
@@ -225,7 +224,7 @@ def run_unit(
         dry_run=dry_run,
     )
     with connection.begin() as transaction:
-        fetch(connection, _NAME_TENANTS, {"tenants": setting})
+        fetch(connection, NAME_TENANTS, {"tenants": setting})
         guard = None if dry_run else _guard.get()
         if guard is not None:
             guard.begins(one)

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.schema import SchemaItem
 
@@ -41,6 +42,8 @@ MAXIMUM_TENANTS_PER_UNIT: Final = 100
 holds as many counters until it has committed (docs/decisions/0001-tenant-walls.md)."""
 TENANT_ID_PATTERN: Final = re.compile(r"[a-z][a-z0-9-]{0,38}")
 TENANTS_SETTING: Final = "revline.tenants"
+NAME_TENANTS: Final = text(f"SELECT set_config('{TENANTS_SETTING}', :tenants, true)")
+"""Says for the rest of a transaction whose rows it sees and writes; `tenants` as `tenants_setting` gives it."""
 TENANT_POLICY: Final = f"strpos(current_setting('{TENANTS_SETTING}', true), ',' || tenant_id || ',') > 0"
 """Admits a row whose tenant stands in the setting, ",alpha,beta,". A search in a text, not membership of an array: it costs a
 quarter at 100 tenants, and gives the planner no reason to read all rows of the named tenants instead of the keys asked for."""
