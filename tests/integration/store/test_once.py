@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from revline.core.problem import Problem, problem
+from revline.core.problem import Problem
 from revline.platform.store import once
 from revline.platform.store.engine import Database
 from revline.platform.store.idempotency import LIFE, Repeated
@@ -62,7 +62,7 @@ def test_it_is_done_once_and_answered_alike(database: Database, moment: datetime
 
 
 def test_a_refusal_takes_no_key_and_is_judged_anew(database: Database, moment: datetime) -> None:
-    busy = problem("idempotency.key_invalid", "not now")
+    busy = Problem(code="order.refused", detail="not now")
     assert ask(database, moment, lambda: busy) is busy
     assert isinstance(ask(database, moment, lambda: register(database, moment), said=OTHER), int)
 
