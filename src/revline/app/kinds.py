@@ -18,6 +18,7 @@ from revline.subledger.posting.checks import check_book, check_period_policy, ch
 from revline.subledger.posting.kinds import Book, PeriodPolicy, PostingRule, RateTable
 from revline.subledger.posting.rulechecks import check_rule
 from revline.subledger.receivables.credit import CreditPolicy, check_credit_policy
+from revline.subledger.usage.kinds import EventType, check_event_type
 
 
 def registry() -> Registry:
@@ -35,4 +36,5 @@ def registry() -> Registry:
     kinds.register(KindType(name="Feedback", spec_type=Feedback, check=check_feedback))
     kinds.register(KindType(name="WebhookSubscription", spec_type=WebhookSubscription, check=check_subscription))
     kinds.register(KindType(name="CreditPolicy", spec_type=CreditPolicy, check=check_credit_policy))
+    kinds.register(KindType(name="EventType", spec_type=EventType, check=check_event_type))
     return kinds
