@@ -65,7 +65,7 @@ format: $(READY) ## write what ruff would
 
 lock: $(READY) ## pin every requirement with its hashes (no addresses)
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-options --no-header \
-		--allow-unsafe --strip-extras --extra salesforce -o requirements/runtime.txt pyproject.toml
+		--allow-unsafe --strip-extras --extra salesforce --extra s3 --extra kafka -o requirements/runtime.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-options --no-header \
 		--allow-unsafe --strip-extras --extra development -o requirements/development.txt pyproject.toml
 
