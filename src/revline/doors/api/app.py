@@ -49,6 +49,10 @@ class Api:
         if scope["type"] != ScopeType.HTTP:
             await self._inner(scope, receive, send)
             return
+        in_front = self._ports.in_front.get(scope["path"])
+        if in_front is not None:
+            await in_front(scope, receive, send)
+            return
         identity = str(uuid7(now=self._ports.clock.now(), random_bytes=self._ports.random_bytes))
         http: HTTPScope = scope
         http["state"] = {**(http.get("state") or {}), CORRELATION: identity}

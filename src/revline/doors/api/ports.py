@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -64,7 +64,8 @@ class ApiPorts:
     """Everything the API calls. decoy: a verify of a source with a random secret, so that a wrong path costs what a wrong
     signature does. ready: what is not ready, empty when all is. tenant_active: whether a tenant is registered and not closed.
     held_back: why a tenant's input is not taken now, None when it is.
-    routes: makers of further routes under /v1, each given the bounded threads for its database work.
+    routes: makers of further routes under /v1, each given the bounded threads for its database work. in_front: applications that
+    answer a path of theirs before the framework sees it.
     """
 
     intake: Intake
@@ -82,3 +83,4 @@ class ApiPorts:
     problem_base: str = "urn:revline:problem:"
     limits: ApiLimits = field(default_factory=ApiLimits)
     routes: Sequence[Callable[[Threads], Sequence[Any]]] = ()
+    in_front: Mapping[str, Callable[[Any, Any, Any], Awaitable[None]]] = field(default_factory=dict)
