@@ -19,6 +19,8 @@ from revline.subledger.posting.kinds import Book, PeriodPolicy, PostingRule, Rat
 from revline.subledger.posting.rulechecks import check_rule
 from revline.subledger.receivables.credit import CreditPolicy, check_credit_policy
 from revline.subledger.usage.kinds import EventType, check_event_type
+from revline.subledger.usage.metering.checks import check_meter
+from revline.subledger.usage.metering.kinds import Meter
 
 
 def registry() -> Registry:
@@ -37,4 +39,5 @@ def registry() -> Registry:
     kinds.register(KindType(name="WebhookSubscription", spec_type=WebhookSubscription, check=check_subscription))
     kinds.register(KindType(name="CreditPolicy", spec_type=CreditPolicy, check=check_credit_policy))
     kinds.register(KindType(name="EventType", spec_type=EventType, check=check_event_type))
+    kinds.register(KindType(name="Meter", spec_type=Meter, check=check_meter))
     return kinds

@@ -1673,6 +1673,29 @@ CREATE POLICY tenant_wall ON untranslated
 
 GRANT SELECT, INSERT ON untranslated TO revline_app;
 
+CREATE TABLE usage_subject_mapping (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    subject_connection TEXT NOT NULL,
+    customer_connection TEXT NOT NULL,
+    customer_outside_id TEXT NOT NULL,
+    starts_at TIMESTAMP WITH TIME ZONE,
+    ends_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_usage_subject_mapping PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_usage_subject_mapping_subject ON usage_subject_mapping (tenant_id, subject);
+
+ALTER TABLE usage_subject_mapping ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_subject_mapping FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_subject_mapping
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON usage_subject_mapping TO revline_app;
+
 CREATE TABLE wait (
     tenant_id TEXT NOT NULL,
     document_id TEXT NOT NULL,
