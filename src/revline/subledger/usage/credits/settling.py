@@ -1,0 +1,329 @@
+"""Settling: which credits pay which lines, what expires, what was promised and not used. Pure.
+
+A statement is computed from everything known of a customer, in the order of time; the order in which it became known is no part
+of it. At one instant: lines charged then are paid first (they are of the time before it), then credits expire, are refunded,
+and are granted. Lines of one instant are paid in the order of their subjects, those that give back last. A line is paid from
+the grants that cover it in the order of `Lot.order`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import insort
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal, localcontext
+from typing import Final
+
+import msgspec
+
+from revline.core.money import PRECISION
+from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.subledger.usage.charges.values import ChargeKind, ChargeSubject
+from revline.subledger.usage.commitments import NamedCommitment
+from revline.subledger.usage.credits.lots import Lot
+from revline.subledger.usage.credits.topping_up import due_top_up
+from revline.subledger.usage.credits.values import (
+    GRANTS_MAX,
+    LINES_MAX,
+    ZERO,
+    Coverage,
+    Draw,
+    Entry,
+    Grant,
+    Judged,
+    Line,
+    Refund,
+    SettledLine,
+    Statement,
+    StatementCharge,
+)
+from revline.subledger.usage.judging import judge
+
+LINE, EXPIRY, REFUND, GRANT = range(4)
+"""What comes first at one instant."""
+CHARGE: Final = "charge"
+Due = tuple[datetime, int, str]
+
+define(
+    code="credits.too_many",
+    title="Too many grants or lines for one statement",
+    status=413,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.OPERATOR,
+    remedy="Settle a customer with fewer open lines, or bill it in longer periods.",
+)
+define(
+    code="credits.refund_exceeds",
+    title="More was refunded than was left",
+    status=409,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.FINANCE,
+    remedy="Credits had expired or been given back before. Correct the refund, or grant the difference again.",
+)
+define(
+    code="credits.grant_unknown",
+    title="No such grant",
+    status=404,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.SENDER,
+    remedy="Name a grant of this customer, or send the grant that the refund is of.",
+)
+
+
+def settle(
+    *,
+    tenant_id: str,
+    lines: Iterable[Line],
+    commitments: Iterable[NamedCommitment] = (),
+    grants: Iterable[Grant] = (),
+    refunds: Iterable[Refund] = (),
+    at: datetime,
+    time_zone: str,
+) -> Statement | Problem:
+    """The statement of one customer as of `at`.
+
+    lines: of every kind but CREDIT, of all periods its grants reach. commitments: those of other customers are passed over by
+    their lines. grants, refunds: one for each id. time_zone: of the entity that sells. Deterministic: the same facts in any
+    order give an equal statement. Problem: `credits.too_many`.
+    """
+    given, held = sorted(lines, key=_line_order), sorted(grants, key=lambda grant: grant.grant_id)
+    if len(given) > LINES_MAX or len(held) > GRANTS_MAX:
+        return problem("credits.too_many", f"{len(given)} lines and {len(held)} grants of one customer")
+    with localcontext() as context:
+        context.prec = PRECISION
+        judged: list[Judged] = []
+        added: list[StatementCharge] = []
+        unpaid: set[str] = set()
+        for each in sorted(commitments, key=lambda one: one.name):
+            found = judge(commitment=each, lines=given, at=at, time_zone=time_zone)
+            judged.extend(found.windows)
+            added.extend(found.charges)
+            if not each.spec.paid_by_credits:
+                unpaid.update(one.subject.charge_id(tenant_id) for one in found.charges)
+        every = sorted([*given, *(_line_of(one, tenant_id) for one in added)], key=_line_order)
+        paid_back = sorted(refunds, key=_refund_order)
+        run = _Run(lines=every, unpaid=unpaid, grants=held, refunds=paid_back, at=at, time_zone=time_zone)
+        run.run()
+        return Statement(
+            at=at,
+            lines=tuple(run.settled),
+            charges=(*added, *_credit_charges(run.settled)),
+            commitments=tuple(judged),
+            entries=tuple(run.entries),
+            pending=tuple(run.pending),
+            balances=tuple(run.lots[name].balance() for name in sorted(run.lots)),
+            top_ups=tuple(run.top_ups),
+            findings=tuple(run.findings),
+        )
+
+
+class _Run:
+    """The one pass over time."""
+
+    def __init__(
+        self,
+        *,
+        lines: Sequence[Line],
+        unpaid: set[str],
+        grants: Sequence[Grant],
+        refunds: Sequence[Refund],
+        at: datetime,
+        time_zone: str,
+    ) -> None:
+        self.at = at
+        self.zone = time_zone
+        self.lots: dict[str, Lot] = {}
+        self.settled: list[SettledLine] = []
+        self.entries: list[Entry] = []
+        self.pending: list[Entry] = []
+        self.top_ups: list[Grant] = []
+        self.findings: list[Problem] = []
+        self._lines = lines
+        self._unpaid = unpaid
+        self._grants = {grant.grant_id: grant for grant in grants}
+        self._refunds = {refund.refund_id: refund for refund in refunds}
+        self._reserved = self._reserve(refunds)
+        self._active: list[tuple[tuple[int, datetime, datetime, str], str]] = []
+        self._draws: dict[str, list[Draw]] = {}
+        self._due: list[Due] = []
+        self._touched: set[str] = set()
+
+    def run(self) -> None:
+        """Everything that happens, in the order of time."""
+        for number, line in enumerate(self._lines):
+            self._due.append((line.draws_at, LINE, f"{number:09d}"))
+        self._due.extend(
+            (min(grant.starts_at, grant.granted_at), GRANT, name)
+            for name, grant in self._grants.items()
+            if grant.granted_at <= self.at
+        )
+        self._due.extend((refund.refunded_at, REFUND, name) for name, refund in self._refunds.items())
+        heapq.heapify(self._due)
+        while self._due:
+            moment, rank, name = heapq.heappop(self._due)
+            if rank == LINE:
+                self._pay(self._lines[int(name)])
+            elif moment <= self.at or rank == EXPIRY:
+                self._happens(moment, rank, name)
+            if self._touched and moment <= self.at and (not self._due or self._due[0][0] > moment):
+                self._top_up(moment)
+
+    def _happens(self, moment: datetime, rank: int, name: str) -> None:
+        if rank == GRANT:
+            self._begin(self._grants[name])
+        elif rank == REFUND:
+            self._take_back(self._refunds[name])
+        else:
+            self._end(self.lots[name], moment)
+
+    def _keep(self, entries: Iterable[Entry], moment: datetime) -> None:
+        (self.entries if moment <= self.at else self.pending).extend(entries)
+
+    def _begin(self, grant: Grant) -> None:
+        lot = Lot(grant, reserved=self._reserved.get(grant.grant_id, ZERO), time_zone=self.zone)
+        self.lots[grant.grant_id] = lot
+        self._keep(lot.begin(), grant.granted_at)
+        self._go_on(lot)
+
+    def _go_on(self, lot: Lot) -> None:
+        """It can be drawn from, up to its end where that comes by `at`."""
+        insort(self._active, (lot.order, lot.grant.grant_id))
+        if lot.expires_at is not None and lot.expires_at <= self.at:
+            heapq.heappush(self._due, (self._processed_at(lot, lot.expires_at), EXPIRY, lot.grant.grant_id))
+
+    def _processed_at(self, lot: Lot, expires_at: datetime) -> datetime:
+        """Credits that pay lines of a window they only touch expire when the last such line has been paid."""
+        if lot.grant.coverage is not Coverage.WINDOW_TOUCHED:
+            return max(expires_at, lot.grant.granted_at)
+        late = (
+            line.draws_at
+            for line in self._lines
+            if line.subject.window.start < expires_at < line.draws_at and lot.pays(line)
+        )
+        return max([expires_at, lot.grant.granted_at, *late])
+
+    def _end(self, lot: Lot, moment: datetime) -> None:
+        expires_at = lot.expires_at
+        assert expires_at is not None
+        self._active.remove((lot.order, lot.grant.grant_id))
+        before = lot.pending
+        entries = lot.end(expires_at)
+        if moment > self.at:
+            lot.pending = before + sum((entry.amount for entry in entries), ZERO)
+        self._keep(entries, moment)
+        self._touched.add(lot.grant.plan)
+        if not lot.over:
+            self._go_on(lot)
+
+    def _take_back(self, refund: Refund) -> None:
+        lot = self.lots.get(refund.grant_id)
+        if lot is None:
+            detail = f"refund {refund.refund_id[:60]} is of the grant {refund.grant_id[:60]!r}, which is not there"
+            self.findings.append(problem("credits.grant_unknown", detail, field=refund.grant_id))
+            return
+        amount = min(refund.amount, lot.left)
+        lot.reserved = max(lot.reserved - refund.amount, ZERO)
+        if amount < refund.amount:
+            detail = f"refund {refund.refund_id[:60]} of {refund.amount} found {amount} left"
+            self.findings.append(problem("credits.refund_exceeds", detail, field=refund.grant_id))
+        if amount:
+            self._keep(lot.take_back(amount, refund_id=refund.refund_id, at=refund.refunded_at), refund.refunded_at)
+
+    def _pay(self, line: Line) -> None:
+        draws = [] if line.charge_id in self._unpaid else self._give_back(line) if line.amount < 0 else self._draw(line)
+        if draws:
+            self._draws.setdefault(line.charge_id, []).extend(draws)
+        due = line.amount - sum((draw.amount for draw in draws), ZERO)
+        self.settled.append(SettledLine(line=line, draws=tuple(draws), due=due))
+
+    def _draw(self, line: Line) -> list[Draw]:
+        draws, left, at = [], line.amount, line.draws_at
+        for _, name in self._active:
+            lot = self.lots[name]
+            amount = min(left, lot.drawable) if left and lot.pays(line) else ZERO
+            if not amount:
+                continue
+            self._keep(lot.draw(amount, charge_id=line.charge_id, at=at), at)
+            self._pend(lot, amount, at)
+            draws.append(Draw(grant_id=name, amount=amount))
+            left -= amount
+        return draws
+
+    def _give_back(self, line: Line) -> list[Draw]:
+        """What credits had paid of the charge that is adjusted goes back to them, what was drawn last first."""
+        draws, left, at = [], -line.amount, line.draws_at
+        paid = self._draws.get(line.adjusts, [])
+        for place in range(len(paid) - 1, -1, -1):
+            amount = min(left, max(paid[place].amount, ZERO))
+            if not amount:
+                continue
+            lot = self.lots[paid[place].grant_id]
+            self._keep(lot.give_back(amount, charge_id=line.charge_id, at=at), at)
+            self._pend(lot, -amount, at)
+            paid[place] = msgspec.structs.replace(paid[place], amount=paid[place].amount - amount)
+            draws.append(Draw(grant_id=lot.grant.grant_id, amount=-amount))
+            left -= amount
+        return draws
+
+    def _pend(self, lot: Lot, amount: Decimal, at: datetime) -> None:
+        self._touched.add(lot.grant.plan)
+        if at > self.at:
+            lot.pending += amount
+
+    def _top_up(self, moment: datetime) -> None:
+        for plan in sorted(self._touched):
+            made = due_top_up(plan=plan, lots=self.lots, known=self._grants, at=moment, time_zone=self.zone)
+            if made is not None:
+                self._grants[made.grant_id] = made
+                self.top_ups.append(made)
+                self._begin(made)
+        self._touched.clear()
+
+    def _reserve(self, refunds: Sequence[Refund]) -> dict[str, Decimal]:
+        reserved: dict[str, Decimal] = {}
+        for refund in refunds:
+            if refund.refunded_at <= self.at:
+                reserved[refund.grant_id] = reserved.get(refund.grant_id, ZERO) + refund.amount
+        return reserved
+
+
+def _line_order(line: Line) -> tuple[datetime, bool, ChargeSubject, str]:
+    return (line.draws_at, line.amount < 0, line.subject, line.charge_id)
+
+
+def _refund_order(refund: Refund) -> tuple[datetime, str]:
+    return (refund.refunded_at, refund.refund_id)
+
+
+def _line_of(charge: StatementCharge, tenant_id: str) -> Line:
+    """An added charge as a line: it is due when its window ends."""
+    return Line(
+        charge_id=charge.subject.charge_id(tenant_id),
+        subject=charge.subject,
+        product_family=charge.product_family,
+        currency=charge.currency,
+        amount=charge.amount,
+    )
+
+
+def _credit_charges(settled: Iterable[SettledLine]) -> Iterable[StatementCharge]:
+    """A line for what each grant paid of each line."""
+    for one in settled:
+        paid: dict[str, Decimal] = {}
+        for draw in one.draws:
+            paid[draw.grant_id] = paid.get(draw.grant_id, ZERO) + draw.amount
+        for grant_id, amount in paid.items():
+            yield StatementCharge(
+                subject=ChargeSubject(
+                    customer=one.line.subject.customer,
+                    kind=ChargeKind.CREDIT,
+                    price=grant_id,
+                    group=((CHARGE, one.line.charge_id),),
+                    window=one.line.subject.window,
+                ),
+                product_family=one.line.product_family,
+                currency=one.line.currency,
+                amount=-amount,
+                explanation=(("line", str(one.line.amount)), ("paid", str(amount)), ("due", str(one.due))),
+            )
