@@ -18,6 +18,7 @@ from revline.subledger.posting.checks import check_book, check_period_policy, ch
 from revline.subledger.posting.kinds import Book, PeriodPolicy, PostingRule, RateTable
 from revline.subledger.posting.rulechecks import check_rule
 from revline.subledger.receivables.credit import CreditPolicy, check_credit_policy
+from revline.subledger.usage.charges.policy import UsagePolicy, check_usage_policy
 from revline.subledger.usage.kinds import EventType, check_event_type
 from revline.subledger.usage.metering.checks import check_meter
 from revline.subledger.usage.metering.kinds import Meter
@@ -40,4 +41,5 @@ def registry() -> Registry:
     kinds.register(KindType(name="CreditPolicy", spec_type=CreditPolicy, check=check_credit_policy))
     kinds.register(KindType(name="EventType", spec_type=EventType, check=check_event_type))
     kinds.register(KindType(name="Meter", spec_type=Meter, check=check_meter))
+    kinds.register(KindType(name="UsagePolicy", spec_type=UsagePolicy, check=check_usage_policy))
     return kinds

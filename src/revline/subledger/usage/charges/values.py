@@ -33,7 +33,8 @@ class ChargeSubject(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """What a charge line is of, and so its identity.
 
     customer: who is billed (the parent where use is billed there). price: name of the UsagePrice document, or of the commitment or
-    grant. group: (field, value) of the meter's group-by, in order. window: the billing period.
+    grant. group: (field, value) of the meter's group-by, in order. window: the billing period it is billed in. origin: of an
+    adjustment the closed period that changed, None elsewhere.
     """
 
     customer: SourceObject
@@ -41,10 +42,12 @@ class ChargeSubject(msgspec.Struct, frozen=True, kw_only=True, order=True):
     price: str
     group: tuple[tuple[str, str], ...] = ()
     window: Window
+    origin: Window | None = None
 
     def charge_id(self, tenant_id: str) -> str:
         """The line's id: the same for every revision."""
         group = (part for pair in self.group for part in pair)
+        origin = () if self.origin is None else ("of", self.origin.start.isoformat(), self.origin.end.isoformat())
         return derived_id(
             "charge",
             tenant_id,
@@ -56,17 +59,18 @@ class ChargeSubject(msgspec.Struct, frozen=True, kw_only=True, order=True):
             self.window.start.isoformat(),
             self.window.end.isoformat(),
             *group,
+            *origin,
         )
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """One revision of a charge line.
 
-    revision: 1 for the first. entity: the legal entity that sells. currency: ISO 4217; amount has its scale, rounded once, by the
-    price's convention. quantity: what was priced, exact, in `unit`. events: how many events it counts. usage_version: the point of
-    the log it was computed from. configuration: position of the activation its price and meter were read from. digest: SHA-256 over
-    what the query gave (events, quantity and the sum of receipt sequences), so that the query run again proves the line.
-    explanation: the rating's steps as JSON.
+    revision: 1 for the first. held: it waits for a person's approval and counts for nothing until then. entity: the legal entity
+    that sells. currency: ISO 4217; amount has its scale, rounded once, by the price's convention. quantity: what was priced, exact,
+    in `unit`. events: how many events it counts. usage_version: the point of the log it was computed from. configuration: version
+    of the tenant's configuration its price and meter were read from. digest: SHA-256 over what the query gave (events, quantity and
+    the sum of receipt sequences), so that the query run again proves the line. explanation: the rating's steps as JSON.
     """
 
     charge_id: str
@@ -84,3 +88,4 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     configuration: int
     digest: str
     explanation: bytes = b"{}"
+    held: bool = False
