@@ -1673,6 +1673,110 @@ CREATE POLICY tenant_wall ON untranslated
 
 GRANT SELECT, INSERT ON untranslated TO revline_app;
 
+CREATE TABLE usage_erasure (
+    tenant_id TEXT NOT NULL,
+    erasure_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    proof BYTEA NOT NULL,
+    rows BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    asked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    done_at TIMESTAMP WITH TIME ZONE,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_usage_erasure PRIMARY KEY (tenant_id, erasure_id),
+    CONSTRAINT ck_usage_erasure_state CHECK (state IN ('asked', 'done'))
+);
+
+ALTER TABLE usage_erasure ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_erasure FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_erasure
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_erasure TO revline_app;
+
+CREATE TABLE usage_published (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    act TEXT NOT NULL,
+    added TEXT NOT NULL,
+    replaced TEXT NOT NULL,
+    rows_added BIGINT NOT NULL,
+    rows_replaced BIGINT NOT NULL,
+    digest BYTEA NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_usage_published PRIMARY KEY (tenant_id, position, ordinal),
+    CONSTRAINT ck_usage_published_act CHECK (act IN ('seal', 'compact', 'erase', 'retain', 'adopt', 'partials'))
+);
+
+ALTER TABLE usage_published ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_published FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_published
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON usage_published TO revline_app;
+
+CREATE TABLE usage_seal_request (
+    tenant_id TEXT NOT NULL,
+    asked BIGINT NOT NULL,
+    asked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_usage_seal_request PRIMARY KEY (tenant_id),
+    CONSTRAINT ck_usage_seal_request_tenant_id CHECK (tenant_id ~ '^[a-z][a-z0-9-]{0,38}$')
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_seal_request TO revline_app;
+GRANT SELECT ON usage_seal_request TO revline_control;
+
+CREATE TABLE usage_sealed (
+    tenant_id TEXT NOT NULL,
+    shard INTEGER NOT NULL,
+    through BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_usage_sealed PRIMARY KEY (tenant_id, shard)
+);
+
+ALTER TABLE usage_sealed ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_sealed FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_sealed
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_sealed TO revline_app;
+
+CREATE TABLE usage_segment (
+    tenant_id TEXT NOT NULL,
+    segment_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    rows BIGINT NOT NULL,
+    first_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    last_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    body JSONB NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_usage_segment PRIMARY KEY (tenant_id, segment_id),
+    CONSTRAINT ck_usage_segment_kind CHECK (kind IN ('sealed', 'compacted', 'adopted')),
+    CONSTRAINT ck_usage_segment_state CHECK (state IN ('live', 'replaced'))
+);
+
+CREATE INDEX ix_usage_segment_live ON usage_segment (tenant_id, last_at) WHERE state = 'live';
+
+CREATE INDEX ix_usage_segment_replaced ON usage_segment (tenant_id, changed_at) WHERE state = 'replaced';
+
+ALTER TABLE usage_segment ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_segment FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_segment
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_segment TO revline_app;
+
 CREATE TABLE usage_subject_mapping (
     tenant_id TEXT NOT NULL,
     position BIGINT NOT NULL,
