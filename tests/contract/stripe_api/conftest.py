@@ -23,7 +23,9 @@ class Shop:
         self.running = RunningStripe(clock=lambda: self.at, rules=rules)
         self.running.__enter__()
         self.client = stripe.StripeClient(
-            self.running.key, base_addresses={"api": self.running.base_url}, max_network_retries=0
+            self.running.key,
+            base_addresses={"api": self.running.base_url, "meter_events": self.running.base_url},
+            max_network_retries=0,
         )
         self.library: Any = self.client.v1
 

@@ -42,6 +42,9 @@ def play(shop: Shop) -> dict[str, list[dict[str, Any]]]:
     library.refunds.create({"charge": charge, "amount": 100})
     shop.simulate(f"/v1/charges/{shop.charge_of(shop.paid_invoice())}/simulate_dispute")
     shop.simulate("/v1/payouts")
+    library.billing.meters.create(
+        {"display_name": "Calls", "event_name": "calls", "default_aggregation": {"formula": "sum"}}
+    )
     library.webhook_endpoints.create({"url": "https://hooks.example/x", "enabled_events": ["*"]})
     held = shop.running.do(_objects)
     found: dict[str, list[dict[str, Any]]] = json.loads(held)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from revline.connectors.stripe.simulator.metering import Metering
 from revline.connectors.stripe.simulator.wire import StripeError, Wire, list_object, missing, with_metadata
 
 API_VERSION: Final = "2026-10-28.endive"
@@ -34,6 +35,7 @@ PREFIXES: Final[Mapping[str, str]] = {
     "dispute": "du",
     "balance_transaction": "txn",
     "payout": "po",
+    "billing.meter": "mtr",
     "event": "evt",
     "webhook_endpoint": "we",
     "test_helpers.test_clock": "clock",
@@ -46,7 +48,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     embedded: members of a list inside an object. fee_basis_points, fee_fixed: of a charge, in the smallest unit. dispute_fee.
     draft_seconds: how long a renewal's invoice stays a draft. events_kept_seconds: how long events can be listed. retries: seconds
-    between the deliveries of one webhook. payout_days: until a payout arrives.
+    between the deliveries of one webhook. payout_days: until a payout arrives. identifier_seconds: how long the identifier of a
+    meter event is unique (at least a day, as documented).
     """
 
     embedded: int = 10
@@ -57,6 +60,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     events_kept_seconds: int = 30 * 86_400
     retries: tuple[int, ...] = (5, 300, 1_800, 7_200, 18_000, 36_000)
     payout_days: int = 2
+    identifier_seconds: int = 86_400
 
 
 class Account:
@@ -70,6 +74,7 @@ class Account:
         """Balance transaction -> the payout it is part of."""
         self.secrets: dict[str, str] = {}
         """Webhook endpoint -> its signing secret."""
+        self.metering = Metering()
         self.request = ""
         self.request_key: str | None = None
         self._numbers: dict[str, int] = {}

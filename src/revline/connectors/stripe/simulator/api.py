@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from revline.connectors.sdk.rehearsal_calls import Answer
-from revline.connectors.stripe.simulator import routes, subscriptions
+from revline.connectors.stripe.simulator import routes, subscriptions, v2
 from revline.connectors.stripe.simulator.account import API_VERSION, Account, Rules
 from revline.connectors.stripe.simulator.webhooks import Outbox
 from revline.connectors.stripe.simulator.wire import StripeError, Wire, expand, form
@@ -22,7 +22,17 @@ from revline.connectors.stripe.simulator.wire import StripeError, Wire, expand, 
 KEY_LENGTH_MAX: Final = 255
 KEYS_MAX: Final = 100_000
 FAULTS: Final = frozenset(
-    {"throttle", "fail", "lose_answer", "drop_webhook", "double_webhook", "reorder_webhooks", "refuse_key", "conflict"}
+    {
+        "throttle",
+        "fail",
+        "lose_answer",
+        "drop_webhook",
+        "double_webhook",
+        "reorder_webhooks",
+        "refuse_key",
+        "conflict",
+        "judge_later",
+    }
 )
 
 
@@ -95,6 +105,8 @@ class SimulatedStripe:
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, request: str
     ) -> Answer:
         self._authenticate(headers, path)
+        if self._strikes("judge_later", path):
+            self.account.metering.judged_later += 1
         if self._strikes("throttle", path):
             raise StripeError(
                 "Too many requests hit the API too quickly.", status=429, kind="rate_limit_error", code="rate_limit"
@@ -124,6 +136,8 @@ class SimulatedStripe:
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, request: str
     ) -> Answer:
         """The call itself. A refusal after authentication and limits is kept under its key, as success is."""
+        if path.startswith(v2.PREFIX):
+            return self._second(method, path, query, body)
         try:
             text = body.decode() if method == "POST" else query
             given = form(f"{query}&{text}" if method == "POST" and query else text)
@@ -142,8 +156,16 @@ class SimulatedStripe:
         wanted = [str(one) for one in paths] if isinstance(paths, list) else [str(paths)]
         return Answer(status=200, body=_bytes(expand(found, wanted, self.account.find)))
 
+    def _second(self, method: str, path: str, query: str, body: bytes) -> Answer:
+        """A call of the API's second version."""
+        given = v2.body_of(body) if method == "POST" else form(query)
+        return Answer(status=200, body=_bytes(v2.answer(self.account, method=method, path=path, given=given)))
+
     def _authenticate(self, headers: Mapping[str, str], path: str) -> None:
         given = headers.get("authorization", "").removeprefix("Bearer ")
+        if path == v2.STREAM:
+            v2.admits(self.account, token=given)
+            return
         if not secrets.compare_digest(given.encode(), self._key.encode()) or self._strikes("refuse_key", path):
             raise StripeError("Invalid API Key provided: sk_****", status=401)
         if len(headers.get("idempotency-key", "")) > KEY_LENGTH_MAX:

@@ -139,35 +139,79 @@ def create_price(account: Account, given: Wire) -> Wire:
     product = required(given, "product")
     account.get("product", product, param="product")
     recurring, now = given.get("recurring"), account.clock()
-    exact = given.get("unit_amount_decimal")
-    whole = integer(given, "unit_amount") if exact is None else None
     fail_unless(recurring is None or isinstance(recurring, dict), "Invalid object", param="recurring")
     values: Wire = {
         "active": flag(given, "active", default=True),
-        "billing_scheme": "per_unit",
         "currency": required(given, "currency").lower(),
         "custom_unit_amount": None,
         "lookup_key": given.get("lookup_key"),
         "nickname": given.get("nickname"),
         "product": product,
-        "recurring": recurring
-        and {
-            "interval": required(recurring, "interval"),
-            "interval_count": integer(recurring, "interval_count", 1),
-            "meter": None,
-            "trial_period_days": None,
-            "usage_type": recurring.get("usage_type", "licensed"),
-        },
+        "recurring": None if recurring is None else _recurring(account, recurring),
         "tax_behavior": "unspecified",
-        "tiers_mode": None,
-        "transform_quantity": None,
+        "transform_quantity": _transform(given.get("transform_quantity")),
         "type": "recurring" if recurring else "one_time",
-        "unit_amount": whole,
-        "unit_amount_decimal": str(whole) if exact is None else str(exact),
+        **(_tiered(given) if given.get("billing_scheme") == "tiered" else _per_unit(given)),
     }
     one = account.add("price", values, now=now, metadata=given.get("metadata"))
     account.emit("price.created", one, now=now)
     return one
+
+
+def _recurring(account: Account, given: Wire) -> Wire:
+    usage, meter = given.get("usage_type", "licensed"), given.get("meter") or None
+    fail_unless(usage in {"licensed", "metered"}, "Invalid usage_type", param="recurring[usage_type]")
+    detail = "Metered prices are backed by a meter."
+    fail_unless((usage == "metered") == (meter is not None), detail, param="recurring[meter]")
+    if meter is not None:
+        account.get("billing.meter", str(meter), param="recurring[meter]")
+    return {
+        "interval": required(given, "interval"),
+        "interval_count": integer(given, "interval_count", 1),
+        "meter": meter,
+        "trial_period_days": None,
+        "usage_type": usage,
+    }
+
+
+def _per_unit(given: Wire) -> Wire:
+    exact = given.get("unit_amount_decimal")
+    whole = integer(given, "unit_amount") if exact is None else None
+    return {
+        "billing_scheme": "per_unit",
+        "tiers_mode": None,
+        "unit_amount": whole,
+        "unit_amount_decimal": str(whole) if exact is None else str(exact),
+    }
+
+
+def _tiered(given: Wire) -> Wire:
+    mode, tiers = given.get("tiers_mode"), given.get("tiers") or []
+    fail_unless(mode in {"graduated", "volume"}, "Invalid tiers_mode", param="tiers_mode")
+    fail_unless(bool(tiers) and tiers[-1].get("up_to") == "inf", "The last tier is up to inf.", param="tiers")
+    made = [_tier(tier) for tier in tiers]
+    bounds = [tier["up_to"] for tier in made[:-1]]
+    fail_unless(bounds == sorted(set(bounds)), "Tiers rise.", param="tiers")
+    return {
+        "billing_scheme": "tiered", "tiers_mode": mode, "tiers": made, "unit_amount": None, "unit_amount_decimal": None,
+    }  # fmt: skip
+
+
+def _tier(given: Wire) -> Wire:
+    up_to = given.get("up_to")
+    made: Wire = {"up_to": None if up_to == "inf" else integer(given, "up_to")}
+    for name in ("unit_amount", "flat_amount"):
+        exact, whole = given.get(f"{name}_decimal"), given.get(name)
+        made[name] = None if whole is None else integer(given, name)
+        made[f"{name}_decimal"] = exact if exact is not None else (None if whole is None else str(whole))
+    return made
+
+
+def _transform(given: Any) -> Wire | None:
+    if not isinstance(given, dict):
+        return None
+    fail_unless(given.get("round") in {"up", "down"}, "Invalid round", param="transform_quantity[round]")
+    return {"divide_by": integer(given, "divide_by"), "round": given["round"]}
 
 
 def update_price(account: Account, one: Wire, given: Wire) -> Wire:

@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from revline.connectors.stripe.simulator import catalogue, credits, invoicing, payments, subscriptions, webhooks  # noqa: A004
+from revline.connectors.stripe.simulator import (
+    catalogue,
+    credits,  # noqa: A004
+    invoicing,
+    metered,
+    meters,
+    payments,
+    subscriptions,
+    webhooks,
+)
 from revline.connectors.stripe.simulator.account import Account
 from revline.connectors.stripe.simulator.wire import StripeError, Wire, missing, page, with_metadata, within
 
@@ -34,6 +43,7 @@ COLLECTIONS: Final[Mapping[str, str]] = {
     "payouts": "payout",
     "events": "event",
     "webhook_endpoints": "webhook_endpoint",
+    "billing/meters": meters.METER,
     "test_helpers/test_clocks": CLOCK,
 }
 MAKERS: Final[Mapping[str, Made]] = {
@@ -49,6 +59,7 @@ MAKERS: Final[Mapping[str, Made]] = {
     "refund": payments.create_refund,
     "payout": payments.create_payout,
     "webhook_endpoint": webhooks.create_endpoint,
+    meters.METER: meters.create_meter,
     CLOCK: subscriptions.create_clock,
 }
 CHANGERS: Final[Mapping[str, Changed]] = {
@@ -58,6 +69,7 @@ CHANGERS: Final[Mapping[str, Changed]] = {
     "subscription": subscriptions.update_subscription,
     "invoice": invoicing.update_invoice,
     "credit_note": credits.update_credit_note,
+    meters.METER: meters.update_meter,
     **{
         kind: partial(payments.update_metadata, event=f"{name}.updated")
         for kind, name in {
@@ -77,7 +89,9 @@ DELETERS: Final[Mapping[str, Callable[[Account, Wire], Wire]]] = {
     "webhook_endpoint": webhooks.delete_endpoint,
 }
 VERBS: Final[Mapping[tuple[str, str], Changed]] = {
-    ("invoice", "finalize"): lambda account, one, given: invoicing.finalize(account, one),
+    ("invoice", "finalize"): lambda account, one, given: invoicing.finalize(
+        account, metered.counted_again(account, one)
+    ),
     ("invoice", "pay"): invoicing.pay,
     ("invoice", "void"): lambda account, one, given: invoicing.void(account, one),
     ("invoice", "mark_uncollectible"): lambda account, one, given: invoicing.mark_uncollectible(account, one),
@@ -93,6 +107,8 @@ VERBS: Final[Mapping[tuple[str, str], Changed]] = {
     ),
     ("customer", "balance_transactions"): catalogue.create_balance_transaction,
     ("dispute", "close"): lambda account, one, given: payments.close_dispute(account, one, won=False),
+    (meters.METER, "deactivate"): lambda account, one, given: meters.set_active(account, one, active=False),
+    (meters.METER, "reactivate"): lambda account, one, given: meters.set_active(account, one, active=True),
     (CLOCK, "advance"): subscriptions.advance_clock,
     # What Stripe's dashboard, a bank or time does by itself, under paths of the simulator's own:
     ("charge", "simulate_dispute"): payments.open_dispute,
@@ -105,14 +121,21 @@ FILTERS: Final = (
     "customer", "subscription", "invoice", "charge", "payment_intent", "status", "product", "source", "currency",
     "collection_method", "email",
 )  # fmt: skip
+ACTS: Final[Mapping[tuple[str, str], Made]] = {
+    ("POST", "/v1/billing/meter_events"): meters.create_event,
+    ("POST", "/v1/billing/meter_event_adjustments"): meters.cancel,
+}
+"""Paths of what has no id to be found by."""
 INNER: Final = {("invoice", "lines"): "lines", ("credit_note", "lines"): "lines"}
 _PATH: Final = re.compile(
-    r"/v1/(?P<collection>test_helpers/[a-z_]+|[a-z_]+)(?:/(?P<id>[^/]+))?(?:/(?P<verb>[a-z_]+))?\Z"
+    r"/v1/(?P<collection>(?:test_helpers|billing)/[a-z_]+|[a-z_]+)(?:/(?P<id>[^/]+))?(?:/(?P<verb>[a-z_]+))?\Z"
 )
 
 
 def answer(account: Account, *, method: str, path: str, given: Wire) -> Wire:
     """What a call gives, unexpanded. Raises StripeError."""
+    if (method, path) in ACTS:
+        return ACTS[method, path](account, given)
     matched = _PATH.match(path)
     kind = COLLECTIONS.get(matched["collection"], "") if matched else ""
     if matched is None or not kind:
@@ -160,6 +183,8 @@ def _read(account: Account, kind: str, one: Wire, *, verb: str, path: str, given
     if (kind, verb) == ("customer", "balance_transactions"):
         held = [each for each in account.all("customer_balance_transaction") if each["customer"] == one["id"]]
         return page(held, given, url=path)
+    if (kind, verb) == (meters.METER, "event_summaries"):
+        return meters.summaries(account, one, given, url=path)
     raise StripeError(f"Unrecognized request URL (GET: {path}).", status=404)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from revline.connectors.stripe.simulator import invoicing
+from revline.connectors.stripe.simulator import invoicing, metered
 from revline.connectors.stripe.simulator.account import Account, fail_unless
 from revline.connectors.stripe.simulator.wire import (
     StripeError,
@@ -51,21 +51,6 @@ def create_subscription(account: Account, given: Wire, *, schedule: str | None =
     items = given.get("items") or []
     fail_unless(bool(items), "Missing required param: items.", code="parameter_missing", param="items")
     price = account.get("price", required(items[0], "price"), param="items[0][price]")
-    nothing: tuple[str, ...] = (
-        "application_fee_percent",
-        "billing_thresholds",
-        "cancel_at",
-        "canceled_at",
-        "default_payment_method",
-    )
-    nothing += ("default_source", "description", "ended_at", "latest_invoice", "next_pending_invoice_item_invoice")
-    nothing += (
-        "pause_collection",
-        "pending_invoice_item_interval",
-        "pending_setup_intent",
-        "pending_update",
-        "trial_end",
-    )
     values: Wire = {
         **dict.fromkeys(SUBSCRIPTION_NOTHING),
         "automatic_tax": {"enabled": False, "disabled_reason": None, "liability": None},
@@ -131,15 +116,20 @@ def period_end(recurring: Wire, *, anchor: int, after: int) -> int:
     raise StripeError("The period is too far away.")
 
 
-def _bill(account: Account, one: Wire, *, reason: str) -> Wire:
-    """An invoice for the items' present periods. The first is finalized and paid at once, a renewal's stays a draft for an hour."""
+def _bill(
+    account: Account, one: Wire, *, reason: str, elapsed: metered.Elapsed | None = None, ends: bool = False
+) -> Wire:
+    """An invoice for the items' present periods and for the use of those that ended. The first is finalized and paid at once, a
+    renewal's stays a draft for an hour. ends: the subscription ends, so nothing is billed ahead."""
     customer = account.objects["customer"][one["customer"]]
     invoice = invoicing.new_invoice(
         account, customer, currency=one["currency"], reason=reason, subscription=one["id"],
         collection=one["collection_method"], days_until_due=one["days_until_due"] or 0,
     )  # fmt: skip
+    metered.add_usage(account, one, invoice, elapsed or {})
     for item in one["items"]["data"]:
-        _add_line(account, one, item, invoice)
+        if not ends and not metered.is_metered(item):
+            _add_line(account, one, item, invoice)
     pending = [
         item for item in account.objects["invoiceitem"].values()
         if item["customer"] == customer["id"] and item["invoice"] is None and item["subscription"] in {None, one["id"]}
@@ -176,7 +166,7 @@ def _add_line(account: Account, one: Wire, item: Wire, invoice: Wire) -> None:
 
 
 def _collect(account: Account, one: Wire, invoice: Wire) -> None:
-    invoicing.finalize(account, invoice)
+    invoicing.finalize(account, metered.counted_again(account, invoice))
     if one["collection_method"] == "charge_automatically" and invoice["status"] == "open":
         try:
             invoicing.pay(account, invoice, {"payment_method": one["default_payment_method"]})
@@ -347,7 +337,14 @@ def _due(account: Account, clock: str | None) -> Iterator[tuple[int, str, Callab
 
 
 def _renew(account: Account, one: Wire, at: int) -> None:
+    elapsed = {
+        item["id"]: (item["current_period_start"], item["current_period_end"])
+        for item in one["items"]["data"]
+        if metered.is_metered(item) and item["current_period_end"] <= at
+    }
     if one["cancel_at"] is not None and one["cancel_at"] <= at:
+        if elapsed:
+            _bill(account, one, reason="subscription_cycle", elapsed=elapsed, ends=True)
         cancel_subscription(account, one)
         return
     schedule = account.objects["subscription_schedule"].get(str(one["schedule"] or ""))
@@ -360,7 +357,7 @@ def _renew(account: Account, one: Wire, at: int) -> None:
             item["current_period_end"] = period_end(
                 item["price"]["recurring"], anchor=one["billing_cycle_anchor"], after=item["current_period_start"]
             )
-    invoice = _bill(account, one, reason="subscription_cycle")
+    invoice = _bill(account, one, reason="subscription_cycle", elapsed=elapsed)
     account.emit("customer.subscription.updated", one, now=invoice["created"], before=before)
 
 

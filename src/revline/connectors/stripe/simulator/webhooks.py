@@ -14,9 +14,11 @@ from typing import Final
 import msgspec
 
 from revline.connectors.stripe.simulator.account import Account
+from revline.connectors.stripe.simulator.metering import thin
 from revline.connectors.stripe.simulator.wire import Wire, required
 
 PENDING_MAX: Final = 100_000
+THIN: Final = "v2.core.event"
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,17 +46,20 @@ class Outbox:
 
     def collect(self) -> None:
         """Queue what happened since the last time."""
-        for event in self._account.events[self._told :]:
-            self._told += 1
+        now = self._account.clock()
+        told = len(self._account.events)
+        for event in (*self._account.events[self._told :], *map(thin, self._account.metering.reports(now=now))):
             for endpoint in self._account.objects["webhook_endpoint"].values():
                 wanted = endpoint["enabled_events"]
-                if endpoint["status"] != "enabled" or not ("*" in wanted or event["type"] in wanted):
+                every = "*" in wanted and event["object"] != THIN
+                if endpoint["status"] != "enabled" or not (every or event["type"] in wanted):
                     continue
                 if self._fault("drop_webhook"):
                     self.lost.append(event["id"])
                     continue
                 for _ in range(2 if self._fault("double_webhook") else 1):
                     self._put(endpoint, event)
+        self._told = told
         if len(self.waiting) > 1 and self._fault("reorder_webhooks"):
             self.waiting.reverse()
 
@@ -63,7 +68,8 @@ class Outbox:
             self.lost.append(event["id"])
             return
         self._number += 1
-        body = json.dumps({**event, "pending_webhooks": 1}, indent=2).encode()
+        shown = event if event["object"] == THIN else {**event, "pending_webhooks": 1}
+        body = json.dumps(shown, indent=2).encode()
         self.waiting.append(
             Delivery(
                 due=self._account.clock(),
