@@ -181,9 +181,7 @@ class TestSecondVersion:
     def test_an_event_is_judged_at_once_and_its_time_is_a_text(self, shop: Shop) -> None:
         metered = Metered(shop)
         second: Any = shop.client.v2.billing.meter_events
-        made = second.create(
-            {**metered.event(3, identifier="a"), "timestamp": "2025-12-31T23:00:00Z"}
-        )
+        made = second.create({**metered.event(3, identifier="a"), "timestamp": "2025-12-31T23:00:00Z"})
         assert (made.object, made.timestamp) == ("v2.billing.meter_event", "2025-12-31T23:00:00.000Z")
         with pytest.raises(stripe.StripeError, match="already exists"):
             second.create(metered.event(3, identifier="a"))
