@@ -1,0 +1,221 @@
+"""One commit: dedupe, chunks, one record, one wait for the disk. Used by one thread at a time."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from revline.core.clock import Clock
+from revline.core.problem import Problem, problem
+from revline.platform.tenancy.data_keys import DataKeys
+from revline.subledger.usage.log.files import LogWriter, ReadFile
+from revline.subledger.usage.log.identities import Identities
+from revline.subledger.usage.log.reading import EPOCH
+from revline.subledger.usage.log.records import (
+    SALT_BYTES,
+    ChunkMeta,
+    FileHeader,
+    RecordMeta,
+    cipher_of,
+    record_bytes,
+    seal,
+)
+from revline.subledger.usage.log.values import (
+    ACCEPTED,
+    Answers,
+    CommittedBatch,
+    LogLimits,
+    Offset,
+    Sealed,
+    Submission,
+)
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a group of submissions: an answer for each, in order, and what was committed."""
+
+    answers: list[Answers | Problem]
+    batches: list[CommittedBatch]
+
+
+class Committer:
+    """Commits groups of submissions to the log's file."""
+
+    def __init__(
+        self, *, folder: Path, shard: int, fence: int, keys: DataKeys, clock: Clock, limits: LogLimits
+    ) -> None:
+        self.folder, self.shard, self.keys = folder, shard, keys
+        self.identities = Identities()
+        self.next_sequence = 1
+        self.first_new_sequence = 1
+        self.offsets: dict[tuple[str, int], int] = {}
+        self.stopped: Problem | None = None
+        self._fence, self._clock, self._limits = fence, clock, limits
+        self._writer: LogWriter | None = None
+        self._ciphers: dict[str, tuple[int, AESGCM]] = {}
+        self._last_of: dict[str, int] = {}
+        self._finished: dict[Path, dict[str, int]] = {}
+        self._deleting = threading.Lock()
+
+    def remember(self, file: ReadFile) -> None:
+        """Takes a file of an earlier owner: it is finished."""
+        last: dict[str, int] = {}
+        for record in file.records:
+            for chunk in record.meta.chunks:
+                last[chunk.tenant_id] = chunk.first_sequence + chunk.events - 1
+        self._finished[file.path] = last
+
+    def start(self, writer: LogWriter, *, offsets: dict[tuple[str, int], int]) -> None:
+        """Begins to write."""
+        self._writer = writer
+        self.offsets = dict(offsets)
+        self.next_sequence = self.first_new_sequence = writer.header.first_sequence
+
+    def commit(self, submissions: Sequence[Submission]) -> Group:
+        """Commits submissions in one record. When the disk refuses, the log stops: nothing is acknowledged from then on."""
+        if self.stopped is not None:
+            return Group(answers=[self.stopped] * len(submissions), batches=[])
+        received = self._clock.now()
+        ciphers = [self._cipher(one.decoded.tenant_id) for one in submissions]
+        held = [one for one, cipher in zip(submissions, ciphers, strict=True) if not isinstance(cipher, Problem)]
+        verdicts = self.identities.meet(
+            b"".join([one.decoded.keys for one in held]), b"".join([one.decoded.digests for one in held])
+        )
+        given, chunks = self._parts(held, verdicts, received)
+        try:
+            self._write(chunks, held, received)
+        except OSError as error:
+            self.stopped = problem("usage.log_stopped", f"writing to {self.folder.name} failed: {error.strerror}")
+            return Group(answers=[self.stopped] * len(submissions), batches=[])
+        answered = iter(given)
+        answers = [cipher if isinstance(cipher, Problem) else next(answered) for cipher in ciphers]
+        return Group(answers=answers, batches=[batch for batch, _ in chunks])
+
+    def _parts(
+        self, held: Sequence[Submission], verdicts: bytes, received: datetime
+    ) -> tuple[list[Answers], list[tuple[CommittedBatch, list[bytes]]]]:
+        by_tenant: dict[str, list[tuple[int, Submission, bytes]]] = {}
+        place = 0
+        for index, one in enumerate(held):
+            mine = verdicts[place : place + len(one.decoded.events)]
+            place += len(mine)
+            by_tenant.setdefault(one.decoded.tenant_id, []).append((index, one, mine))
+        answers: dict[int, Answers] = {}
+        chunks: list[tuple[CommittedBatch, list[bytes]]] = []
+        sequence = self.next_sequence
+        for tenant_id, parts in by_tenant.items():
+            first = sequence
+            events: list[object] = []
+            lines: list[bytes] = []
+            for index, one, mine in parts:
+                answers[index] = Answers(
+                    decoded=one.decoded, verdicts=mine, first_sequence=sequence, received_at=received
+                )
+                for event, line, verdict in zip(one.decoded.events, one.decoded.lines, mine, strict=True):
+                    if verdict == ACCEPTED:
+                        events.append(event)
+                        lines.append(line)
+                sequence = first + len(events)
+            if events:
+                batch = CommittedBatch(
+                    tenant_id=tenant_id, shard=self.shard, first_sequence=first, received_at=received, events=events
+                )
+                chunks.append((batch, lines))
+        return [answers[index] for index in range(len(held))], chunks
+
+    def _write(
+        self, chunks: Sequence[tuple[CommittedBatch, list[bytes]]], held: Sequence[Submission], received: datetime
+    ) -> None:
+        offsets = [offset for one in held for offset in one.offsets]
+        if not chunks and not offsets:
+            return
+        assert self._writer is not None
+        metas, body, events = [], [], 0
+        for batch, lines in chunks:
+            key_id, cipher = self._ciphers[batch.tenant_id]
+            sealed = seal(
+                cipher,
+                first_sequence=batch.first_sequence,
+                tenant_id=batch.tenant_id.encode(),
+                lines=b"\n".join(lines),
+            )
+            events += len(lines)
+            body.append(sealed)
+            metas.append(
+                ChunkMeta(
+                    tenant_id=batch.tenant_id,
+                    key_id=key_id,
+                    first_sequence=batch.first_sequence,
+                    events=len(lines),
+                    length=len(sealed),
+                )
+            )
+            self._last_of[batch.tenant_id] = batch.last_sequence
+        self._writer.append(
+            record_bytes(
+                first_sequence=self.next_sequence,
+                events=events,
+                received_at_micros=(received - EPOCH) // _MICROSECOND,
+                before=self._writer.before,
+                meta=RecordMeta(chunks=metas, offsets=offsets),
+                body=body,
+            )
+        )
+        self.next_sequence += events
+        for offset in offsets:
+            self.offsets[offset.topic, offset.partition] = offset.next_offset
+        if self._writer.size > self._limits.file_bytes_max:
+            self._finish()
+
+    def _finish(self) -> None:
+        assert self._writer is not None
+        self._writer.close()
+        with self._deleting:
+            self._finished[self._writer.path] = self._last_of
+        self._last_of, self._ciphers = {}, {}
+        header = FileHeader(
+            shard=self.shard,
+            fence=self._fence,
+            first_sequence=self.next_sequence,
+            salt=secrets.token_bytes(SALT_BYTES),
+            offsets=tuple(
+                Offset(topic=topic, partition=part, next_offset=at) for (topic, part), at in self.offsets.items()
+            ),
+        )
+        self._writer = LogWriter(folder=self.folder, header=header)
+
+    def _cipher(self, tenant_id: str) -> AESGCM | Problem:
+        key = self.keys.current(tenant_id)
+        if isinstance(key, Problem):
+            return key
+        found = self._ciphers.get(tenant_id)
+        if found is None or found[0] != key.key_id:
+            assert self._writer is not None
+            found = self._ciphers[tenant_id] = (key.key_id, cipher_of(key, salt=self._writer.header.salt))
+        return found[1]
+
+    def delete_through(self, sealed: Sealed) -> int:
+        """Deletes finished files of which every tenant's events are sealed."""
+        with self._deleting:
+            gone = [
+                path
+                for path, last in self._finished.items()
+                if all(sealed(tenant) >= sequence for tenant, sequence in last.items())
+            ]
+            for path in gone:
+                path.unlink(missing_ok=True)
+                del self._finished[path]
+        return len(gone)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+_MICROSECOND = EPOCH.resolution

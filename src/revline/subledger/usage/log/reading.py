@@ -1,0 +1,143 @@
+"""Lines of the log read back: by its owner when it starts, by other processes of the machine while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import repeat
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import xxhash
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from revline.core.problem import Problem, problem
+from revline.platform.tenancy.data_keys import DataKeys
+from revline.subledger.usage.decoding.catalogue import TypeCatalogue, content_seed
+from revline.subledger.usage.decoding.decode import decode_each
+from revline.subledger.usage.log.files import ReadFile, chunks_of, log_files, read_file
+from revline.subledger.usage.log.records import ChunkMeta, cipher_of, unseal
+from revline.subledger.usage.log.values import CommittedBatch
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+TypesOf = Callable[[str], TypeCatalogue | Problem]
+"""A tenant's present catalogue."""
+
+
+class Ciphers:
+    """The ciphers of the chunks of one file."""
+
+    def __init__(self, *, keys: DataKeys, salt: bytes) -> None:
+        self._keys, self._salt = keys, salt
+        self._made: dict[tuple[str, int], AESGCM] = {}
+
+    def of(self, tenant_id: str, key_id: int) -> AESGCM | Problem:
+        found = self._made.get((tenant_id, key_id))
+        if found is None:
+            key = self._keys.by_id(tenant_id, key_id)
+            if isinstance(key, Problem):
+                return key
+            found = self._made[tenant_id, key_id] = cipher_of(key, salt=self._salt)
+        return found
+
+
+class Lines(msgspec.Struct, frozen=True, kw_only=True):
+    """The canonical lines of one chunk."""
+
+    chunk: ChunkMeta
+    received_at: datetime
+    lines: list[bytes]
+
+
+def lines_of(
+    file: ReadFile, *, keys: DataKeys, wanted: Callable[[ChunkMeta], bool] = lambda _: True
+) -> Iterator[Lines | Problem]:
+    """The opened chunks of a file in order; a problem for one that can't be opened."""
+    ciphers = Ciphers(keys=keys, salt=file.header.salt)
+    for record in file.records:
+        received = EPOCH + timedelta(microseconds=record.received_at_micros)
+        for index, sealed in chunks_of(record):
+            chunk = record.meta.chunks[index]
+            if not wanted(chunk):
+                continue
+            cipher = ciphers.of(chunk.tenant_id, chunk.key_id)
+            if isinstance(cipher, Problem):
+                yield cipher
+                continue
+            try:
+                text = unseal(
+                    cipher, first_sequence=chunk.first_sequence, tenant_id=chunk.tenant_id.encode(), chunk=sealed
+                )
+            except InvalidTag:
+                yield problem("usage.log_damaged", f"a chunk of {chunk.tenant_id} doesn't open under its key")
+                continue
+            yield Lines(chunk=chunk, received_at=received, lines=text.split(b"\n"))
+
+
+def batch_of(found: Lines, *, shard: int, types: TypeCatalogue) -> CommittedBatch:
+    """The events of a chunk. What was accepted stays: one that its type, as it is now, would refuse is read as of no known type."""
+    decoded = decode_each(found.lines, types)
+    events: Sequence[Any] = decoded.events
+    if decoded.invalid:
+        untyped = TypeCatalogue(tenant_id=types.tenant_id, seed=types.seed, types={})
+        events = [decode_each([line], types).events or decode_each([line], untyped).events for line in found.lines]
+        events = [event for each in events for event in each]
+    return CommittedBatch(
+        tenant_id=found.chunk.tenant_id,
+        shard=shard,
+        first_sequence=found.chunk.first_sequence,
+        received_at=found.received_at,
+        events=events,
+    )
+
+
+def read_tail(
+    folder: Path, *, tenant_id: str, after: int, keys: DataKeys, types: TypeCatalogue
+) -> list[CommittedBatch] | Problem:
+    """A tenant's committed events beyond a sequence, from a shard's folder that another process writes to.
+
+    Only whole records are seen. Make columns of the batches with `rows.to_table`.
+    """
+    batches = []
+    for path in log_files(folder):
+        try:
+            file = read_file(path)
+        except FileNotFoundError:  # deleted by its owner since: its events are sealed
+            continue
+        if file is None or file.next_sequence <= after + 1:
+            continue
+        for found in lines_of(
+            file,
+            keys=keys,
+            wanted=lambda one: one.tenant_id == tenant_id and one.first_sequence + one.events > after + 1,
+        ):
+            if isinstance(found, Problem):
+                return found
+            batches.append(_beyond(batch_of(found, shard=file.header.shard, types=types), after))
+    return batches
+
+
+def _beyond(batch: CommittedBatch, after: int) -> CommittedBatch:
+    skipped = after + 1 - batch.first_sequence
+    if skipped <= 0:
+        return batch
+    return msgspec.structs.replace(batch, first_sequence=after + 1, events=list(batch.events)[skipped:])
+
+
+class _Identity(msgspec.Struct, gc=False):
+    source: str
+    id: str
+
+
+_identities: Final = msgspec.json.Decoder(_Identity)
+
+
+def identities_of(lines: Sequence[bytes], *, seed: int) -> tuple[bytes, bytes]:
+    """The keys and the digests of canonical lines, as decoding made them."""
+    keys = []
+    for line in lines:
+        one = _identities.decode(line)
+        keys.append(xxhash.xxh3_128_digest(f"{one.source}\0{one.id}".encode(), seed))
+    return b"".join(keys), b"".join(map(xxhash.xxh3_64_digest, lines, repeat(content_seed(seed))))
