@@ -22,6 +22,8 @@ from revline.subledger.usage.charges.policy import UsagePolicy, check_usage_poli
 from revline.subledger.usage.kinds import EventType, check_event_type
 from revline.subledger.usage.metering.checks import check_meter
 from revline.subledger.usage.metering.kinds import Meter
+from revline.subledger.usage.rating.checks import check_usage_price
+from revline.subledger.usage.rating.kinds import UsagePrice
 
 
 def registry() -> Registry:
@@ -42,4 +44,5 @@ def registry() -> Registry:
     kinds.register(KindType(name="EventType", spec_type=EventType, check=check_event_type))
     kinds.register(KindType(name="Meter", spec_type=Meter, check=check_meter))
     kinds.register(KindType(name="UsagePolicy", spec_type=UsagePolicy, check=check_usage_policy))
+    kinds.register(KindType(name="UsagePrice", spec_type=UsagePrice, check=check_usage_price))
     return kinds

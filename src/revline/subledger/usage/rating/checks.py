@@ -1,0 +1,145 @@
+"""What must hold of a UsagePrice before it may be applied: its model, its terms, its references. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from revline.core.money import currency
+from revline.core.problem import FieldError, Problem
+from revline.platform.config.registry import Specs
+from revline.platform.tenancy.kinds import Connection, LegalEntity, unknown_reference
+from revline.subledger.usage.rating.kinds import CUSTOMERS_MAX, UsagePrice
+from revline.subledger.usage.rating.modelchecks import error, model_errors
+from revline.subledger.usage.rating.models import (
+    DISCOUNTS_MAX,
+    Matrix,
+    Percentage,
+    PriceTerms,
+    TimeOfDay,
+)
+
+REFERENCE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}/.{1,256}\Z")
+INTERVAL_COUNT_MAX: Final = 36
+
+
+def check_usage_price(name: str, spec: UsagePrice, others: Specs) -> tuple[FieldError, ...]:
+    """Everything that is wrong with a price, each at its place."""
+    entities = others.get(LegalEntity, {})
+    found = list(terms_errors(spec.terms))
+    if spec.entity not in entities:
+        found.append(unknown_reference(pointer="spec.entity", kind="LegalEntity", value=spec.entity, known=entities))
+    if not 1 <= spec.billing.interval_count <= INTERVAL_COUNT_MAX:
+        found.append(
+            error("spec.billing.intervalCount", f"{spec.billing.interval_count} intervals", "from 1 to 36 of them")
+        )
+    if spec.effective_from and spec.effective_to and spec.effective_to <= spec.effective_from:
+        found.append(error("spec.effectiveTo", "it ends before it begins", "a day after effectiveFrom"))
+    found.extend(_customer_errors(spec, others))
+    found.extend(_twin_errors(name, spec, others))
+    return tuple(found)
+
+
+def terms_errors(terms: PriceTerms) -> Iterator[FieldError]:
+    """What is wrong with terms by themselves."""
+    if isinstance(currency(terms.currency), Problem):
+        yield error("spec.terms.currency", f"{terms.currency[:12]!r} is not an ISO 4217 currency code", "such as EUR")
+    given = terms.model.given()
+    if len(given) != 1:
+        yield error("spec.terms.model", f"{len(given)} models", "exactly one model, such as perUnit")
+        return
+    yield from model_errors(given[0])
+    if terms.transform is not None and terms.transform.divide_by <= 0:
+        yield error("spec.terms.transform.divideBy", "nothing can be divided by it", "an amount above zero")
+    yield from _negatives(
+        ("spec.terms.freeUnits", terms.free_units),
+        ("spec.terms.minimum", terms.minimum),
+        ("spec.terms.maximum", terms.maximum),
+    )
+    if terms.free_units and isinstance(given[0], Percentage | Matrix | TimeOfDay):
+        yield error(
+            "spec.terms.freeUnits",
+            "this model has no one quantity they could be taken of",
+            "freeAmount or freeTransactions of a percentage, or a tier that costs nothing",
+        )
+    if terms.transform is not None and isinstance(given[0], Percentage):
+        yield error("spec.terms.transform", "a percentage is taken of each amount as it is", "no transform")
+    if terms.minimum is not None and terms.maximum is not None and terms.minimum > terms.maximum:
+        yield error("spec.terms.minimum", f"it is above the maximum of {terms.maximum}", "no more than the maximum")
+    yield from _discount_errors(terms)
+
+
+def _discount_errors(terms: PriceTerms) -> Iterator[FieldError]:
+    if len(terms.discounts) > DISCOUNTS_MAX:
+        yield error("spec.terms.discounts", f"{len(terms.discounts)} discounts", f"at most {DISCOUNTS_MAX}")
+    for index, discount in enumerate(terms.discounts):
+        path = f"spec.terms.discounts[{index}]"
+        if (discount.percent is None) == (discount.amount is None):
+            yield error(path, "a discount is a percent or an amount", "one of percent and amount")
+        if discount.percent is not None and not 0 <= discount.percent <= 100:
+            yield error(f"{path}.percent", f"{discount.percent} % can't be taken off", "from 0 to 100")
+        yield from _negatives((f"{path}.amount", discount.amount))
+
+
+def _negatives(*amounts: tuple[str, Decimal | None]) -> Iterator[FieldError]:
+    for path, amount in amounts:
+        if amount is not None and amount < 0:
+            yield error(path, f"{amount} is below zero", "zero or more")
+
+
+def _customer_errors(spec: UsagePrice, others: Specs) -> Iterator[FieldError]:
+    connections = others.get(Connection, {})
+    for path, names in (
+        ("spec.appliesTo.customers", spec.applies_to.customers),
+        ("spec.appliesTo.subscriptionPrices", spec.applies_to.subscription_prices),
+    ):
+        if len(names) > CUSTOMERS_MAX:
+            yield error(path, f"{len(names)} names", f"at most {CUSTOMERS_MAX}")
+        for index, text in enumerate(names[:CUSTOMERS_MAX]):
+            if not REFERENCE.match(text):
+                yield error(f"{path}[{index}]", f"{text[:60]!r} names nothing", "connection/outside id")
+            elif text.partition("/")[0] not in connections:
+                yield unknown_reference(
+                    pointer=f"{path}[{index}]", kind="Connection", value=text.partition("/")[0], known=connections
+                )
+    if spec.billing.follow_subscription and not spec.applies_to.subscription_prices:
+        yield error(
+            "spec.billing.followSubscription",
+            "no subscription brings this price",
+            "appliesTo.subscriptionPrices, or false",
+        )
+
+
+def _twin_errors(name: str, spec: UsagePrice, others: Specs) -> Iterator[FieldError]:
+    """Another price that would be charged in the same place: one of them could only win by chance."""
+    for other, each in sorted(others.get(UsagePrice, {}).items()):
+        if (
+            other < name
+            and (each.meter, each.product, each.entity) == (spec.meter, spec.product, spec.entity)
+            and _overlap(each, spec)
+            and _same_reach(each, spec)
+        ):
+            yield error(
+                "spec.meter",
+                f"the price {other} is in force for the same customers and the same meter and product",
+                "another product, other customers, or days that do not overlap",
+            )
+
+
+def _overlap(one: UsagePrice, two: UsagePrice) -> bool:
+    return (one.effective_from or date.min) < (two.effective_to or date.max) and (two.effective_from or date.min) < (
+        one.effective_to or date.max
+    )
+
+
+def _same_reach(one: UsagePrice, two: UsagePrice) -> bool:
+    pairs: Sequence[tuple[tuple[str, ...], tuple[str, ...]]] = (
+        (one.applies_to.customers, two.applies_to.customers),
+        (one.applies_to.subscription_prices, two.applies_to.subscription_prices),
+    )
+    if any(set(mine) & set(theirs) for mine, theirs in pairs):
+        return True
+    return not any(mine or theirs for mine, theirs in pairs)
