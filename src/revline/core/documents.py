@@ -8,7 +8,7 @@ reference exist before anything is sent. Content never changes within a revision
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from enum import IntEnum, StrEnum
 
 import msgspec
@@ -33,6 +33,7 @@ class DocumentKind(StrEnum):
     DEPOSIT = "deposit"
     JOURNAL = "journal"
     FEEDBACK = "feedback"
+    USAGE = "usage"
 
 
 class Rank(IntEnum):
@@ -212,6 +213,33 @@ class FeedbackContent(msgspec.Struct, frozen=True, kw_only=True, tag="feedback")
     data: str = ""
 
 
+class UsageContent(msgspec.Struct, frozen=True, kw_only=True, tag="usage"):
+    """Metered use told to a billing system, or taken back there. What is told adds to what was told before.
+
+    customer: as the system told names it. meter: the name the system knows the meter by. value: what is told, signed: a quantity in
+    `unit`, or with measure "amount" smallest units of `currency`. at: the minute it counts in, UTC; no other report of this
+    customer and meter has it. window_start, window_end: the half-open billing period. charges: sorted (charge id, revision) it
+    comes from; quantity, amount: what these come to in all. prepared_at: nothing was sent before it. cancels: external reference
+    of an earlier report that is to count no more, "" for a report of its own.
+    """
+
+    tenant: str
+    customer: SourceObject
+    meter: str
+    measure: str
+    value: Amount
+    unit: str = ""
+    at: datetime
+    window_start: datetime
+    window_end: datetime
+    charges: tuple[tuple[str, int], ...] = ()
+    quantity: Amount
+    amount: Amount
+    currency: str
+    prepared_at: datetime
+    cancels: str = ""
+
+
 Content = (
     CustomerContent
     | ItemContent
@@ -222,6 +250,7 @@ Content = (
     | JournalContent
     | ApplicationContent
     | FeedbackContent
+    | UsageContent
 )
 
 

@@ -18,7 +18,9 @@ import httpx2
 from revline.connectors.sdk.telling import TellingFields
 from revline.connectors.sdk.wire import HttpAnswer
 from revline.connectors.stripe.client import BUCKET_PER_SECOND, CALL_TIMEOUT, SLOTS, StripeClient, client_of, error_of
+from revline.connectors.stripe.usage import REPORT_KINDS, USAGE, USAGE_GOTCHAS, MeterReports, prepare_report
 from revline.core.clock import Clock
+from revline.core.differences import FieldDifference
 from revline.core.documents import Document, DocumentKind
 from revline.core.exact_json import parse_object
 from revline.core.farside import (
@@ -68,7 +70,7 @@ take none."""
 MANIFEST: Final = Manifest(
     connector="stripe",
     version="1",
-    title="Stripe: metadata on its objects",
+    title="Stripe: metadata on its objects, use on its meters",
     kinds=(
         KindCapability(
             kind=DocumentKind.FEEDBACK,
@@ -78,6 +80,7 @@ MANIFEST: Final = Manifest(
             reads_entries=False,
             searchable=False,
         ),
+        USAGE,
     ),
     effect_bound=timedelta(seconds=60),
     lookup_lag=timedelta(0),
@@ -105,19 +108,23 @@ MANIFEST: Final = Manifest(
             detail="So the key changes with the content: a corrected telling is another request.",
             verified="documented (idempotent requests); shown on the simulated Stripe",
         ),
+        *USAGE_GOTCHAS,
     ),
 )
 
 
 class StripeFarSide(TellingFields):
-    """core.farside.ErpConnector for Stripe, kind feedback only."""
+    """core.farside.ErpConnector for Stripe: metadata (feedback) and meter events (usage)."""
 
     def __init__(self, *, client: StripeClient, clock: Clock) -> None:
         super().__init__(manifest=MANIFEST)
         self._client, self._clock = client, clock
+        self._meters = MeterReports(client=client, clock=clock, refused=self._refused)
 
     def prepare(self, *, document: Document, step: str, context: PrepareContext) -> PreparedStep | Problem:
         del context
+        if document.kind is DocumentKind.USAGE:
+            return prepare_report(document=document, step=step)
         content = self._content(document=document, step=step, wanted=WRITE)
         if isinstance(content, Problem):
             return content
@@ -140,12 +147,22 @@ class StripeFarSide(TellingFields):
             idempotency_key=f"{document.external_reference}-{digest_text([target, body.decode()])[:DIGEST_LENGTH]}",
         )
 
+    def difference(
+        self, *, document: Document, record: ErpRecord, context: PrepareContext
+    ) -> tuple[FieldDifference, ...]:
+        if document.kind is DocumentKind.USAGE:
+            return ()
+        return super().difference(document=document, record=record, context=context)
+
     async def submit(self, *, steps: Sequence[PreparedStep]) -> Sequence[Outcome]:
         if len({step.operation for step in steps}) > 1:
             raise ValueError("steps of one submit share one operation")
         return await super().submit(steps=steps)
 
     async def read(self, *, record: ErpRecord) -> Posted | Placed | Problem:
+        if record.record_kind in REPORT_KINDS:
+            # An event of use can't be read again; what all of them come to can (its meter's summaries).
+            return Posted(record=record)
         found = await self._client.get(path=f"{record.record_kind}/{quote(record.erp_id, safe='')}")
         if isinstance(found, Problem):
             return problem("erp.unreachable", found.detail)
@@ -163,6 +180,8 @@ class StripeFarSide(TellingFields):
         await self._client.caller.close()
 
     async def _told(self, step: PreparedStep) -> Outcome:
+        if step.kind is DocumentKind.USAGE:
+            return await self._meters.told(step)
         answer = await self._client.caller.send(
             method="POST",
             path=step.operation,
