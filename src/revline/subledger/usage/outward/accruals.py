@@ -1,105 +1,55 @@
-"""Usage that is used and not billed yet: what is accrued for a charge, and what the line that bills it takes back. Pure.
+"""The fact that links a charge to its invoice line, and what it does to the charge's accrual. Pure.
 
-Two stated events stand for one charge line, each a root of its own, so that neither is ever edited by the other:
-
-- the accrual (`<charge id>.accrued`), on the last day of its window, for its amount;
-- what billing takes back (`<charge id>.billed`), on the day the first invoice that bills it was finished.
-
-The fact that links them is the billing link: a charge and the lines of finished invoices that bill it (`BillingLink`), found by
-the charge the line names, else by customer, price and window. A link is there or it is not: an invoice in draft or void makes
-none, so a void gives the accrual back. Where the line carries the accrued account itself (`accrued` on an invoice line), the
-invoice's own entry credits that account, and only what differs from the accrual is left to take back. So the account ends at zero
-whoever clears it, and nothing is recognised twice.
+Usage that is used and not billed yet is accrued (`charges.accruing`). What takes it back is the billing link: a charge and the
+lines of finished invoices that bill it, found by the charge a line names, else by customer, price and window. A link is there or it
+is not: an invoice in draft or void makes none, so a void gives the accrual back. A line that carries the accrued account itself
+(`accrued` on an invoice line) takes its amount off that account in the invoice's own entry, and the reversal takes the rest. So the
+account ends at zero whoever clears it, and nothing is recognised twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from revline.core.canonical import StatedEvent
-from revline.core.canonical.stated import RecognizedRevenue
-from revline.core.events import EventKind
+from revline.core.money import Currency, allocate, currency
+from revline.subledger.usage.charges.accruing import Billing
 from revline.subledger.usage.outward.values import BilledLine
 
-ACCRUED_SUFFIX: Final = ".accrued"
-BILLED_SUFFIX: Final = ".billed"
-UNBILLED: Final = "unbilled_receivable"
+UNBILLED: Final = frozenset({"unbilled_receivable", "contract_asset"})
+ZERO: Final = Decimal(0)
 
 
 class BillingLink(msgspec.Struct, frozen=True, kw_only=True):
-    """The lines of finished invoices that bill a charge; one line may bill several charges, and several lines one.
+    """Charges that the same lines bill: one line may bill several charges, and several lines one. amounts: charge id -> what the
+    charge came to, in `currency`."""
 
-    share: this charge's part of what the lines that clear the accrued account themselves come to; None when it is all of it.
-    """
-
-    charge_id: str
+    amounts: Mapping[str, Decimal]
     currency: str
     lines: tuple[BilledLine, ...]
-    share: Decimal | None = None
-
-    @property
-    def billed_on(self) -> date:
-        """The day of the first invoice that bills it."""
-        return min(line.billed_on for line in self.lines)
 
 
-class Accrual(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge line as it is accrued. amount: in currency. last_day: the last day of its window where the entity keeps its
-    books. voided: the charge is no more."""
-
-    charge_id: str
-    customer: str
-    currency: str
-    amount: Decimal
-    last_day: date
-    product_family: str = ""
-    contract: str = ""
-    voided: bool = False
-
-
-def accrual_events(
-    *, accrual: Accrual, link: BillingLink | None, stated: Sequence[str] = ()
-) -> tuple[StatedEvent, ...]:
-    """What should be stated of a charge line now. stated: outside ids that were stated before; one that should be no more is
-    stated voided, and one that never was is not mentioned."""
-    accrued = _event(accrual, suffix=ACCRUED_SUFFIX, day=accrual.last_day, amount=accrual.amount)
-    found = [] if accrual.voided or not accrual.amount else [accrued]
-    if found and link is not None and link.lines:
-        amount = _cleared(link) - accrual.amount
-        if amount:
-            found.append(_event(accrual, suffix=BILLED_SUFFIX, day=link.billed_on, amount=amount))
-    wanted = {one.outside_id for one in found}
-    for suffix in (ACCRUED_SUFFIX, BILLED_SUFFIX):
-        outside_id = accrual.charge_id + suffix
-        if outside_id in stated and outside_id not in wanted:
-            gone = _event(accrual, suffix=suffix, day=accrual.last_day, amount=accrual.amount)
-            found.append(msgspec.structs.replace(gone, voided=True))
-    return tuple(found)
+def billings(links: Iterable[BillingLink]) -> Mapping[str, Billing]:
+    """What each linked charge's accrual is taken back by."""
+    found: dict[str, Billing] = {}
+    for link in links:
+        if not link.lines or not link.amounts:
+            continue
+        day = min(line.billed_on for line in link.lines)
+        cleared = sum((line.amount for line in link.lines if line.accrued in UNBILLED), ZERO)
+        shares = _shares(cleared, list(link.amounts.values()), link.currency)
+        for charge_id, share in zip(link.amounts, shares, strict=True):
+            found[charge_id] = Billing(charge_id=charge_id, day=day, cleared=share)
+    return found
 
 
-def _cleared(link: BillingLink) -> Decimal:
-    """What the invoices' own entries take off the accrued account."""
-    if link.share is not None:
-        return link.share
-    return sum((line.amount for line in link.lines if line.accrued == UNBILLED), Decimal(0))
-
-
-def _event(accrual: Accrual, *, suffix: str, day: date, amount: Decimal) -> StatedEvent:
-    return StatedEvent(
-        outside_id=accrual.charge_id + suffix,
-        event=EventKind.USAGE_ACCRUED.value,
-        occurred_on=day,
-        currency=accrual.currency,
-        customer=accrual.customer,
-        payload=RecognizedRevenue(
-            amount=amount,
-            against=UNBILLED,
-            product_family=accrual.product_family,
-            contract=accrual.contract,
-        ),
-    )
+def _shares(amount: Decimal, of: Sequence[Decimal], code: str) -> tuple[Decimal, ...]:
+    """An amount over the charges in proportion to what they came to; on the first of them where they came to nothing."""
+    known = currency(code)
+    weights = [abs(each) for each in of]
+    if not isinstance(known, Currency) or not any(weights):
+        return (amount, *[ZERO] * (len(weights) - 1))
+    return allocate(total=amount, weights=weights, currency=known)
