@@ -6,9 +6,10 @@ each tenant's begin and end; whoever takes a tenant's rows takes a slice and cop
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,5 +46,20 @@ class Committed:
     tables: tuple[SharedTable, ...]
 
 
-OnCommitted = Callable[[Committed], None]
-"""Takes what was acknowledged; must be quick and must not raise."""
+class CommittedEvents(Protocol):
+    """Decoded events of one tenant that are on disk, in order of their sequence: first_sequence and on, without a gap."""
+
+    @property
+    def tenant_id(self) -> str: ...
+
+    @property
+    def shard(self) -> int: ...
+
+    @property
+    def first_sequence(self) -> int: ...
+
+    @property
+    def received_at(self) -> datetime: ...
+
+    @property
+    def events(self) -> Sequence[Any]: ...

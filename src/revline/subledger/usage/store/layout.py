@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,8 +11,10 @@ import pyarrow.compute as pc
 from revline.subledger.usage import columns
 from revline.subledger.usage.versions import UsageVersion
 
-MOMENT = pa.timestamp("us", "UTC")
-COMMON_TYPES = {
+MOMENT: Final = pa.timestamp("us", "UTC")
+WHOLE_DIGITS: Final = 18
+"""A decimal of so many digits is kept in 64 bits."""
+COMMON_TYPES: Final = {
     columns.SHARD: pa.int16(),
     columns.SEQUENCE: pa.int64(),
     columns.RECEIVED_AT: MOMENT,
@@ -37,6 +40,8 @@ def field_type(column: str) -> pa.DataType:
     if kind == "time":
         return MOMENT
     precision, _, scale = kind.removeprefix("d").partition("_")
+    if int(precision) <= WHOLE_DIGITS:
+        return pa.decimal64(int(precision), int(scale))
     return pa.decimal128(int(precision), int(scale))
 
 
@@ -75,3 +80,17 @@ def rows_of_version(table: pa.Table, version: UsageVersion) -> pa.Table:
         )
         table = table.filter(within)
     return table
+
+
+def wide(table: pa.Table) -> pa.Table:
+    """The same with every decimal in 128 bits, as every engine reads them."""
+    schema = pa.schema(
+        [
+            pa.field(
+                one.name,
+                pa.decimal128(one.type.precision, one.type.scale) if pa.types.is_decimal(one.type) else one.type,
+            )
+            for one in table.schema
+        ]
+    )
+    return table.cast(schema)

@@ -18,7 +18,7 @@ from revline.core.clock import Clock
 from revline.core.problem import Mender, Problem, ProblemError, Retryable, define, problem
 from revline.platform.store.engine import Database
 from revline.subledger.usage.store import queries
-from revline.subledger.usage.store.layout import rows_of_version
+from revline.subledger.usage.store.layout import rows_of_version, wide
 from revline.subledger.usage.store.objects import ObjectStore
 from revline.subledger.usage.store.queries import Manifest
 from revline.subledger.usage.store.tail import TailRows, TailSource
@@ -141,7 +141,7 @@ def _joined(tails: Sequence[TailRows]) -> pa.Table | None:
     tables = [one.table for one in tails if one.table is not None]
     if not tables:
         return None
-    return pa.concat_tables(tables, promote_options="default").combine_chunks()
+    return wide(pa.concat_tables(tables, promote_options="default").combine_chunks())
 
 
 def _version(manifest: Manifest, tails: Sequence[TailRows]) -> UsageVersion:

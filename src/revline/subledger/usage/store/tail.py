@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from revline.subledger.usage import columns
-from revline.subledger.usage.committed import Committed, SharedTable
+from revline.subledger.usage.committed import Committed, CommittedEvents, SharedTable
+from revline.subledger.usage.store.building import tables_of
 from revline.subledger.usage.store.layout import plain_table
+
+GATHERED_ROWS: Final = 32_768
+"""Events that are kept as they were decoded until columns are made of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +106,8 @@ class Tail:
         self._waiting: dict[str, Waiting] = {}
         self._tables: dict[int, tuple[SharedTable, int]] = {}
         self._bytes = 0
+        self._gathered: list[CommittedEvents] = []
+        self._gathered_rows = 0
 
     def begin(self, *, shard: int, through: int, sealed: Mapping[str, Mapping[int, int]]) -> None:
         """Take up a shard of which everything up to a sequence was handed over before: what is sealed of it, by tenant."""
@@ -116,6 +122,27 @@ class Tail:
             for shared in committed.tables:
                 self._add_table(committed.shard, shared, at)
             self._through[committed.shard] = max(self._through.get(committed.shard, 0), committed.through)
+
+    def on_committed(self, batches: Sequence[CommittedEvents]) -> None:
+        """Take events as the log hands them on. Columns are made of many commits at once: a table costs, not a row."""
+        with self._lock:
+            self._gathered += batches
+            self._gathered_rows += sum(len(one.events) for one in batches)
+            if self._gathered_rows >= GATHERED_ROWS:
+                self._make_columns()
+
+    def _make_columns(self) -> None:
+        """Columns of what was gathered, before anybody reads, captures or counts."""
+        gathered, self._gathered, self._gathered_rows = self._gathered, [], 0
+        by_shard: dict[int, list[CommittedEvents]] = {}
+        for one in gathered:
+            by_shard.setdefault(one.shard, []).append(one)
+        for shard, batches in by_shard.items():
+            at = min(one.received_at for one in batches)
+            for shared in tables_of(batches):
+                self._add_table(shard, shared, at)
+            through = max(one.first_sequence + len(one.events) - 1 for one in batches)
+            self._through[shard] = max(self._through.get(shard, 0), through)
 
     def _add_table(self, shard: int, shared: SharedTable, at: datetime) -> None:
         sequences = shared.table.column(columns.SEQUENCE)
@@ -142,17 +169,20 @@ class Tail:
     def waiting(self) -> tuple[tuple[str, int, datetime], ...]:
         """(tenant, rows, since when its oldest waits) of every tenant with waiting rows."""
         with self._lock:
+            self._make_columns()
             return tuple((tenant_id, one.rows, one.since) for tenant_id, one in self._waiting.items())
 
     def through(self) -> Mapping[int, int]:
         """Shard -> the last sequence that was handed over."""
         with self._lock:
+            self._make_columns()
             return dict(self._through)
 
     def capture(self, *, tenant_id: str, sealed: Mapping[int, int]) -> Captured:
         """Everything of a tenant that waits now, to be sealed; it stays here until `forget`. sealed: how far each shard is sealed,
         by the manifest; rows up to there are dropped."""
         with self._lock:
+            self._make_columns()
             self._settle(tenant_id, sealed)
             waiting = self._waiting.get(tenant_id)
             pieces = tuple(waiting.pieces) if waiting else ()
@@ -213,6 +243,7 @@ class Tail:
     def unsealed_from(self) -> Mapping[int, int]:
         """Shard -> the first sequence that is not sealed for its tenant: the log needs nothing before it."""
         with self._lock:
+            self._make_columns()
             found = {shard: through + 1 for shard, through in self._through.items()}
             for waiting in self._waiting.values():
                 for piece in waiting.pieces:
@@ -222,6 +253,7 @@ class Tail:
     def after(self, *, tenant_id: str, sealed: Mapping[int, int]) -> TailRows | None:
         """As `TailSource` says."""
         with self._lock:
+            self._make_columns()
             known = self._sealed.get(tenant_id, {})
             if any(through > sealed.get(shard, 0) for shard, through in known.items() if shard in self._through):
                 return None
