@@ -43,6 +43,22 @@ def parquet_bytes(table: pa.Table, *, row_group_rows: int = ROW_GROUP_ROWS) -> p
     return stream.getvalue()
 
 
+def partials_bytes(table: pa.Table) -> pa.Buffer:
+    """Partial aggregates as a Parquet file."""
+    stream = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        stream,
+        compression="zstd",
+        compression_level=COMPRESSION_LEVEL,
+        row_group_size=ROW_GROUP_ROWS,
+        use_dictionary=["spec", "minutes", "subject", *(name for name in table.column_names if name[:6] == "group_")],
+        write_statistics=["spec", "minutes", "bucket", "subject"],
+        store_schema=False,
+    )
+    return stream.getvalue()
+
+
 def digest_of(body: pa.Buffer) -> str:
     """SHA-256 of a file, hex."""
     return hashlib.sha256(memoryview(body)).hexdigest()

@@ -12,18 +12,16 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-import pyarrow as pa
 
 from revline.core.clock import Clock
-from revline.core.ids import uuid7
 from revline.platform.logs import log
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.subledger.usage.store import queries, record
 from revline.subledger.usage.store.objects import ObjectStore
-from revline.subledger.usage.store.parquet import described, parquet_bytes, parts_of
 from revline.subledger.usage.store.tail import Captured, Tail
 from revline.subledger.usage.store.values import PartialSpec, SealLimits, Segment, SegmentKind
+from revline.subledger.usage.store.writing import Writer
 
 ACTOR: Final = "worker:usage-shard"
 Specs = Callable[[str], Sequence[PartialSpec]]
@@ -42,30 +40,6 @@ class SealedTurn(msgspec.Struct, frozen=True, kw_only=True):
     tenants: int
     rows: int
     files: int
-
-
-class Writer:
-    """Turns a tenant's rows into objects and the segments that name them."""
-
-    def __init__(
-        self, *, objects: ObjectStore, clock: Clock, random_bytes: Callable[[int], bytes], segment_rows: int
-    ) -> None:
-        self._objects, self._clock, self._random_bytes = objects, clock, random_bytes
-        self._segment_rows = segment_rows
-
-    def write(
-        self, *, tenant_id: str, table: pa.Table, kind: SegmentKind, specs: Sequence[PartialSpec], erasure_epoch: int
-    ) -> tuple[Segment, ...]:
-        """Durable files of these rows; no manifest names them yet. Raises OSError."""
-        del specs
-        found = []
-        for part in parts_of(table, rows=self._segment_rows):
-            segment_id = str(uuid7(now=self._clock.now(), random_bytes=self._random_bytes))
-            key, body = f"tenants/{tenant_id}/{segment_id}.parquet", parquet_bytes(part)
-            self._objects.put(key=key, body=memoryview(body))
-            one = described(part, segment_id=segment_id, key=key, kind=kind, body=body, erasure_epoch=erasure_epoch)
-            found.append(one)
-        return tuple(found)
 
 
 class Sealer:

@@ -16,7 +16,7 @@ ADOPTED_SHARD: Final = 1_000
 HOUR_MINUTES: Final = 60
 QUARTER_MINUTES: Final = 15
 DAY_MINUTES: Final = 24 * 60
-BUCKETS: Final = (QUARTER_MINUTES, HOUR_MINUTES, DAY_MINUTES)
+GROUPS_MAX: Final = 4
 
 
 class SegmentKind(StrEnum):
@@ -43,25 +43,57 @@ class SequenceRange(msgspec.Struct, frozen=True, kw_only=True, order=True):
     last: int
 
 
-class PartialSpec(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """What is aggregated ahead: events of a type that pass every filter, by subject, group and bucket of time.
+class Condition(StrEnum):
+    """What a filter asks of a column. in, not_in: one of the values, none of them (a missing one is in none). at_least, below: a
+    number against the one value. present, absent: whether the event has it."""
 
-    value: a decimal column as `columns.field_column` names it, "" when events are only counted. filters: (column, values it may
-    have). groups: columns. minutes: length of a bucket of UTC, 60, or 15 where a time zone needs it.
+    IN = "in"
+    NOT_IN = "not_in"
+    AT_LEAST = "at_least"
+    BELOW = "below"
+    PRESENT = "present"
+    ABSENT = "absent"
+
+
+class PartialFilter(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A condition on a stored column. values: texts, plain decimals, true and false."""
+
+    column: str
+    condition: Condition = Condition.IN
+    values: tuple[str, ...] = ()
+
+
+class PartialSpec(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """What is aggregated ahead: events of a type that pass every filter, by subject, groups and bucket of time.
+
+    value: a decimal column as `columns.field_column` names it, "" when events are only counted. groups: text or boolean columns,
+    four at most. minutes: length of a bucket of UTC, 60, or 15 where a time zone needs it.
     """
 
     event_type: str
     value: str = ""
-    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    filters: tuple[PartialFilter, ...] = ()
     groups: tuple[str, ...] = ()
     minutes: int = HOUR_MINUTES
 
     @property
     def spec_id(self) -> str:
         """Names what is aggregated, whoever asks for it."""
-        filters = [part for column, values in self.filters for part in (column, str(len(values)), *values)]
-        groups = [str(len(self.groups)), *self.groups]
-        return derived_id("usage_partial", self.event_type, self.value, self.minutes, *groups, *filters)
+        filters = [
+            part for one in self.filters for part in (one.column, one.condition.value, len(one.values), *one.values)
+        ]
+        return derived_id(
+            "usage_partial", self.event_type, self.value, self.minutes, len(self.groups), *self.groups, *filters
+        )
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Field columns it reads."""
+        return frozenset({self.value, *self.groups, *(one.column for one in self.filters)}) - {""}
+
+    def without_value(self) -> PartialSpec:
+        """The same events in the same groups."""
+        return msgspec.structs.replace(self, value="")
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
