@@ -44,10 +44,12 @@ SCHEMA: Final = pa.schema(
         ("latest", SUM_TYPE),
     ]
 )
-"""A row is one bucket: spec is a `PartialSpec.spec_id`, minutes its length, bucket its start in UTC. group_1 to group_4: values of
-the spec's groups in order, "" for a missing one, null for those it doesn't have. events: how many passed the filters. sequences:
-the sum of their receipt sequences. with_value: those that have the value; the rest is of them, as whole numbers at the value column's
-scale, and null where there is none: total, smallest, largest, and latest: the value at the time latest_at, of several the greatest.
+"""A row is one bucket: spec is a `PartialSpec.spec_id`, minutes its length, bucket its start in UTC.
+
+group_1 to group_4: values of the spec's groups in order, "" for a missing one, null for those it doesn't have. events: how many
+passed the filters. sequences: the sum of their receipt sequences. with_value: those that have the value. The rest is of them, as
+whole numbers at the value column's scale, and null where there is none: total, smallest, largest, and latest: the value at the time
+latest_at, of several the greatest.
 """
 
 Whole = NDArray[np.int64]
