@@ -36,6 +36,7 @@ from revline.core.canonical.catalogue import (
     SubscriptionStatus,
 )
 from revline.core.canonical.commercial import Contract, Opportunity, Order, OrderStatus, Quote
+from revline.core.canonical.credits import CreditGrant, CreditRefund
 from revline.core.canonical.money_movements import (
     BalanceTransaction,
     Dispute,
@@ -72,6 +73,8 @@ CanonicalObject = (
     | Order
     | Contract
     | StatedEvent
+    | CreditGrant
+    | CreditRefund
 )
 
 KINDS: dict[str, type[Any]] = {
@@ -95,6 +98,8 @@ KINDS: dict[str, type[Any]] = {
     "order": Order,
     "contract": Contract,
     "stated_event": StatedEvent,
+    "credit_grant": CreditGrant,
+    "credit_refund": CreditRefund,
 }
 
 
@@ -111,10 +116,12 @@ __all__ = [
     "BalanceTransaction",
     "CanonicalObject",
     "Contract",
+    "CreditGrant",
     "CreditMemo",
     "CreditMemoStatus",
     "CreditMovement",
     "CreditOrigin",
+    "CreditRefund",
     "Customer",
     "DiscountAmount",
     "Dispute",

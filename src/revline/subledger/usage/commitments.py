@@ -8,15 +8,17 @@ from typing import Final
 
 import msgspec
 
+from revline.core.canonical.credits import Scope
 from revline.core.ids import SourceObject
 from revline.core.money import Amount, Currency, currency, in_scale
 from revline.core.problem import FieldError, Problem
 from revline.platform.config.registry import Specs
 from revline.platform.tenancy.kinds import Connection, unknown_reference
 from revline.subledger.usage.calendar import Every
-from revline.subledger.usage.credits.values import SCOPE_NAMES_MAX, Scope
 
 FACTOR_MAX: Final = 100
+SCOPE_NAMES_MAX: Final = 100
+"""Names in one list of a scope."""
 
 
 class Measure(StrEnum):

@@ -10,19 +10,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+from revline.core.canonical.credits import Breakage, Coverage, CreditGrant
 from revline.core.money import Currency, Rounding, known_currency, round_amount
 from revline.subledger.usage.calendar import day_of, last_day, plus_span
-from revline.subledger.usage.credits.values import (
-    ZERO,
-    Breakage,
-    Coverage,
-    Entry,
-    EntryKey,
-    Grant,
-    GrantBalance,
-    Line,
-    Rule,
-)
+from revline.subledger.usage.credits.values import ZERO, Entry, EntryKey, GrantBalance, Line, Rule
 
 DrawOrder = tuple[int, datetime, datetime, str]
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -31,7 +22,7 @@ NEVER: Final = datetime.max.replace(tzinfo=UTC)
 class Lot:
     """A grant with what became of it so far. reserved: what refunds that were paid will take; no line draws it."""
 
-    def __init__(self, grant: Grant, *, reserved: Decimal, time_zone: str) -> None:
+    def __init__(self, grant: CreditGrant, *, reserved: Decimal, time_zone: str) -> None:
         self.grant = grant
         self.money: Currency = known_currency(grant.currency)
         self.expires_at = grant.expires_at
@@ -44,14 +35,13 @@ class Lot:
         self.cost_drawn = self.cost_expired = self.cost_taken_back = self.cost_breakage = ZERO
         self.cost_unclaimed = ZERO
         """Of expired credits, where it is nobody's revenue."""
-        self.pending = ZERO
         self._time_zone = time_zone
 
     @property
     def order(self) -> DrawOrder:
         """The order of drawing: priority, what expires first (never comes last), what was granted first, id."""
         ends = NEVER if self.expires_at is None else self.expires_at
-        return (self.grant.priority, ends, self.grant.granted_at, self.grant.grant_id)
+        return (self.grant.priority, ends, self.grant.granted_at, self.grant.outside_id)
 
     @property
     def drawable(self) -> Decimal:
@@ -61,7 +51,7 @@ class Lot:
     def pays(self, line: Line) -> bool:
         """Whether it pays lines of this kind and time."""
         charged_at, grant = line.draws_at, self.grant
-        if self.over or grant.currency != line.currency or grant.starts_at >= charged_at:
+        if self.over or grant.currency != line.currency or grant.begins_at >= charged_at:
             return False
         touched = line.subject.window.start if grant.coverage is Coverage.WINDOW_TOUCHED else None
         if self.expires_at is not None and not (
@@ -75,22 +65,24 @@ class Lot:
         self.left, self.base = self.grant.amount, self.grant.cost
         return [self._entry(Rule.GRANTED, "", self.grant.granted_at, self.grant.amount, self.grant.cost)]
 
-    def draw(self, amount: Decimal, *, charge_id: str, at: datetime) -> list[Entry]:
+    def draw(self, amount: Decimal, line: Line) -> list[Entry]:
         """It pays an amount of a line; at most `drawable`."""
-        cost = self._leave(amount)
+        at, cost = line.draws_at, self._leave(amount)
         self.drawn += amount
         self.cost_drawn += cost
-        return [self._entry(Rule.DRAWN, charge_id, at, amount, cost), *self._expect_breakage(charge_id, at)]
+        drawn = self._entry(Rule.DRAWN, line.charge_id, at, amount, cost, line.product_family)
+        return [drawn, *self._expect_breakage(line.charge_id, at)]
 
-    def give_back(self, amount: Decimal, *, charge_id: str, at: datetime) -> list[Entry]:
+    def give_back(self, amount: Decimal, line: Line) -> list[Entry]:
         """An adjustment takes back what it had paid; at most what is drawn. What comes back after its end expires at once."""
-        cost = self._share(self.cost_drawn, amount, self.drawn)
+        at, cost = line.draws_at, self._share(self.cost_drawn, amount, self.drawn)
         self.drawn -= amount
         self.cost_drawn -= cost
         self.left += amount
         self.base += cost
-        entries = [self._entry(Rule.RETURNED, charge_id, at, amount, cost), *self._expect_breakage(charge_id, at)]
-        return [*entries, *self._expire(self.left, charge_id, at)] if self.over else entries
+        back = self._entry(Rule.RETURNED, line.charge_id, at, amount, cost, line.product_family)
+        entries = [back, *self._expect_breakage(line.charge_id, at)]
+        return [*entries, *self._expire(self.left, line.charge_id, at)] if self.over else entries
 
     def take_back(self, amount: Decimal, *, refund_id: str, at: datetime) -> list[Entry]:
         """Unused credits are refunded; at most what is left."""
@@ -132,7 +124,7 @@ class Lot:
             expired=self.expired,
             taken_back=self.taken_back,
             left=self.left,
-            available=self.left - self.pending,
+            available=self.drawable,
             cost_granted=cost_left + self.cost_drawn + cost_expired + self.cost_taken_back,
             cost_drawn=self.cost_drawn,
             cost_expired=cost_expired,
@@ -180,8 +172,15 @@ class Lot:
         change, self.cost_breakage = wanted - self.cost_breakage, wanted
         return [self._entry(Rule.BREAKAGE, cause, at, ZERO, change)] if change else []
 
-    def _entry(self, rule: Rule, cause: str, at: datetime, amount: Decimal, cost: Decimal) -> Entry:
+    def _entry(self, rule: Rule, cause: str, at: datetime, amount: Decimal, cost: Decimal, family: str = "") -> Entry:
+        grant = self.grant
         ends = rule not in {Rule.GRANTED, Rule.TAKEN_BACK}
-        day = (last_day if ends else day_of)(moment=at, time_zone=self._time_zone)
-        key = EntryKey(grant_id=self.grant.grant_id, rule=rule, cause=cause)
-        return Entry(key=key, at=at, day=day, currency=self.grant.currency, amount=amount, cost=cost)
+        return Entry(
+            key=EntryKey(grant_id=grant.outside_id, rule=rule, cause=cause),
+            at=at,
+            day=(last_day if ends else day_of)(moment=at, time_zone=self._time_zone),
+            product_family=family or grant.product_family,
+            currency=grant.currency,
+            amount=amount,
+            cost=cost,
+        )

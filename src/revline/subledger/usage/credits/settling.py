@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from revline.core.canonical.credits import Coverage, CreditGrant, CreditRefund
 from revline.core.money import PRECISION
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.subledger.usage.charges.values import ChargeKind, ChargeSubject
@@ -27,13 +28,11 @@ from revline.subledger.usage.credits.values import (
     GRANTS_MAX,
     LINES_MAX,
     ZERO,
-    Coverage,
     Draw,
     Entry,
-    Grant,
+    GrantBalance,
     Judged,
     Line,
-    Refund,
     SettledLine,
     Statement,
     StatementCharge,
@@ -76,8 +75,8 @@ def settle(
     tenant_id: str,
     lines: Iterable[Line],
     commitments: Iterable[NamedCommitment] = (),
-    grants: Iterable[Grant] = (),
-    refunds: Iterable[Refund] = (),
+    grants: Iterable[CreditGrant] = (),
+    refunds: Iterable[CreditRefund] = (),
     at: datetime,
     time_zone: str,
 ) -> Statement | Problem:
@@ -87,7 +86,7 @@ def settle(
     their lines. grants, refunds: one for each id. time_zone: of the entity that sells. Deterministic: the same facts in any
     order give an equal statement. Problem: `credits.too_many`.
     """
-    given, held = sorted(lines, key=_line_order), sorted(grants, key=lambda grant: grant.grant_id)
+    given, held = sorted(lines, key=_line_order), sorted(grants, key=lambda one: one.outside_id)
     if len(given) > LINES_MAX or len(held) > GRANTS_MAX:
         return problem("credits.too_many", f"{len(given)} lines and {len(held)} grants of one customer")
     with localcontext() as context:
@@ -102,7 +101,7 @@ def settle(
             if not each.spec.paid_by_credits:
                 unpaid.update(one.subject.charge_id(tenant_id) for one in found.charges)
         every = sorted([*given, *(_line_of(one, tenant_id) for one in added)], key=_line_order)
-        paid_back = sorted(refunds, key=_refund_order)
+        paid_back = sorted((one for one in refunds if not one.voided), key=_refund_order)
         run = _Run(lines=every, unpaid=unpaid, grants=held, refunds=paid_back, at=at, time_zone=time_zone)
         run.run()
         return Statement(
@@ -112,7 +111,7 @@ def settle(
             commitments=tuple(judged),
             entries=tuple(run.entries),
             pending=tuple(run.pending),
-            balances=tuple(run.lots[name].balance() for name in sorted(run.lots)),
+            balances=run.balances(),
             top_ups=tuple(run.top_ups),
             findings=tuple(run.findings),
         )
@@ -126,8 +125,8 @@ class _Run:
         *,
         lines: Sequence[Line],
         unpaid: set[str],
-        grants: Sequence[Grant],
-        refunds: Sequence[Refund],
+        grants: Sequence[CreditGrant],
+        refunds: Sequence[CreditRefund],
         at: datetime,
         time_zone: str,
     ) -> None:
@@ -137,24 +136,25 @@ class _Run:
         self.settled: list[SettledLine] = []
         self.entries: list[Entry] = []
         self.pending: list[Entry] = []
-        self.top_ups: list[Grant] = []
+        self.top_ups: list[CreditGrant] = []
         self.findings: list[Problem] = []
         self._lines = lines
         self._unpaid = unpaid
-        self._grants = {grant.grant_id: grant for grant in grants}
-        self._refunds = {refund.refund_id: refund for refund in refunds}
+        self._grants = {grant.outside_id: grant for grant in grants if not grant.voided}
+        self._refunds = {refund.outside_id: refund for refund in refunds}
         self._reserved = self._reserve(refunds)
         self._active: list[tuple[tuple[int, datetime, datetime, str], str]] = []
         self._draws: dict[str, list[Draw]] = {}
         self._due: list[Due] = []
         self._touched: set[str] = set()
+        self._settled: dict[str, GrantBalance] = {}
 
     def run(self) -> None:
         """Everything that happens, in the order of time."""
         for number, line in enumerate(self._lines):
             self._due.append((line.draws_at, LINE, f"{number:09d}"))
         self._due.extend(
-            (min(grant.starts_at, grant.granted_at), GRANT, name)
+            (min(grant.begins_at, grant.granted_at), GRANT, name)
             for name, grant in self._grants.items()
             if grant.granted_at <= self.at
         )
@@ -162,12 +162,22 @@ class _Run:
         heapq.heapify(self._due)
         while self._due:
             moment, rank, name = heapq.heappop(self._due)
+            if moment > self.at and not self._settled:
+                self._settled = {name: lot.balance() for name, lot in self.lots.items()}
             if rank == LINE:
                 self._pay(self._lines[int(name)])
             elif moment <= self.at or rank == EXPIRY:
                 self._happens(moment, rank, name)
             if self._touched and moment <= self.at and (not self._due or self._due[0][0] > moment):
                 self._top_up(moment)
+
+    def balances(self) -> tuple[GrantBalance, ...]:
+        """Each grant as settled, and what of it open windows leave."""
+        now = {name: lot.balance() for name, lot in self.lots.items()}
+        settled = self._settled or now
+        return tuple(
+            msgspec.structs.replace(one, available=now[name].available) for name, one in sorted(settled.items())
+        )
 
     def _happens(self, moment: datetime, rank: int, name: str) -> None:
         if rank == GRANT:
@@ -180,17 +190,17 @@ class _Run:
     def _keep(self, entries: Iterable[Entry], moment: datetime) -> None:
         (self.entries if moment <= self.at else self.pending).extend(entries)
 
-    def _begin(self, grant: Grant) -> None:
-        lot = Lot(grant, reserved=self._reserved.get(grant.grant_id, ZERO), time_zone=self.zone)
-        self.lots[grant.grant_id] = lot
+    def _begin(self, grant: CreditGrant) -> None:
+        lot = Lot(grant, reserved=self._reserved.get(grant.outside_id, ZERO), time_zone=self.zone)
+        self.lots[grant.outside_id] = lot
         self._keep(lot.begin(), grant.granted_at)
         self._go_on(lot)
 
     def _go_on(self, lot: Lot) -> None:
         """It can be drawn from, up to its end where that comes by `at`."""
-        insort(self._active, (lot.order, lot.grant.grant_id))
+        insort(self._active, (lot.order, lot.grant.outside_id))
         if lot.expires_at is not None and lot.expires_at <= self.at:
-            heapq.heappush(self._due, (self._processed_at(lot, lot.expires_at), EXPIRY, lot.grant.grant_id))
+            heapq.heappush(self._due, (self._processed_at(lot, lot.expires_at), EXPIRY, lot.grant.outside_id))
 
     def _processed_at(self, lot: Lot, expires_at: datetime) -> datetime:
         """Credits that pay lines of a window they only touch expire when the last such line has been paid."""
@@ -206,29 +216,25 @@ class _Run:
     def _end(self, lot: Lot, moment: datetime) -> None:
         expires_at = lot.expires_at
         assert expires_at is not None
-        self._active.remove((lot.order, lot.grant.grant_id))
-        before = lot.pending
-        entries = lot.end(expires_at)
-        if moment > self.at:
-            lot.pending = before + sum((entry.amount for entry in entries), ZERO)
-        self._keep(entries, moment)
+        self._active.remove((lot.order, lot.grant.outside_id))
+        self._keep(lot.end(expires_at), moment)
         self._touched.add(lot.grant.plan)
         if not lot.over:
             self._go_on(lot)
 
-    def _take_back(self, refund: Refund) -> None:
-        lot = self.lots.get(refund.grant_id)
+    def _take_back(self, refund: CreditRefund) -> None:
+        lot = self.lots.get(refund.grant)
         if lot is None:
-            detail = f"refund {refund.refund_id[:60]} is of the grant {refund.grant_id[:60]!r}, which is not there"
-            self.findings.append(problem("credits.grant_unknown", detail, field=refund.grant_id))
+            detail = f"refund {refund.outside_id[:60]} is of the grant {refund.grant[:60]!r}, which is not there"
+            self.findings.append(problem("credits.grant_unknown", detail, field=refund.grant))
             return
         amount = min(refund.amount, lot.left)
         lot.reserved = max(lot.reserved - refund.amount, ZERO)
         if amount < refund.amount:
-            detail = f"refund {refund.refund_id[:60]} of {refund.amount} found {amount} left"
-            self.findings.append(problem("credits.refund_exceeds", detail, field=refund.grant_id))
+            detail = f"refund {refund.outside_id[:60]} of {refund.amount} found {amount} left"
+            self.findings.append(problem("credits.refund_exceeds", detail, field=refund.grant))
         if amount:
-            self._keep(lot.take_back(amount, refund_id=refund.refund_id, at=refund.refunded_at), refund.refunded_at)
+            self._keep(lot.take_back(amount, refund_id=refund.outside_id, at=refund.refunded_at), refund.refunded_at)
 
     def _pay(self, line: Line) -> None:
         draws = [] if line.charge_id in self._unpaid else self._give_back(line) if line.amount < 0 else self._draw(line)
@@ -244,8 +250,8 @@ class _Run:
             amount = min(left, lot.drawable) if left and lot.pays(line) else ZERO
             if not amount:
                 continue
-            self._keep(lot.draw(amount, charge_id=line.charge_id, at=at), at)
-            self._pend(lot, amount, at)
+            self._keep(lot.draw(amount, line), at)
+            self._touched.add(lot.grant.plan)
             draws.append(Draw(grant_id=name, amount=amount))
             left -= amount
         return draws
@@ -259,41 +265,38 @@ class _Run:
             if not amount:
                 continue
             lot = self.lots[paid[place].grant_id]
-            self._keep(lot.give_back(amount, charge_id=line.charge_id, at=at), at)
-            self._pend(lot, -amount, at)
+            self._keep(lot.give_back(amount, line), at)
+            self._touched.add(lot.grant.plan)
             paid[place] = msgspec.structs.replace(paid[place], amount=paid[place].amount - amount)
-            draws.append(Draw(grant_id=lot.grant.grant_id, amount=-amount))
+            draws.append(Draw(grant_id=lot.grant.outside_id, amount=-amount))
             left -= amount
         return draws
-
-    def _pend(self, lot: Lot, amount: Decimal, at: datetime) -> None:
-        self._touched.add(lot.grant.plan)
-        if at > self.at:
-            lot.pending += amount
 
     def _top_up(self, moment: datetime) -> None:
         for plan in sorted(self._touched):
             made = due_top_up(plan=plan, lots=self.lots, known=self._grants, at=moment, time_zone=self.zone)
             if made is not None:
-                self._grants[made.grant_id] = made
+                self._grants[made.outside_id] = made
                 self.top_ups.append(made)
                 self._begin(made)
         self._touched.clear()
 
-    def _reserve(self, refunds: Sequence[Refund]) -> dict[str, Decimal]:
+    def _reserve(self, refunds: Sequence[CreditRefund]) -> dict[str, Decimal]:
         reserved: dict[str, Decimal] = {}
         for refund in refunds:
             if refund.refunded_at <= self.at:
-                reserved[refund.grant_id] = reserved.get(refund.grant_id, ZERO) + refund.amount
+                reserved[refund.grant] = reserved.get(refund.grant, ZERO) + refund.amount
         return reserved
 
 
 def _line_order(line: Line) -> tuple[datetime, bool, ChargeSubject, str]:
-    return (line.draws_at, line.amount < 0, line.subject, line.charge_id)
+    subject = line.subject
+    known = subject if subject.origin is not None else msgspec.structs.replace(subject, origin=subject.window)
+    return (line.draws_at, line.amount < 0, known, line.charge_id)
 
 
-def _refund_order(refund: Refund) -> tuple[datetime, str]:
-    return (refund.refunded_at, refund.refund_id)
+def _refund_order(refund: CreditRefund) -> tuple[datetime, str]:
+    return (refund.refunded_at, refund.outside_id)
 
 
 def _line_of(charge: StatementCharge, tenant_id: str) -> Line:
