@@ -11,6 +11,7 @@ from revline.core.facts import Fact
 from revline.derive import (
     balance,
     commercial,
+    credit,
     credit_memo,
     credit_movement,
     customer,
@@ -38,8 +39,10 @@ def _nothing(known: RootFacts, scope: EntityScope) -> Expectation:
 ROOT_RULES: Final[Mapping[str, RootRule]] = {
     "balance_transaction": RootRule(needs=balance.needs, expect=balance.expect),
     "contract": RootRule(needs=commercial.needs, expect=commercial.expect),
+    "credit_grant": RootRule(needs=credit.needs, expect=credit.expect),
     "credit_memo": RootRule(needs=credit_memo.needs, expect=credit_memo.expect),
     "credit_movement": RootRule(needs=credit_movement.needs, expect=credit_movement.expect),
+    "credit_refund": RootRule(needs=credit.needs, expect=credit.expect),
     "customer": RootRule(needs=customer.needs, expect=customer.expect),
     "invoice": RootRule(needs=invoice.needs, expect=invoice.expect),
     "opportunity": RootRule(needs=commercial.needs, expect=commercial.expect),
@@ -50,6 +53,7 @@ ROOT_RULES: Final[Mapping[str, RootRule]] = {
     "quote": RootRule(needs=commercial.needs, expect=commercial.expect),
     "refund": RootRule(needs=payment.refund_needs, expect=payment.expect_refund),
     "stated_event": RootRule(needs=stated.needs, expect=stated.expect),
+    "usage": RootRule(needs=stated.needs, expect=stated.expect),
 }
 SILENT: Final = RootRule(needs=lambda facts: (), expect=_nothing)
 

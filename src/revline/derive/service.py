@@ -18,7 +18,7 @@ from revline.core.clock import Clock
 from revline.core.events import AppliedPayment
 from revline.core.ids import root_id as root_id_of
 from revline.core.problem import Mender, Problem, Retryable, define, problem
-from revline.derive import record, reprocess
+from revline.derive import credit, record, reprocess
 from revline.derive.expectation import RootFacts
 from revline.derive.planning import RootPlan, plan_root
 from revline.derive.ports import Configurations, DeriveConfiguration, Told, nobody
@@ -136,6 +136,7 @@ class Derive:
                 refused=refused, roots={root_id: known[root_id].root for root_id in refused}, places=_places(known)
             )
             reprocess.conclude(unit, tenant_id=tenant_id, wishes=wishes, plans=plans)
+            credit.keep(unit, tenant_id=tenant_id, known=known)
             woken = _woken(unit.connection, tenant_id, plans, known)
             work_record.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=woken)
             self._told(unit, tenant_id=tenant_id, root_ids=_touched(tenant_id, plans) | refused.keys())

@@ -8,13 +8,18 @@ from typing import Any, Final
 
 import msgspec
 
-from revline.core.canonical import CreditMemo, Customer, Invoice, InvoiceStatus
+from revline.core.canonical import CreditGrant, CreditMemo, CreditRefund, Customer, Invoice, InvoiceStatus
+from revline.core.canonical.credits import Span
 from revline.core.facts import Incomplete, TranslatedFact
 from revline.core.money import currency, in_scale
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 
 IDENTIFIER_BYTES_MAX: Final = 255
 SOURCE_EVENT_BYTES_MAX: Final = 512
+TIMES_MAX: Final = 120
+"""How often a grant may roll over, or be topped up in one period."""
+SPAN_MAX: Final = 40_000
+"""Days or months of one span of calendar time."""
 FUTURE_TOLERANCE: Final = timedelta(hours=24)
 EXACT_FIELDS: Final = frozenset(
     {
@@ -27,6 +32,8 @@ EXACT_FIELDS: Final = frozenset(
         "flat_amount",
         "up_to",
         "probability_percent",
+        "expected_breakage",
+        "percent",
     }
 )
 """Decimals that are no amounts of the object's currency: quantities, prices per unit, rates."""
@@ -84,6 +91,10 @@ def _check_money(snapshot: msgspec.Struct) -> Problem | None:
         return problem("amount.invalid", errors[0].detail, field=errors[0].pointer, errors=tuple(errors[:20]))
     if isinstance(snapshot, Invoice) and snapshot.status is not InvoiceStatus.DRAFT:
         return _check_invoice(snapshot)
+    if isinstance(snapshot, CreditRefund) and snapshot.amount <= 0:
+        return _contradiction("amount", "the refund's amount is out of range")
+    if isinstance(snapshot, CreditGrant):
+        return _check_grant(snapshot)
     return _check_memo(snapshot) if isinstance(snapshot, CreditMemo) else None
 
 
@@ -119,6 +130,33 @@ def _check_memo(memo: CreditMemo) -> Problem | None:
     if settled > memo.total:
         return _contradiction("total", f"total is {memo.total}, what was applied, credited and given back is {settled}")
     return _check_sums(memo)
+
+
+def _check_grant(grant: CreditGrant) -> Problem | None:
+    """Terms under which no credits can be settled."""
+    rule, top_up = grant.roll_over, grant.top_up
+    wrong = {
+        "amount": grant.amount <= 0,
+        "cost": grant.cost < 0,
+        "expires_at": grant.expires_at is not None and grant.expires_at <= grant.begins_at,
+        "expected_breakage": not 0 <= grant.expected_breakage < 1,
+        "roll_over": rule is not None
+        and (not _lasts(rule.extends) or not 1 <= rule.times <= TIMES_MAX or not 0 < rule.percent <= 100),
+        "top_up": top_up is not None
+        and (
+            top_up.amount <= 0
+            or top_up.cost < 0
+            or not 1 <= top_up.limit <= TIMES_MAX
+            or not 1 <= top_up.months <= SPAN_MAX
+            or (top_up.lasts is not None and not _lasts(top_up.lasts))
+        ),
+    }
+    field = next((name for name, is_wrong in wrong.items() if is_wrong), "")
+    return _contradiction(field, f"the grant's {field} is out of range") if field else None
+
+
+def _lasts(span: Span) -> bool:
+    return 0 <= span.months <= SPAN_MAX and 0 <= span.days <= SPAN_MAX and span.months + span.days > 0
 
 
 def _check_sums(demand: Invoice | CreditMemo) -> Problem | None:

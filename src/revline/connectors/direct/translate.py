@@ -188,7 +188,7 @@ def _fact(*, envelope: Envelope, kind: str, snapshot: CanonicalObject, context: 
 def _rank(kind: str, snapshot: CanonicalObject) -> int:
     if isinstance(snapshot, canonical.Customer | canonical.Product):
         return int(snapshot.deleted)
-    if isinstance(snapshot, canonical.StatedEvent):
+    if isinstance(snapshot, canonical.StatedEvent | canonical.CreditGrant | canonical.CreditRefund):
         return int(snapshot.voided)
     return STATUSES[kind][str(getattr(snapshot, "status", ""))] if kind in STATUSES else 0
 

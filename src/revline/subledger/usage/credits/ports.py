@@ -1,0 +1,42 @@
+"""What credits ask of the rooms around them; wired in app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from sqlalchemy import Connection
+
+from revline.core.ids import SourceObject
+from revline.core.problem import Problem
+from revline.subledger.usage.charges.values import Charge
+from revline.subledger.usage.commitments import NamedCommitment
+from revline.subledger.usage.credits.plans import CreditPlan
+
+
+class CreditSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """One tenant's active configuration as credits need it. zones: connection -> time zone of the entity that sells there."""
+
+    version: int
+    plans: Mapping[str, CreditPlan]
+    commitments: tuple[NamedCommitment, ...]
+    zones: Mapping[str, str]
+
+
+class Setups(Protocol):
+    """The active configuration of a tenant."""
+
+    def credit_setup(self, *, tenant_id: str) -> CreditSetup | Problem: ...
+
+
+class Charges(Protocol):
+    """The revision of each of a customer's charge lines that counts, of every period."""
+
+    def __call__(self, connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]: ...
+
+
+def no_charges(connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]:
+    """Where nothing is charged."""
+    del connection, tenant_id, customer
+    return ()
