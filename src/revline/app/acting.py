@@ -27,6 +27,7 @@ from revline.platform.bulk.values import Money
 from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.platform.work import record as work
+from revline.subledger.usage.credits.record import LANE_KIND as CREDITS
 
 ACTS_OF_DELIVERY: Final = (Act.RESEND, Act.SKIP, Act.REPLAY, Act.WAIVE)
 
@@ -54,6 +55,7 @@ def handlers(*, database: Database, directory: Directory, intake: Intake, naming
             "reread": _rereads,
             "source_cursor": _cursors,
             "feedback": _feedback,
+            "credits": _credits,
         },
         beforehand={"input": partial(intake.retry_kept, channels=directory)},
     )
@@ -98,6 +100,11 @@ def _cursors(unit: Unit, /, *, tenant_id: str, identities: Sequence[str]) -> Map
 
 def _feedback(unit: Unit, /, *, tenant_id: str, identities: Sequence[str]) -> Mapping[str, Problem]:
     ask(unit, tenant_id=tenant_id, root_ids=identities)
+    return {}
+
+
+def _credits(unit: Unit, /, *, tenant_id: str, identities: Sequence[str]) -> Mapping[str, Problem]:
+    work.request(unit, tenant_id=tenant_id, kind=CREDITS, lane_ids=identities)
     return {}
 
 

@@ -19,6 +19,8 @@ from revline.subledger.posting.kinds import Book, PeriodPolicy, PostingRule, Rat
 from revline.subledger.posting.rulechecks import check_rule
 from revline.subledger.receivables.credit import CreditPolicy, check_credit_policy
 from revline.subledger.usage.charges.policy import UsagePolicy, check_usage_policy
+from revline.subledger.usage.commitments import Commitment, check_commitment
+from revline.subledger.usage.credits.plans import CreditPlan, check_plan
 from revline.subledger.usage.kinds import EventType, check_event_type
 from revline.subledger.usage.metering.checks import check_meter
 from revline.subledger.usage.metering.kinds import Meter
@@ -45,4 +47,6 @@ def registry() -> Registry:
     kinds.register(KindType(name="Meter", spec_type=Meter, check=check_meter))
     kinds.register(KindType(name="UsagePolicy", spec_type=UsagePolicy, check=check_usage_policy))
     kinds.register(KindType(name="UsagePrice", spec_type=UsagePrice, check=check_usage_price))
+    kinds.register(KindType(name="Commitment", spec_type=Commitment, check=check_commitment))
+    kinds.register(KindType(name="CreditPlan", spec_type=CreditPlan, check=check_plan))
     return kinds

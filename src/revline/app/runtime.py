@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from revline.app import feeding
 from revline.app.acting import bulk_acts
 from revline.app.asking import answers_of
+from revline.app.crediting import desk_of
 from revline.app.directory import Directory, pool_id
 from revline.app.enumerating import Asking, retry_handler
 from revline.app.kinds import registry
@@ -42,6 +43,7 @@ from revline.platform.tenancy.record import register_tenant
 from revline.platform.tenancy.secrets import SecretResolver
 from revline.platform.work.pressure import Pressure
 from revline.subledger.posting.hops import PostingHops
+from revline.subledger.usage.credits.running import retry_handler as retry_credits
 
 DIRECTORY_POOL: Final = 2
 POSTGRES_FOLDER: Final = "postgres"
@@ -116,6 +118,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
         bulk=bulk_acts(database=database, directory=directory, intake=intake, naming=naming, clock=time),
         pressure=Pressure(database=database),
+        credits=desk_of(database=database, directory=directory, intake=intake, clock=time),
         lister=Asking(database=database, directory=directory, clock=time),
         naming=naming,
         told_of_cases=feeding.FeedbackDirectory(directory).asking().waived,
@@ -167,6 +170,7 @@ def _handlers(database: Database, intake: Intake, directory: Directory, clock: C
         "reread": intake.reread,
         "source_cursor": intake.read_on,
         "feedback": feeding.retry_handler(database=database, clock=clock),
+        "credits": retry_credits(database=database, clock=clock),
         RECORD_SUBJECT: retry_handler(Asking(database=database, directory=directory, clock=clock)),
     }
 

@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from revline.app.crediting import keeper_of
 from revline.app.directory import Directory
 from revline.app.enumerating import ListingLoop
 from revline.app.feeding import FeedbackDirectory
@@ -49,6 +50,7 @@ T = TypeVar("T")
 DATABASE_THREADS: Final = 6
 IDLE_SECONDS: Final = 0.05
 FEEDBACK_IDLE_SECONDS: Final = 0.5
+CREDITS_IDLE_SECONDS: Final = 0.5
 BULK_PAUSE_SECONDS: Final = 0.05
 BULK_IDLE_SECONDS: Final = 0.5
 WATCH_SECONDS: Final = 0.2
@@ -92,6 +94,7 @@ class Worker:
             database=database, configurations=told, clock=clock, owner=owner, epoch=epoch, lease=pauses.lease
         )
         self.derive = self._derive_of(clock, epoch, pauses, told)
+        self.credits = keeper_of(database=database, directory=directory, clock=clock, owner=owner)
         self.delivery = self._delivery_loop(clock, epoch, uniform, pauses, told, steady)
         self.bulk = self._bulk_of(bulk or {}, clock, pauses)
         self.reading = None if readers is None else self._reading_loop(readers, uniform)
@@ -173,6 +176,7 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._derive())
                 group.create_task(self._feedback())
+                group.create_task(self._credits())
                 group.create_task(self._bulk())
                 group.create_task(self._closings())
                 group.create_task(self._timers())
@@ -214,6 +218,16 @@ class Worker:
                 roots = 0
             if not roots:
                 await self._pause(FEEDBACK_IDLE_SECONDS)
+
+    async def _credits(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                settled = await self.blocking(self.credits.turn)
+            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
+                log().exception("credits.turn_failed")
+                settled = 0
+            if not settled:
+                await self._pause(CREDITS_IDLE_SECONDS)
 
     async def _bulk(self) -> None:
         """A small batch, then a pause: what people do to many records at once leaves room for what is due by itself."""
@@ -260,6 +274,7 @@ class Worker:
         self.delivery.desk.hear(epoch)
         sweep_each(tenants, self._intake.sweep_awaited)
         sweep_each(tenants, self._readings.sweep)
+        sweep_each(tenants, self.credits.sweep)
         sweep_each(tenants, self.listing.follow)
         if self.reading is not None:
             sweep_each(tenants, self.reading.follow)

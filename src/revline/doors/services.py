@@ -29,6 +29,7 @@ from revline.platform.lineage.walk import Hops
 from revline.platform.settings import Settings
 from revline.platform.store.engine import Database
 from revline.platform.work.pressure import Pressure
+from revline.subledger.usage.credits.service import CreditDesk
 
 
 class ReaderSide(Protocol):
@@ -83,6 +84,7 @@ class Services:
     outbound: Outbound
     bulk: BulkActs
     pressure: Pressure
+    credits: CreditDesk
     naming: RecordNaming
     lister: Lister
     told_of_cases: Told

@@ -139,9 +139,13 @@ def _check_grant(grant: CreditGrant) -> Problem | None:
         "amount": grant.amount <= 0,
         "cost": grant.cost < 0,
         "expires_at": grant.expires_at is not None and grant.expires_at <= grant.begins_at,
-        "expected_breakage": not 0 <= grant.expected_breakage < 1,
+        "expected_breakage": grant.expected_breakage is not None and not 0 <= grant.expected_breakage < 1,
         "roll_over": rule is not None
-        and (not _lasts(rule.extends) or not 1 <= rule.times <= TIMES_MAX or not 0 < rule.percent <= 100),
+        and (
+            not _lasts(rule.extends)
+            or not 1 <= rule.times <= TIMES_MAX
+            or (rule.percent is not None and not 0 < rule.percent <= 100)
+        ),
         "top_up": top_up is not None
         and (
             top_up.amount <= 0

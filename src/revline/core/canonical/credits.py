@@ -68,7 +68,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RollOver(msgspec.Struct, frozen=True, kw_only=True):
-    """What stays when a grant ends: at most `amount` (None: no such cap) and at most `percent` of what was granted.
+    """What stays when a grant ends: at most `amount` and at most `percent` of what was granted (None: no such cap).
 
     extends: how much longer it stays. times: how often at most. The rest expires.
     """
@@ -76,7 +76,7 @@ class RollOver(msgspec.Struct, frozen=True, kw_only=True):
     extends: Span
     times: int = 1
     amount: Amount | None = None
-    percent: Amount = Amount(100)
+    percent: Amount | None = None
 
 
 class TopUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,8 +97,8 @@ class CreditGrant(msgspec.Struct, frozen=True, kw_only=True, tag="credit_grant")
     amount: what they pay in all. cost: what was paid for all of them, 0 for a promotion. granted_at: when they were bought; of
     two equal grants the earlier is drawn first. starts_at, expires_at: they pay from the one (None: granted_at) up to, and not
     at, the other (None: for ever). priority: the smallest is drawn first. plan: the CreditPlan they were granted by, "" for
-    none. expected_breakage: the share (0 to below 1) expected never to be used, for proportional breakage. method: how they
-    were paid. voided: the grant was a mistake and never was.
+    none. expected_breakage: the share (0 to below 1) expected never to be used, for proportional breakage; None for 0. method:
+    how they were paid. voided: the grant was a mistake and never was.
     """
 
     outside_id: str
@@ -116,7 +116,7 @@ class CreditGrant(msgspec.Struct, frozen=True, kw_only=True, tag="credit_grant")
     product_family: str = ""
     coverage: Coverage = Coverage.WINDOW_END
     breakage: Breakage = Breakage.AT_EXPIRY
-    expected_breakage: Amount = Amount(0)
+    expected_breakage: Amount | None = None
     roll_over: RollOver | None = None
     top_up: TopUp | None = None
     booked_by: BookedBy = BookedBy.STATED

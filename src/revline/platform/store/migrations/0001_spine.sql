@@ -571,6 +571,105 @@ CREATE TABLE counter (
 GRANT SELECT, INSERT, UPDATE, DELETE ON counter TO revline_app;
 GRANT SELECT ON counter TO revline_control;
 
+CREATE TABLE credit_grant (
+    tenant_id TEXT NOT NULL,
+    grant_id TEXT NOT NULL,
+    holder_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    outside_id TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    granted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    voided BOOLEAN NOT NULL,
+    content TEXT NOT NULL,
+    CONSTRAINT pk_credit_grant PRIMARY KEY (tenant_id, grant_id)
+);
+
+CREATE INDEX ix_credit_grant_tenant_id_granted_at_grant_id ON credit_grant (tenant_id, granted_at, grant_id);
+
+CREATE INDEX ix_credit_grant_tenant_id_holder_id ON credit_grant (tenant_id, holder_id);
+
+ALTER TABLE credit_grant ENABLE ROW LEVEL SECURITY;
+ALTER TABLE credit_grant FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON credit_grant
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON credit_grant TO revline_app;
+
+CREATE TABLE credit_holder (
+    tenant_id TEXT NOT NULL,
+    holder_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    look_at TIMESTAMP WITH TIME ZONE,
+    settled_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_credit_holder PRIMARY KEY (tenant_id, holder_id)
+);
+
+CREATE INDEX ix_credit_holder_tenant_id_connection_customer ON credit_holder (tenant_id, connection, customer);
+
+CREATE INDEX ix_credit_holder_tenant_id_look_at ON credit_holder (tenant_id, look_at);
+
+ALTER TABLE credit_holder ENABLE ROW LEVEL SECURITY;
+ALTER TABLE credit_holder FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON credit_holder
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON credit_holder TO revline_app;
+
+CREATE TABLE credit_posting (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    entry_id TEXT NOT NULL,
+    account TEXT NOT NULL,
+    holder_id TEXT NOT NULL,
+    "grant" TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    day DATE NOT NULL,
+    product_family TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    moved_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    currency TEXT NOT NULL,
+    amount NUMERIC(38, 12) NOT NULL,
+    cost NUMERIC(38, 12) NOT NULL,
+    CONSTRAINT pk_credit_posting PRIMARY KEY (tenant_id, entry_id, account),
+    CONSTRAINT ck_credit_posting_account CHECK (account IN ('granted', 'held', 'drawn', 'expired', 'taken_back')),
+    CONSTRAINT ck_credit_posting_rule CHECK (rule IN ('granted', 'drawn', 'returned', 'expired', 'breakage', 'taken_back')),
+    CONSTRAINT uq_credit_posting_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_credit_posting_tenant_id_holder_id_grant ON credit_posting (tenant_id, holder_id, "grant");
+
+ALTER TABLE credit_posting ENABLE ROW LEVEL SECURITY;
+ALTER TABLE credit_posting FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON credit_posting
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON credit_posting TO revline_app;
+
+CREATE TABLE credit_refund (
+    tenant_id TEXT NOT NULL,
+    refund_id TEXT NOT NULL,
+    holder_id TEXT NOT NULL,
+    content TEXT NOT NULL,
+    CONSTRAINT pk_credit_refund PRIMARY KEY (tenant_id, refund_id)
+);
+
+CREATE INDEX ix_credit_refund_tenant_id_holder_id ON credit_refund (tenant_id, holder_id);
+
+ALTER TABLE credit_refund ENABLE ROW LEVEL SECURITY;
+ALTER TABLE credit_refund FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON credit_refund
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON credit_refund TO revline_app;
+
 CREATE TABLE derive_run (
     tenant_id TEXT NOT NULL,
     position BIGINT NOT NULL,

@@ -16,6 +16,7 @@ from revline.subledger.usage.calendar import day_of, last_day, plus_span
 from revline.subledger.usage.credits.values import ZERO, Entry, EntryKey, GrantBalance, Line, Rule
 
 DrawOrder = tuple[int, datetime, datetime, str]
+HUNDRED: Final = Decimal(100)
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -96,10 +97,9 @@ class Lot:
         rule, number = self.grant.roll_over, self.rolled_over
         stays = ZERO
         if rule is not None and number < rule.times and self.left:
-            share = round_amount(
-                amount=self.grant.amount * rule.percent / 100, currency=self.money, rounding=Rounding.HALF_UP
-            )
-            stays = min(self.left, share, share if rule.amount is None else rule.amount)
+            caps = [] if rule.amount is None else [rule.amount]
+            caps += [] if rule.percent is None else [self._share(self.grant.amount, rule.percent, HUNDRED)]
+            stays = min([self.left, *caps])
         if stays > 0:
             assert rule is not None
             self.rolled_over += 1
@@ -165,7 +165,7 @@ class Lot:
         if grant.breakage is not Breakage.PROPORTIONAL or self.over:
             return []
         kept = self.left + self.drawn + self.expired
-        used = kept * (1 - grant.expected_breakage)
+        used = kept * (1 - (grant.expected_breakage or ZERO))
         cost_kept = self.base + self.cost_drawn + self.cost_expired
         earned = min(self._share(cost_kept, self.drawn, used) if self.drawn < used else cost_kept, cost_kept)
         wanted = max(min(earned - self.cost_drawn - self.cost_expired, self.base), ZERO)

@@ -48,7 +48,7 @@ class CreditPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     product_family: str = ""
     coverage: Coverage = Coverage.WINDOW_END
     breakage: Breakage = Breakage.AT_EXPIRY
-    expected_breakage: Amount = Amount(0)
+    expected_breakage: Amount | None = None
     roll_over: RollOver | None = None
     top_up: TopUp | None = None
     booked_by: BookedBy = BookedBy.STATED
@@ -122,7 +122,7 @@ def check_plan(name: str, spec: CreditPlan, others: Specs) -> tuple[FieldError, 
         found.append(
             _wrong("spec.costBasis", "credits are not sold for less than nothing", "0 or more; 0 for a promotion")
         )
-    if not 0 <= spec.expected_breakage < 1:
+    if spec.expected_breakage is not None and not 0 <= spec.expected_breakage < 1:
         found.append(_wrong("spec.expectedBreakage", "this is no share", "from 0 to below 1, such as 0.1 for a tenth"))
     if not 0 <= spec.priority <= PRIORITY_MAX:
         found.append(_wrong("spec.priority", "this priority is out of range", f"from 0 to {PRIORITY_MAX}"))
@@ -137,7 +137,7 @@ def _roll_over_errors(rule: RollOver, money: Currency) -> list[FieldError]:
     found = _span_errors("spec.rollOver.extends", rule.extends)
     if rule.amount is not None:
         found += _amount_errors("spec.rollOver.amount", rule.amount, money, above_zero=True)
-    if not 0 < rule.percent <= 100:
+    if rule.percent is not None and not 0 < rule.percent <= 100:
         found.append(_wrong("spec.rollOver.percent", "this is no share", "above 0, at most 100"))
     if not 1 <= rule.times <= TIMES_MAX:
         found.append(_wrong("spec.rollOver.times", "out of range", f"from 1 to {TIMES_MAX}"))
