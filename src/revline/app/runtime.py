@@ -97,8 +97,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
     kinds, secrets = registry(), SecretResolver(folder=settings.data_folder / SECRETS_FOLDER)
     new_directory = partial(Directory, database=reading, registry=kinds, secrets=secrets, clock=time)
     directory = new_directory()
-    intake = _intake(settings, database, time)
-    readers = Readers(directory=directory, secrets=secrets, clock=time)
+    intake, readers = _intake(settings, database, time), Readers(directory=directory, secrets=secrets, clock=time)
     naming = Naming(database=database, clock=time, random_bytes=os.urandom, new_directory=new_directory)
     services = Services(
         settings=settings,

@@ -1,12 +1,12 @@
 """Grants and refunds of prepaid credits: their facts book nothing themselves; the credit ledger states what they come to.
-
-The one part of derive that says something to the room of credits: the newest snapshot of each, and whom to settle again.
-"""
+Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+
+import msgspec
 
 from revline.core.canonical import CreditGrant, CreditRefund
 from revline.core.facts import Fact, Name
@@ -19,8 +19,6 @@ from revline.derive.expectation import (
     newest,
     silent_rest,
 )
-from revline.platform.store.unit import Unit
-from revline.subledger.usage.credits import record as credit_record
 
 STATED_BY_LEDGER: Final = "the credit ledger states what is booked of it"
 KINDS: Final = frozenset({"credit_grant", "credit_refund"})
@@ -46,21 +44,26 @@ def expect(known: RootFacts, scope: EntityScope) -> Expectation:
     )
 
 
-def keep(unit: Unit, *, tenant_id: str, known: Mapping[str, RootFacts]) -> None:
-    """Keep the newest snapshot of each grant and refund among these roots, and have the customers settled that any named."""
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What roots say of credits. snapshots: the newest of each grant and refund, with its root. customers: whoever any snapshot
+    named, the former holder of a grant too."""
+
+    snapshots: tuple[tuple[SourceObject, CreditGrant | CreditRefund], ...]
+    customers: frozenset[SourceObject]
+
+
+def known_of(known: Mapping[str, RootFacts]) -> Known:
+    """What is said among these roots."""
+    snapshots: list[tuple[SourceObject, CreditGrant | CreditRefund]] = []
     customers: set[SourceObject] = set()
     for root in known.values():
-        if root.root.kind not in KINDS:
-            continue
-        found = _snapshots(root.facts)
+        found = _snapshots(root.facts) if root.root.kind in KINDS else []
         for _, snapshot in found:
             customers.add(SourceObject(connection=root.root.connection, kind="customer", outside_id=snapshot.customer))
         if found:
             current = newest(fact for fact, _ in found)
-            snapshot = next(each for fact, each in found if fact is current)
-            credit_record.keep(unit, tenant_id=tenant_id, source=root.root, snapshot=snapshot)
-    if customers:
-        credit_record.ask(unit, tenant_id=tenant_id, customers=customers)
+            snapshots.append((root.root, next(each for fact, each in found if fact is current)))
+    return Known(snapshots=tuple(snapshots), customers=frozenset(customers))
 
 
 def _snapshots(facts: tuple[Fact, ...]) -> list[tuple[Fact, CreditGrant | CreditRefund]]:

@@ -27,12 +27,14 @@ from revline.derive.roots import rule_of
 from revline.intake import queries as fact_log
 from revline.platform.logs import log
 from revline.platform.store.engine import Database
+from revline.platform.store.unit import Unit
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
 from revline.platform.work.batches import batches_of, run_batch
 from revline.platform.work.epochs import Epoch
 from revline.platform.work.lanes import ClaimedLane, LaneChange, finished, parked
 from revline.subledger.posting import queries as posting
+from revline.subledger.usage.credits import record as credit_record
 
 define(
     code="derive.configuration_missing",
@@ -136,7 +138,7 @@ class Derive:
                 refused=refused, roots={root_id: known[root_id].root for root_id in refused}, places=_places(known)
             )
             reprocess.conclude(unit, tenant_id=tenant_id, wishes=wishes, plans=plans)
-            credit.keep(unit, tenant_id=tenant_id, known=known)
+            _tell_credits(unit, tenant_id, known)
             woken = _woken(unit.connection, tenant_id, plans, known)
             work_record.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=woken)
             self._told(unit, tenant_id=tenant_id, root_ids=_touched(tenant_id, plans) | refused.keys())
@@ -186,6 +188,14 @@ def _woken(
         if any(fact.position > read.get(root_id, 0) for fact in known[root_id].facts)
         for source in plan.wakes
     } - plans.keys()
+
+
+def _tell_credits(unit: Unit, tenant_id: str, known: Mapping[str, RootFacts]) -> None:
+    """The room of credits keeps the newest snapshot of grants and refunds, and settles whoever has them."""
+    found = credit.known_of(known)
+    for source, snapshot in found.snapshots:
+        credit_record.keep(unit, tenant_id=tenant_id, source=source, snapshot=snapshot)
+    credit_record.ask(unit, tenant_id=tenant_id, customers=found.customers)
 
 
 def _touched(tenant_id: str, plans: Mapping[str, RootPlan]) -> set[str]:

@@ -9,12 +9,12 @@ from decimal import Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from revline.core.canonical.credits import Breakage, Coverage, CreditGrant, CreditRefund, RollOver, Scope, Span, TopUp
 from revline.core.money import Amount
 from revline.subledger.usage.credits.deltas import Posted, deltas, posted_after, postings_of
 from revline.subledger.usage.credits.values import Account, Line
-
-from .stories import CUSTOMER, at, line, settled
+from tests.unit.usage.credits.stories import CUSTOMER, at, line, settled
 
 DAYS = [f"2026-{month:02d}-{day:02d}" for month in range(1, 7) for day in (1, 11, 21)]
 cents = st.integers(min_value=0, max_value=50_000).map(lambda units: Amount(Decimal(units).scaleb(-2)))
@@ -113,7 +113,7 @@ def test_the_order_in_which_facts_came_is_no_part_of_a_statement(
     world: tuple[list[Line], list[CreditGrant], list[CreditRefund], str], seed: int
 ) -> None:
     used, held, back, day = world
-    mixed = random.Random(seed)  # noqa: S311 - an order, no secret
+    mixed = random.Random(seed)
     first = settled(day, lines=used, grants=held, refunds=back)
     again = settled(
         day,

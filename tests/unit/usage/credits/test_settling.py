@@ -6,11 +6,23 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+
 from revline.core.canonical.credits import Breakage, Coverage, RollOver, Scope, Span, TopUp
 from revline.core.money import Amount
 from revline.subledger.usage.charges.values import ChargeKind
-
-from .stories import at, balance, february, grant, january, ledger, line, march, paid, refund, settled
+from tests.unit.usage.credits.stories import (
+    at,
+    balance,
+    february,
+    grant,
+    january,
+    ledger,
+    line,
+    march,
+    paid,
+    refund,
+    settled,
+)
 
 
 def test_credits_of_1_that_cost_080_make_080_of_revenue() -> None:

@@ -95,29 +95,37 @@ def post(
     channel: of the customer's connection. look_at: when time alone changes the statement next. grants, refunds: those it was
     settled from, and those of grants that are gone since.
     """
-    tenant_id, holder = channel.tenant_id, holder_of(tenant_id=channel.tenant_id, customer=customer)
-    known = {one.outside_id: one for one in (*grants, *statement.top_ups)}
-    methods = {one.outside_id: one.method for one in refunds}
-    facts = [
+    tenant_id = channel.tenant_id
+    holder = holder_of(tenant_id=tenant_id, customer=customer)
+    said = [
         object_fact(snapshot=one, connection=customer.connection, said_at=unit.recorded_at) for one in statement.top_ups
     ]
+    for fact, one in zip(said, statement.top_ups, strict=True):
+        keep(unit, tenant_id=tenant_id, source=fact.source, snapshot=one)
+    known = {one.outside_id: one for one in (*grants, *statement.top_ups)}
+    methods = {one.outside_id: one.method for one in refunds}
     for delta in deltas:
         key = delta.place.key
         entry_id = delta.entry_id(tenant_id=tenant_id, connection=customer.connection)
         _write(unit, tenant_id=tenant_id, holder=holder, entry_id=entry_id, delta=delta)
-        grant = known[key.grant_id]
-        fact = movement_fact(
+        booked = movement_fact(
             delta=delta,
-            grant=grant,
+            grant=known[key.grant_id],
             customer=customer,
             entry_id=entry_id,
-            method=methods.get(key.cause, "") or grant.method,
+            method=methods.get(key.cause, "") or known[key.grant_id].method,
             stated_at=unit.recorded_at,
         )
-        facts += [] if fact is None else [fact]
-    for one in statement.top_ups:
-        keep(unit, tenant_id=tenant_id, source=_source(one, customer), snapshot=one)
-    _accept(unit, channel, facts, new_id)
+        said += [] if booked is None else [booked]
+    _accept(unit, channel, said, new_id)
+    _looked(unit, tenant_id, holder, customer, statement.at, look_at)
+    _tell(unit, tenant_id, holder, customer, statement)
+    return len(deltas)
+
+
+def _looked(
+    unit: Unit, tenant_id: str, holder: str, customer: SourceObject, settled_at: datetime, look_at: datetime | None
+) -> None:
     unit.project(
         tables.credit_holder,
         key=("holder_id",),
@@ -126,14 +134,8 @@ def post(
         connection=customer.connection,
         customer=customer.outside_id,
         look_at=look_at,
-        settled_at=statement.at,
+        settled_at=settled_at,
     )
-    _tell(unit, tenant_id, holder, customer, statement)
-    return len(deltas)
-
-
-def _source(grant: CreditGrant, customer: SourceObject) -> SourceObject:
-    return SourceObject(connection=customer.connection, kind="credit_grant", outside_id=grant.outside_id)
 
 
 def _write(unit: Unit, *, tenant_id: str, holder: str, entry_id: str, delta: Delta) -> None:
