@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -29,15 +30,16 @@ class TypeShape:
     """One event type ready for decoding.
 
     event: the Struct its events are decoded into, with data, id, source, subject and time. numbers: fields that arrive as the text
-    of a number, and the pattern a canonical one within precision and scale has. moments: fields that must be RFC 3339.
+    of a number. moments: fields that must be RFC 3339. texts: fields whose length in bytes has a limit.
     """
 
-    __slots__ = ("event", "fields", "moments", "numbers", "spec")
+    __slots__ = ("event", "fields", "moments", "numbers", "spec", "texts")
 
     def __init__(self, spec: EventType) -> None:
         self.spec = spec
         self.fields = dict(sorted(spec.fields.items()))
-        self.numbers: dict[str, Callable[[bytes], object]] = {}
+        self.numbers: dict[str, NumberRule] = {}
+        self.texts = tuple(name for name, field in self.fields.items() if field.kind is FieldKind.TEXT)
         self.moments: tuple[str, ...] = tuple(
             name for name, field in self.fields.items() if field.kind is FieldKind.TIME
         )
@@ -65,7 +67,7 @@ class TypeShape:
 
     def _member(self, name: str, field: UsageField) -> tuple[str, Any] | tuple[str, Any, Any]:
         if field.kind is FieldKind.DECIMAL and (field.scale or field.precision > INT_PRECISION_MAX):
-            self.numbers[name] = number_pattern(field).fullmatch
+            self.numbers[name] = NumberRule(field)
             return (name, Raw) if field.required else (name, Raw, NO_NUMBER)
         kind = _member_type(field)
         return (name, kind) if field.required else (name, kind | None, None)
@@ -88,16 +90,32 @@ def _member_type(field: UsageField) -> Any:
             return Annotated[str, Meta(max_length=40)]
 
 
-def number_pattern(field: UsageField) -> re.Pattern[bytes]:
-    """What the text of a number in canonical form looks like within the field's precision and scale."""
-    whole = field.precision - field.scale
-    digits = rb"(?:0|-?[1-9][0-9]{0,%d})" % (whole - 1) if whole else rb"0"
-    if not field.scale:
-        return re.compile(digits)
-    fraction = rb"-?(?:0|[1-9][0-9]{0,%d})\.[0-9]{0,%d}[1-9]" % (max(whole - 1, 0), field.scale - 1)
-    if not whole:
-        fraction = rb"-?0\.[0-9]{0,%d}[1-9]" % (field.scale - 1)
-    return re.compile(digits + rb"|" + fraction)
+class NumberRule:
+    """What the canonical text of a field's number looks like. whole: digits before the point; scale: digits after it, at most.
+
+    matches: for a text alone; an empty one stands for no number.
+    """
+
+    __slots__ = ("matches", "scale", "whole")
+
+    def __init__(self, field: UsageField) -> None:
+        self.scale = field.scale
+        digits = field.precision - field.scale
+        self.whole = max(digits, 1)
+        whole = rb"(?:0|[1-9][0-9]{0,%d})" % (digits - 1) if digits else rb"0"
+        fraction = rb"\.[0-9]{0,%d}[1-9]" % (field.scale - 1) if field.scale else rb"(?!)"
+        pattern = rb"0|-?" + whole.replace(rb"0|", b"") + rb"|-?" + whole + fraction + rb"|"
+        if not digits:
+            pattern = rb"0|-?0" + fraction + rb"|"
+        self.matches: Callable[[Any], object] = re.compile(pattern).fullmatch
+
+
+def plain_number(value: Decimal) -> str:
+    """A number without exponent, without zeros that say nothing, and without a sign when it is zero."""
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").removesuffix(".")
+    return "0" if text == "-0" else text
 
 
 class TypeCatalogue:
@@ -114,8 +132,6 @@ class TypeCatalogue:
         self.content_seed = content_seed(seed)
         self.elsewhere = elsewhere
         self.shapes = {spec.type: TypeShape(spec) for spec in types.values()}
-        self.shape_of = {shape.event: shape for shape in self.shapes.values()}
-        self.has_checks = any(shape.numbers or shape.moments for shape in self.shapes.values())
         self.many: msgspec.json.Decoder[list[Any]] | None = None
         self.one: msgspec.json.Decoder[Any] | None = None
         if self.shapes:

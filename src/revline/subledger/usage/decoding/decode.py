@@ -7,7 +7,6 @@ of instants, or in attributes that don't count, have the same line. It knows not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
 from itertools import repeat
 from typing import Any, Final
 
@@ -15,11 +14,11 @@ import msgspec
 import xxhash
 
 from revline.core.problem import Mender, Problem, Retryable, define, problem
-from revline.subledger.usage.decoding.catalogue import TypeCatalogue, TypeShape
-from revline.subledger.usage.decoding.loose import loose_event, moment
-from revline.subledger.usage.decoding.values import Decoded, Invalid
-from revline.subledger.usage.events import EVENT_BYTES_MAX, ID_BYTES_MAX, SOURCE_BYTES_MAX, SUBJECT_BYTES_MAX
-from revline.subledger.usage.kinds import TEXT_BYTES_MAX
+from revline.subledger.usage.decoding.catalogue import TypeCatalogue
+from revline.subledger.usage.decoding.loose import loose_event
+from revline.subledger.usage.decoding.plain import rows_of
+from revline.subledger.usage.decoding.values import Block, Decoded, Invalid, LooseEvent, Rows
+from revline.subledger.usage.events import EVENT_BYTES_MAX, ID_BYTES_MAX
 
 EVENTS_MAX: Final = 50_000
 """Events one body may hold, unless told otherwise."""
@@ -37,122 +36,118 @@ def decode(body: bytes, types: TypeCatalogue, *, events_max: int = EVENTS_MAX) -
     """
     if body.lstrip(b" \t\r\n")[:1] == b"{":
         body = b"[" + body + b"]"
-    events = _plain_events(body, types)
-    if events is None:
-        try:
-            raws = _raws.decode(body)
-        except msgspec.DecodeError as error:
-            return problem("usage.body_invalid", f"the body is not a JSON array of events: {error}")
-        if len(raws) > events_max:
-            return _too_many(len(raws), events_max)
-        return _one_by_one([bytes(raw) for raw in raws], types)
-    if len(events) > events_max:
-        return _too_many(len(events), events_max)
-    return _of_plain(events, types)
+    found = _all_plain(body, types, events_max)
+    if found is not None:
+        return found
+    try:
+        raws = _raws.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return problem("usage.body_invalid", f"the body is not a JSON array of events: {error}")
+    if len(raws) > events_max:
+        return problem(
+            "usage.too_many_events", f"the body holds {len(raws)} events; at most {events_max} are taken at once"
+        )
+    return _one_by_one([bytes(raw) for raw in raws], types)
 
 
 def decode_each(texts: Sequence[bytes], types: TypeCatalogue) -> Decoded:
     """The events of many texts, one event in each: lines of a file, messages of a stream, lines of the log."""
-    events = _plain_events(b"[" + b",".join(texts) + b"]", types)
-    if events is None or len(events) != len(texts):
+    found = _all_plain(b"[" + b",".join(texts) + b"]", types, len(texts))
+    if found is None or found.count != len(texts):
         return _one_by_one(texts, types)
-    return _of_plain(events, types)
+    return found
 
 
-def _too_many(count: int, most: int) -> Problem:
-    return problem("usage.too_many_events", f"the body holds {count} events; at most {most} are taken at once")
-
-
-def _plain_events(body: bytes, types: TypeCatalogue) -> list[Any] | None:
+def _all_plain(body: bytes, types: TypeCatalogue, events_max: int) -> Decoded | None:
     """All events by the typed decoder; None when one of them needs a closer look."""
+    found = _plain(body, types)
+    if found is None or not 0 < len(found[0]) <= events_max:
+        return None
+    events, rows = found
+    text = _encoder.encode_lines(events)
+    lines = text.split(b"\n")
+    lines.pop()
+    return _decoded(rows, lines, text, types, count=len(events))
+
+
+def _plain(body: bytes, types: TypeCatalogue) -> tuple[list[Any], Rows] | None:
     if types.many is None:
         return None
     try:
         events = types.many.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    if types.has_checks and not all(_is_plain(event, types.shape_of[type(event)]) for event in events):
+    if not events:
         return None
-    if (not body.isascii() or b"\\u" in body) and not all(map(_is_short, events)):
-        return None
-    for event in events:
-        if event.time.tzinfo is not UTC:
-            event.time = event.time.astimezone(UTC)
-    return events
-
-
-def _is_plain(event: Any, shape: TypeShape) -> bool:
-    data = event.data
-    for name, matches in shape.numbers.items():
-        text = bytes(getattr(data, name))
-        if text and not matches(text):
-            return False
-    return all(_is_moment(getattr(data, name)) for name in shape.moments)
-
-
-def _is_moment(text: str | None) -> bool:
-    return text is None or moment(text) is not None
-
-
-def _is_short(event: Any) -> bool:
-    """Whether texts keep their limits in bytes, and hold no NUL (which stands between source and id in an identity)."""
-    if "\0" in event.source or "\0" in event.id or "\0" in event.subject:
-        return False
-    texts = (value for value in msgspec.structs.astuple(event.data) if isinstance(value, str))
-    return (
-        len(event.id.encode()) <= ID_BYTES_MAX
-        and len(event.source.encode()) <= SOURCE_BYTES_MAX
-        and len(event.subject.encode()) <= SUBJECT_BYTES_MAX
-        and all(len(text.encode()) <= TEXT_BYTES_MAX and "\0" not in text for text in texts)
-    )
-
-
-def _of_plain(events: list[Any], types: TypeCatalogue) -> Decoded:
-    lines = _encoder.encode_lines(events).split(b"\n")
-    lines.pop()
-    return _decoded(events, lines, types, count=len(events))
+    rows = rows_of(events, ascii_only=body.isascii() and b"\\u" not in body)
+    return None if rows is None else (events, rows)
 
 
 def _decoded(
-    events: list[Any], lines: list[bytes], types: TypeCatalogue, *, count: int, invalid: Sequence[Invalid] = ()
+    rows: Rows, lines: list[bytes], text: bytes, types: TypeCatalogue, *, count: int, invalid: Sequence[Invalid] = ()
 ) -> Decoded:
     seed = types.seed
     return Decoded(
         tenant_id=types.tenant_id,
         count=count,
-        events=events,
+        rows=rows,
         lines=lines,
-        keys=b"".join([_key(f"{event.source}\0{event.id}".encode(), seed) for event in events]),
-        digests=b"".join(map(_digest, lines, repeat(types.content_seed))),
+        text=text,
+        keys=[_key(f"{source}\0{id_}".encode(), seed) for source, id_ in zip(rows.sources, rows.ids, strict=True)],
+        digests=list(map(_digest, lines, repeat(types.content_seed))),
         invalid=tuple(invalid),
     )
 
 
 def _one_by_one(texts: Sequence[bytes], types: TypeCatalogue) -> Decoded:
-    events: list[Any] = []
     lines: list[bytes] = []
+    loose: list[LooseEvent | None] = []
     invalid: list[Invalid] = []
     for index, text in enumerate(texts):
-        plain = _plain_event(text, types)
-        if plain is not None:
-            events.append(plain)
-            lines.append(_encoder.encode(plain))
+        plain = _plain(b"[" + text + b"]", types) if len(text) <= EVENT_BYTES_MAX else None
+        if plain is not None and len(plain[0]) == 1:
+            lines.append(_encoder.encode(plain[0][0]))
+            loose.append(None)
             continue
         found = _too_long(text) or loose_event(text, types)
         if isinstance(found, Problem):
             invalid.append(Invalid(index=index, id=_id_of(text), problem=found))
             continue
         event, line = found
-        events.append(_plain_event(line, types) or event)
         lines.append(line)
-    return _decoded(events, lines, types, count=len(texts), invalid=invalid)
+        loose.append(event if _plain(b"[" + line + b"]", types) is None else None)
+    text = b"\n".join([*lines, b""])
+    return _decoded(_rows_among(lines, loose, types), lines, text, types, count=len(texts), invalid=invalid)
 
 
-def _plain_event(text: bytes, types: TypeCatalogue) -> Any:
-    if len(text) > EVENT_BYTES_MAX:
-        return None
-    found = _plain_events(b"[" + text + b"]", types)
-    return found[0] if found and len(found) == 1 else None
+def _rows_among(lines: Sequence[bytes], loose: Sequence[LooseEvent | None], types: TypeCatalogue) -> Rows:
+    """Columns of events of which some are loose; the others are decoded together from their canonical lines."""
+    places = [place for place, event in enumerate(loose) if event is None]
+    plain = _plain(b"[" + b",".join([lines[place] for place in places]) + b"]", types)
+    rows = plain[1] if plain else Rows(ids=[], sources=[], subjects=[], times=[])
+    apart = [(place, event) for place, event in enumerate(loose) if event is not None]
+    if not apart:
+        return rows
+    at = dict(zip(places, range(len(places)), strict=True))
+    common = [
+        (rows.ids[at[place]], rows.sources[at[place]], rows.subjects[at[place]], rows.times[at[place]])
+        if event is None
+        else (event.id, event.source, event.subject, event.time)
+        for place, event in enumerate(loose)
+    ]
+    return Rows(
+        ids=[one[0] for one in common],
+        sources=[one[1] for one in common],
+        subjects=[one[2] for one in common],
+        times=[one[3] for one in common],
+        blocks=[_moved(block, places) for block in rows.blocks],
+        loose=apart,
+    )
+
+
+def _moved(block: Block, places: Sequence[int]) -> Block:
+    mine = places if block.places is None else [places[place] for place in block.places]
+    return Block(shape=block.shape, count=block.count, places=mine, columns=block.columns)
 
 
 def _too_long(text: bytes) -> Problem | None:

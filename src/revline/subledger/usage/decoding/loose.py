@@ -12,7 +12,7 @@ import msgspec
 
 from revline.core.exact_json import parse_object
 from revline.core.problem import FieldError, Problem, problem
-from revline.subledger.usage.decoding.catalogue import TypeCatalogue
+from revline.subledger.usage.decoding.catalogue import TypeCatalogue, plain_number
 from revline.subledger.usage.decoding.values import LooseEvent
 from revline.subledger.usage.events import (
     AMEND_TYPE,
@@ -84,14 +84,6 @@ def canonical(value: Any) -> bytes:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value).encode()
     return _encode(value)
-
-
-def plain_number(value: Decimal) -> str:
-    """A number without exponent, without zeros that say nothing, and without a sign when it is zero."""
-    text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0").removesuffix(".")
-    return "0" if text == "-0" else text
 
 
 def moment(text: object) -> datetime | None:

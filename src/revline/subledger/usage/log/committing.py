@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate, chain
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from revline.core.clock import Clock
 from revline.core.problem import Problem, problem
 from revline.platform.tenancy.data_keys import DataKeys
+from revline.subledger.usage.decoding.values import Decoded
 from revline.subledger.usage.log.files import LogWriter, ReadFile
 from revline.subledger.usage.log.identities import Identities
 from revline.subledger.usage.log.reading import EPOCH
@@ -85,85 +87,76 @@ class Committer:
         ciphers = [self._cipher(one.decoded.tenant_id) for one in submissions]
         held = [one for one, cipher in zip(submissions, ciphers, strict=True) if not isinstance(cipher, Problem)]
         verdicts = self.identities.meet(
-            b"".join([one.decoded.keys for one in held]), b"".join([one.decoded.digests for one in held])
+            list(chain.from_iterable([one.decoded.keys for one in held])),
+            list(chain.from_iterable([one.decoded.digests for one in held])),
         )
-        given, chunks = self._parts(held, verdicts, received)
+        given, parts = self._parts(held, verdicts, received)
         try:
-            self._write(chunks, held, received)
+            self._write(parts, held, received)
         except OSError as error:
             self.stopped = problem("usage.log_stopped", f"writing to {self.folder.name} failed: {error.strerror}")
             return Group(answers=[self.stopped] * len(submissions), batches=[])
         answered = iter(given)
         answers = [cipher if isinstance(cipher, Problem) else next(answered) for cipher in ciphers]
-        return Group(answers=answers, batches=[batch for batch, _ in chunks])
+        return Group(answers=answers, batches=[batch for mine in parts.values() for batch, _ in mine])
 
     def _parts(
         self, held: Sequence[Submission], verdicts: bytes, received: datetime
-    ) -> tuple[list[Answers], list[tuple[CommittedBatch, list[bytes]]]]:
-        by_tenant: dict[str, list[tuple[int, Submission, bytes]]] = {}
-        place = 0
+    ) -> tuple[list[Answers], dict[str, list[tuple[CommittedBatch, bytes]]]]:
+        """The answers, and each tenant's batches with their text: sequences run on from tenant to tenant."""
+        by_tenant: dict[str, list[int]] = {}
         for index, one in enumerate(held):
-            mine = verdicts[place : place + len(one.decoded.events)]
-            place += len(mine)
-            by_tenant.setdefault(one.decoded.tenant_id, []).append((index, one, mine))
+            by_tenant.setdefault(one.decoded.tenant_id, []).append(index)
+        starts = list(accumulate([one.decoded.storable for one in held], initial=0))
         answers: dict[int, Answers] = {}
-        chunks: list[tuple[CommittedBatch, list[bytes]]] = []
+        parts: dict[str, list[tuple[CommittedBatch, bytes]]] = {}
         sequence = self.next_sequence
-        for tenant_id, parts in by_tenant.items():
-            first = sequence
-            events: list[object] = []
-            lines: list[bytes] = []
-            for index, one, mine in parts:
-                answers[index] = Answers(
-                    decoded=one.decoded, verdicts=mine, first_sequence=sequence, received_at=received
-                )
-                for event, line, verdict in zip(one.decoded.events, one.decoded.lines, mine, strict=True):
-                    if verdict == ACCEPTED:
-                        events.append(event)
-                        lines.append(line)
-                sequence = first + len(events)
-            if events:
+        for tenant_id, indices in by_tenant.items():
+            for index in indices:
+                decoded, mine = held[index].decoded, verdicts[starts[index] : starts[index + 1]]
+                answers[index] = Answers(decoded=decoded, verdicts=mine, first_sequence=sequence, received_at=received)
+                kept, text = _kept(decoded, mine)
+                if not text:
+                    continue
+                count = decoded.storable if kept is None else len(kept)
                 batch = CommittedBatch(
-                    tenant_id=tenant_id, shard=self.shard, first_sequence=first, received_at=received, events=events
+                    tenant_id=tenant_id,
+                    shard=self.shard,
+                    first_sequence=sequence,
+                    received_at=received,
+                    count=count,
+                    rows=decoded.rows,
+                    kept=kept,
                 )
-                chunks.append((batch, lines))
-        return [answers[index] for index in range(len(held))], chunks
+                parts.setdefault(tenant_id, []).append((batch, text))
+                sequence += count
+        return [answers[index] for index in range(len(held))], parts
 
     def _write(
-        self, chunks: Sequence[tuple[CommittedBatch, list[bytes]]], held: Sequence[Submission], received: datetime
+        self, parts: Mapping[str, list[tuple[CommittedBatch, bytes]]], held: Sequence[Submission], received: datetime
     ) -> None:
         offsets = [offset for one in held for offset in one.offsets]
-        if not chunks and not offsets:
+        if not parts and not offsets:
             return
         assert self._writer is not None
         metas, body, events = [], [], 0
-        for batch, lines in chunks:
-            key_id, cipher = self._ciphers[batch.tenant_id]
-            sealed = seal(
-                cipher,
-                first_sequence=batch.first_sequence,
-                tenant_id=batch.tenant_id.encode(),
-                lines=b"\n".join(lines),
-            )
-            events += len(lines)
+        for tenant_id, mine in parts.items():
+            key_id, cipher = self._ciphers[tenant_id]
+            first = mine[0][0].first_sequence
+            count = sum([batch.count for batch, _ in mine])
+            lines = mine[0][1] if len(mine) == 1 else b"".join([text for _, text in mine])
+            sealed = seal(cipher, first_sequence=first, tenant_id=tenant_id.encode(), lines=lines)
+            events += count
             body.append(sealed)
-            metas.append(
-                ChunkMeta(
-                    tenant_id=batch.tenant_id,
-                    key_id=key_id,
-                    first_sequence=batch.first_sequence,
-                    events=len(lines),
-                    length=len(sealed),
-                )
-            )
-            self._last_of[batch.tenant_id] = batch.last_sequence
+            metas.append(ChunkMeta(tenant_id, key_id, first, count, len(sealed)))
+            self._last_of[tenant_id] = first + count - 1
         self._writer.append(
             record_bytes(
                 first_sequence=self.next_sequence,
                 events=events,
                 received_at_micros=(received - EPOCH) // _MICROSECOND,
                 before=self._writer.before,
-                meta=RecordMeta(chunks=metas, offsets=offsets),
+                meta=RecordMeta(metas, offsets),
                 body=body,
             )
         )
@@ -216,6 +209,14 @@ class Committer:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+def _kept(decoded: Decoded, verdicts: bytes) -> tuple[list[int] | None, bytes]:
+    """The places of the accepted events, None when all are, and their lines."""
+    if not any(verdicts):
+        return None, decoded.text
+    kept = [place for place, verdict in enumerate(verdicts) if verdict == ACCEPTED]
+    return kept, b"\n".join([*[decoded.lines[place] for place in kept], b""]) if kept else b""
 
 
 _MICROSECOND = EPOCH.resolution

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import is_
+
 from revline.subledger.usage.log.values import ACCEPTED, CONFLICT, DUPLICATE
 
 
@@ -11,15 +14,17 @@ class Identities:
     def __init__(self) -> None:
         self._digests: dict[bytes, bytes] = {}
 
-    def meet(self, keys: bytes, digests: bytes) -> bytes:
+    def meet(self, keys: Sequence[bytes], digests: Sequence[bytes]) -> bytes:
         """The verdict on each identity, a byte each; new ones are known from then on."""
-        verdicts = bytearray(len(digests) // 8)
-        known = self._digests
-        for index in range(len(verdicts)):
-            digest = digests[8 * index : 8 * index + 8]
-            found = known.setdefault(keys[16 * index : 16 * index + 16], digest)
-            verdicts[index] = ACCEPTED if found is digest else DUPLICATE if found == digest else CONFLICT
-        return bytes(verdicts)
+        found = list(map(self._digests.setdefault, keys, digests))
+        if all(map(is_, found, digests)):
+            return bytes(len(keys))
+        return bytes(
+            [
+                ACCEPTED if mine is known else DUPLICATE if mine == known else CONFLICT
+                for mine, known in zip(digests, found, strict=True)
+            ]
+        )
 
     def __len__(self) -> int:
         return len(self._digests)

@@ -126,7 +126,7 @@ class UsageLog:
 
     def submit_then(self, submission: Submission, done: Done) -> None:
         """Queues a submission and calls `done` with what `submit` would give: on the committer's thread, so it must be quick."""
-        refusal = self._refusal(len(submission.decoded.events))
+        refusal = self._refusal(submission.decoded.storable)
         if refusal is not None:
             done(refusal)
             return
@@ -166,7 +166,7 @@ class UsageLog:
             first = self._waiting.get()
             if first is None:
                 break
-            group, events = [first], len(first[0].decoded.events)
+            group, events = [first], first[0].decoded.storable
             while events < self._limits.group_events_max:
                 try:
                     more = self._waiting.get_nowait()
@@ -176,11 +176,11 @@ class UsageLog:
                     ended = True
                     break
                 group.append(more)
-                events += len(more[0].decoded.events)
+                events += more[0].decoded.storable
             done = self._committer.commit([submission for submission, _ in group])
             with self._counting:
                 self._waiting_events -= events
-                self._behind_events += sum(len(batch.events) for batch in done.batches) if self._subscribers else 0
+                self._behind_events += sum(batch.count for batch in done.batches) if self._subscribers else 0
             for (_, answer), answers in zip(group, done.answers, strict=True):
                 answer(answers)
             if self._subscribers and done.batches:
@@ -192,7 +192,7 @@ class UsageLog:
             for subscriber in self._subscribers:
                 subscriber.on_committed(batches)
             with self._counting:
-                self._behind_events -= sum(len(batch.events) for batch in batches)
+                self._behind_events -= sum(batch.count for batch in batches)
 
 
 def _recover(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import xxhash
@@ -73,23 +73,21 @@ def lines_of(
             except InvalidTag:
                 yield problem("usage.log_damaged", f"a chunk of {chunk.tenant_id} doesn't open under its key")
                 continue
-            yield Lines(chunk=chunk, received_at=received, lines=text.split(b"\n"))
+            yield Lines(chunk=chunk, received_at=received, lines=text.removesuffix(b"\n").split(b"\n"))
 
 
 def batch_of(found: Lines, *, shard: int, types: TypeCatalogue) -> CommittedBatch:
-    """The events of a chunk. What was accepted stays: one that its type, as it is now, would refuse is read as of no known type."""
+    """The events of a chunk. What was accepted stays: where a type, as it is now, would refuse an event, none is taken as known."""
     decoded = decode_each(found.lines, types)
-    events: Sequence[Any] = decoded.events
-    if decoded.invalid:
-        untyped = TypeCatalogue(tenant_id=types.tenant_id, seed=types.seed, types={})
-        events = [decode_each([line], types).events or decode_each([line], untyped).events for line in found.lines]
-        events = [event for each in events for event in each]
+    if decoded.invalid:  # every type of the chunk is read as unknown, so that no event of it is lost
+        decoded = decode_each(found.lines, TypeCatalogue(tenant_id=types.tenant_id, seed=types.seed, types={}))
     return CommittedBatch(
         tenant_id=found.chunk.tenant_id,
         shard=shard,
         first_sequence=found.chunk.first_sequence,
         received_at=found.received_at,
-        events=events,
+        count=decoded.storable,
+        rows=decoded.rows,
     )
 
 
@@ -123,7 +121,8 @@ def _beyond(batch: CommittedBatch, after: int) -> CommittedBatch:
     skipped = after + 1 - batch.first_sequence
     if skipped <= 0:
         return batch
-    return msgspec.structs.replace(batch, first_sequence=after + 1, events=list(batch.events)[skipped:])
+    places = range(skipped, batch.count)
+    return msgspec.structs.replace(batch, first_sequence=after + 1, count=len(places), rows=batch.rows.chosen(places))
 
 
 class _Identity(msgspec.Struct, gc=False):
@@ -134,10 +133,8 @@ class _Identity(msgspec.Struct, gc=False):
 _identities: Final = msgspec.json.Decoder(_Identity)
 
 
-def identities_of(lines: Sequence[bytes], *, seed: int) -> tuple[bytes, bytes]:
+def identities_of(lines: Sequence[bytes], *, seed: int) -> tuple[list[bytes], list[bytes]]:
     """The keys and the digests of canonical lines, as decoding made them."""
-    keys = []
-    for line in lines:
-        one = _identities.decode(line)
-        keys.append(xxhash.xxh3_128_digest(f"{one.source}\0{one.id}".encode(), seed))
-    return b"".join(keys), b"".join(map(xxhash.xxh3_64_digest, lines, repeat(content_seed(seed))))
+    found = _identities.decode_lines(b"\n".join(lines))
+    keys = [xxhash.xxh3_128_digest(f"{one.source}\0{one.id}".encode(), seed) for one in found]
+    return keys, list(map(xxhash.xxh3_64_digest, lines, repeat(content_seed(seed))))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from datetime import datetime
+from itertools import accumulate, chain
 from typing import Any, Final
 
-import msgspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from revline.subledger.usage import columns
 from revline.subledger.usage.decoding.loose import moment
-from revline.subledger.usage.decoding.values import LooseEvent
+from revline.subledger.usage.decoding.values import LooseEvent, Rows
+from revline.subledger.usage.events import VOID_TYPE
 from revline.subledger.usage.kinds import FieldKind, UsageField
+from revline.subledger.usage.log.reading import EPOCH
 from revline.subledger.usage.log.values import CommittedBatch
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
@@ -52,46 +56,155 @@ def common_schema() -> pa.Schema:
 
 def to_table(batches: Sequence[CommittedBatch]) -> pa.Table:
     """The events of one tenant's batches, in their order: the common columns, then one for each field of the types among them."""
-    rows: list[dict[str, Any]] = []
-    kinds: dict[str, pa.DataType] = {}
-    for batch in batches:
-        for offset, event in enumerate(batch.events):
-            row, fields = _row(event)
-            row[columns.SHARD] = batch.shard
-            row[columns.SEQUENCE] = batch.first_sequence + offset
-            row[columns.RECEIVED_AT] = batch.received_at
-            row[columns.OCCURRED_AT] = event.time or batch.received_at
-            rows.append(row)
-            kinds.update(fields)
-    schema = pa.schema([*common_schema(), *sorted(kinds.items())])
-    return pa.Table.from_pylist(rows, schema=schema)
+    every = [batch.rows for batch in batches]
+    starts = list(accumulate(map(len, every), initial=0))
+    total = starts[-1]
+    loose = [(start + place, event) for start, rows in zip(starts, every, strict=False) for place, event in rows.loose]
+    named = _typed_columns(every, starts, loose)
+    kept = _kept(batches, starts)
+    received, sequences = _receipt(batches)
+    common = _common(every, starts, loose)
+    if kept is not None:
+        common = {name: column.take(kept) for name, column in common.items()}
+        named = {name: column.take(kept) for name, column in named.items()}
+        total = len(kept)
+    common[columns.SHARD] = pa.array(np.full(total, batches[0].shard if batches else 0, np.int16))
+    common[columns.SEQUENCE] = pa.array(sequences)
+    common[columns.RECEIVED_AT] = received
+    common[columns.OCCURRED_AT] = pc.coalesce(common[columns.OCCURRED_AT], received)
+    arrays = {name: common[name] for name in columns.COMMON} | dict(sorted(named.items()))
+    return pa.table(arrays)
 
 
-def _row(event: Any) -> tuple[dict[str, Any], dict[str, pa.DataType]]:
-    common = {columns.SUBJECT: event.subject, columns.SOURCE: event.source, columns.ID: event.id}
-    if isinstance(event, LooseEvent):
-        common |= {
-            columns.TYPE: event.type,
-            columns.VOIDS_SOURCE: event.voids_source,
-            columns.VOIDS_ID: event.voids_id,
-            columns.REST: event.rest,
-            columns.TYPED: event.spec is not None or event.voids_id is not None,
-        }
-        values: dict[str, Any] = dict(event.values)
-        fields = event.spec.fields if event.spec else {}
-    else:
-        fields = type(event).shape.spec.fields
-        common |= {columns.TYPE: type(event).__struct_config__.tag, columns.TYPED: True}
-        values = {name: _value(getattr(event.data, name), field) for name, field in fields.items()}
-    kinds = {columns.field_column(name, field): field_type(field) for name, field in fields.items()}
-    named = {columns.field_column(name, fields[name]): value for name, value in values.items()}
-    return {**common, **named}, kinds
+def _kept(batches: Sequence[CommittedBatch], starts: Sequence[int]) -> pa.Array | None:
+    if all(batch.kept is None for batch in batches):
+        return None
+    places: list[int] = []
+    for batch, start in zip(batches, starts, strict=False):
+        mine = range(batch.count) if batch.kept is None else batch.kept
+        places.extend([start + place for place in mine])
+    return pa.array(places, pa.int64())
 
 
-def _value(value: Any, field: UsageField) -> Any:
-    if isinstance(value, msgspec.Raw):
-        text = bytes(value)
-        return Decimal(text.decode()) if text else None
+def _receipt(batches: Sequence[CommittedBatch]) -> tuple[pa.Array, np.ndarray[Any, Any]]:
+    counts = np.array([batch.count for batch in batches], np.int64)
+    firsts = np.array([batch.first_sequence for batch in batches], np.int64)
+    received = np.array([(batch.received_at - EPOCH) // EPOCH.resolution for batch in batches], np.int64)
+    ends = np.cumsum(counts)
+    sequences = np.repeat(firsts - (ends - counts), counts) + np.arange(counts.sum())
+    return pa.array(np.repeat(received, counts)).cast(_TIME), sequences
+
+
+def _common(
+    every: Sequence[Rows], starts: Sequence[int], loose: Sequence[tuple[int, LooseEvent]]
+) -> dict[str, pa.Array]:
+    total = starts[-1]
+    times = list(chain.from_iterable([rows.times for rows in every]))
+    found = {
+        columns.ID: pa.array(list(chain.from_iterable([rows.ids for rows in every])), pa.string()),
+        columns.SOURCE: _texts([rows.sources for rows in every]).dictionary_encode(),
+        columns.SUBJECT: _texts([rows.subjects for rows in every]).dictionary_encode(),
+        columns.OCCURRED_AT: _moments(times),
+        columns.TYPE: _types(every, starts, loose),
+    }
+    apart: dict[str, list[Any]] = {name: [] for name in (columns.VOIDS_SOURCE, columns.VOIDS_ID, columns.REST)}
+    typed = np.ones(total, bool)
+    for place, event in loose:
+        typed[place] = event.spec is not None or event.type == VOID_TYPE
+        for name, values in apart.items():
+            values.append(getattr(event, name))
+    places = [place for place, _ in loose]
+    for name, values in apart.items():
+        found[name] = _scattered(pa.array(values, pa.string()), places, total)
+    found[columns.TYPED] = pa.array(typed)
+    return found
+
+
+def _texts(parts: Sequence[Sequence[str | None]]) -> pa.Array:
+    return pa.array(list(chain.from_iterable(parts)), pa.string())
+
+
+def _moments(times: Sequence[datetime | None]) -> pa.Array:
+    """Instants in UTC as microseconds. The difference of two of the same zone is what is quickest to take."""
+    spans = [None if time is None else time - EPOCH for time in times]
+    return pa.array(spans, pa.duration("us")).cast(pa.int64()).cast(_TIME)
+
+
+def _types(every: Sequence[Rows], starts: Sequence[int], loose: Sequence[tuple[int, LooseEvent]]) -> pa.Array:
+    names: dict[str, int] = {}
+    codes = np.zeros(starts[-1], np.int32)
+    for start, rows in zip(starts, every, strict=False):
+        for block in rows.blocks:
+            code = names.setdefault(block.shape.spec.type, len(names))
+            if block.places is None:
+                codes[start : start + block.count] = code
+            else:
+                codes[np.array(block.places, np.int64) + start] = code
+    for place, event in loose:
+        codes[place] = names.setdefault(event.type, len(names))
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(names), pa.string()))
+
+
+def _typed_columns(
+    every: Sequence[Rows], starts: Sequence[int], loose: Sequence[tuple[int, LooseEvent]]
+) -> dict[str, pa.Array]:
+    """A column for each field of the types there are. Events of types with the same field, stored alike, share its column."""
+    total = starts[-1]
+    gathered: dict[str, tuple[UsageField, list[Sequence[Any]], list[np.ndarray[Any, Any]]]] = {}
+    for start, rows in zip(starts, every, strict=False):
+        for block in rows.blocks:
+            places = start + (
+                np.arange(block.count) if block.places is None else np.array(block.places, dtype=np.int64)
+            )
+            for (name, field), values in zip(block.shape.fields.items(), block.columns, strict=True):
+                _, parts, where = gathered.setdefault(columns.field_column(name, field), (field, [], []))
+                parts.append(values)
+                where.append(places)
+    single: dict[str, tuple[UsageField, list[Any], list[int]]] = {}
+    for place, event in loose:
+        for name, field in event.spec.fields.items() if event.spec else ():
+            _, values, at = single.setdefault(columns.field_column(name, field), (field, [], []))
+            values.append(event.values.get(name))
+            at.append(place)
+    found: dict[str, pa.Array] = {}
+    for column in {*gathered, *single}:
+        arrays, order = [], []
+        if column in gathered:
+            field, parts, where = gathered[column]
+            arrays.append(_column(field, parts))
+            order.extend(where)
+        if column in single:
+            field, values, at = single[column]
+            arrays.append(pa.array(values, field_type(field)))
+            order.append(np.array(at, np.int64))
+        found[column] = _scattered(pa.concat_arrays(arrays), np.concatenate(order), total)
+    return found
+
+
+def _column(field: UsageField, parts: Sequence[Sequence[Any]]) -> pa.Array:
+    kind = field_type(field)
+    if isinstance(parts[0], bytes):
+        joined = b"\n".join(parts)  # type: ignore[arg-type]
+        texts = pc.split_pattern(pa.array([joined.decode()], pa.large_string()), "\n").values
+        if joined.startswith(b"\n") or joined.endswith(b"\n") or b"\n\n" in joined or not joined:
+            texts = pc.if_else(pc.equal(texts, ""), None, texts)
+        return texts.cast(kind)
+    values = list(chain.from_iterable(parts))
     if field.kind is FieldKind.TIME:
-        return moment(value)
-    return value
+        return _moments([moment(value) for value in values])
+    if field.kind is FieldKind.DECIMAL:
+        return pa.array(values, pa.int64()).cast(pa.decimal128(19, 0)).cast(kind)
+    return pa.array(values, kind)
+
+
+def _scattered(values: pa.Array, places: Sequence[int] | np.ndarray[Any, Any], total: int) -> pa.Array:
+    """An array of `total` with each value at its place and null elsewhere."""
+    if len(values) == total and np.array_equal(places, np.arange(total)):
+        return values
+    if len(values) == 0:
+        return pa.nulls(total, values.type)
+    indices = np.zeros(total, np.int64)
+    missing = np.ones(total, bool)
+    indices[places] = np.arange(len(values))
+    missing[places] = False
+    return values.take(pa.array(indices, mask=missing))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-from revline.core.problem import Mender, Problem, Retryable, define, problem
-from revline.subledger.usage.decoding.values import Decoded
+from revline.core.problem import Mender, Retryable, define, problem
+from revline.subledger.usage.decoding.values import Decoded, Rows
 from revline.subledger.usage.events import EventAnswer, Verdict
 
 VIRTUAL_SHARDS: Final = 64
@@ -75,38 +75,41 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
         """The answer to each event, in the order they were sent."""
         answers: list[EventAnswer] = []
         invalid = {one.index: one for one in self.decoded.invalid}
-        storable = iter(zip(self.decoded.events, self.verdicts, strict=True))
+        storable = iter(zip(self.decoded.rows.ids, self.verdicts, strict=True))
         sequence = self.first_sequence
         for index in range(self.decoded.count):
             bad = invalid.get(index)
             if bad is not None:
                 answers.append(EventAnswer(id=bad.id, verdict=Verdict.INVALID, problem=bad.problem))
                 continue
-            event, verdict = next(storable)
+            event_id, verdict = next(storable)
             if verdict == ACCEPTED:
-                answers.append(EventAnswer(id=event.id, verdict=Verdict.ACCEPTED, sequence=sequence))
+                answers.append(EventAnswer(id=event_id, verdict=Verdict.ACCEPTED, sequence=sequence))
                 sequence += 1
             else:
-                told = None if verdict == DUPLICATE else conflict_of(event)
-                answers.append(EventAnswer(id=event.id, verdict=_VERDICTS[verdict], problem=told))
+                told = None if verdict == DUPLICATE else CONFLICTS
+                answers.append(EventAnswer(id=event_id, verdict=_VERDICTS[verdict], problem=told))
         return answers
 
 
 class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Events of one tenant that are on disk, in order of their sequence: first_sequence, first_sequence + 1 and so on.
+    """Events of one tenant that are on disk: count of them, with first_sequence, first_sequence + 1 and so on.
 
-    Batches may be as small as one event; gather many of a tenant before making columns of them with `rows.to_table`.
+    rows: what was decoded; kept: the places in it that were accepted, None when all were. A batch may be as small as one event;
+    make columns of many at once with `rows.to_table`, some hundreds of events at a time or more.
     """
 
     tenant_id: str
     shard: int
     first_sequence: int
     received_at: datetime
-    events: Sequence[Any]
+    count: int
+    rows: Rows
+    kept: Sequence[int] | None = None
 
     @property
     def last_sequence(self) -> int:
-        return self.first_sequence + len(self.events) - 1
+        return self.first_sequence + self.count - 1
 
 
 class Subscriber(Protocol):
@@ -124,11 +127,6 @@ class Sealed(Protocol):
 
 
 Offsets = Mapping[tuple[str, int], int]
-
-
-def conflict_of(event: Any) -> Problem:
-    """Why an event whose identity has another content is refused."""
-    return problem("usage.conflict", "an event of this source and id with another content is on disk", field="id")
 
 
 for _code, _title, _status, _retryable, _mender, _remedy in (
@@ -174,3 +172,7 @@ for _code, _title, _status, _retryable, _mender, _remedy in (
     ),
 ):
     define(code=_code, title=_title, status=_status, retryable=_retryable, mender=_mender, remedy=_remedy)
+CONFLICTS: Final = problem(
+    "usage.conflict", "an event of this source and id with another content is on disk", field="id"
+)
+"""Why an event whose identity has another content is refused."""
