@@ -42,7 +42,7 @@ def read_product(*, fields: Fields, message: Message) -> Reading:
 
 def read_price(*, fields: Fields, message: Message) -> Reading:
     """A price. Tiers are there only when Stripe was asked to expand them. A deleted one is inactive and outranks the others."""
-    currency, recurring = fields.currency(), fields.child("recurring")
+    currency, recurring, transform = fields.currency(), fields.child("recurring"), fields.child("transform_quantity")
     deleted = fields.flag("deleted") or message.event_type == "price.deleted"
     unit = fields.unit_price("unit_amount_decimal", currency=currency)
     snapshot = Price(
@@ -58,6 +58,8 @@ def read_price(*, fields: Fields, message: Message) -> Reading:
         meter=recurring.identifier("meter"),
         active=fields.flag("active", default=True) and not deleted,
         nickname=fields.text("nickname"),
+        package_size=transform.decimal("divide_by"),
+        package_rounding=transform.text("round"),
     )
     root = message.source("price", snapshot.outside_id)
     return Reading(

@@ -36,7 +36,8 @@ class PriceTier(msgspec.Struct, frozen=True, kw_only=True):
 class Price(msgspec.Struct, frozen=True, kw_only=True, tag="price"):
     """What a product costs. unit_amount: None when tiers say it. interval: day, week, month or year, "" for a one-off.
 
-    usage: metered or licensed. tiers_mode: graduated, volume or "".
+    usage: metered or licensed. tiers_mode: graduated, volume or "". package_size: the quantity is divided by it before it is
+    priced, and a part of a package counts as package_rounding says (up, down); None where units are priced as they are.
     """
 
     outside_id: str
@@ -51,6 +52,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, tag="price"):
     meter: str = ""
     active: bool = True
     nickname: str = ""
+    package_size: Amount | None = None
+    package_rounding: str = ""
 
 
 class SubscriptionStatus(StrEnum):

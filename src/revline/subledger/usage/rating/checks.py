@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Final
 
 from revline.core.money import currency
 from revline.core.problem import FieldError, Problem
 from revline.platform.config.registry import Specs
 from revline.platform.tenancy.kinds import Connection, LegalEntity, unknown_reference
-from revline.subledger.usage.rating.kinds import CUSTOMERS_MAX, UsagePrice
-from revline.subledger.usage.rating.modelchecks import error, model_errors
+from revline.subledger.usage.metering.kinds import Aggregation, Meter
+from revline.subledger.usage.rating.kinds import CUSTOMERS_MAX, GroupLines, UsagePrice
+from revline.subledger.usage.rating.modelchecks import below_zero, error, model_errors
 from revline.subledger.usage.rating.models import (
     DISCOUNTS_MAX,
     Matrix,
@@ -24,6 +24,8 @@ from revline.subledger.usage.rating.models import (
 
 REFERENCE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}/.{1,256}\Z")
 INTERVAL_COUNT_MAX: Final = 36
+ADDITIVE: Final = frozenset({Aggregation.COUNT, Aggregation.SUM})
+"""Aggregations whose quantities of parts of a window add up to that of the window."""
 
 
 def check_usage_price(name: str, spec: UsagePrice, others: Specs) -> tuple[FieldError, ...]:
@@ -38,6 +40,7 @@ def check_usage_price(name: str, spec: UsagePrice, others: Specs) -> tuple[Field
         )
     if spec.effective_from and spec.effective_to and spec.effective_to <= spec.effective_from:
         found.append(error("spec.effectiveTo", "it ends before it begins", "a day after effectiveFrom"))
+    found.extend(_meter_errors(spec, others))
     found.extend(_customer_errors(spec, others))
     found.extend(_twin_errors(name, spec, others))
     return tuple(found)
@@ -54,7 +57,7 @@ def terms_errors(terms: PriceTerms) -> Iterator[FieldError]:
     yield from model_errors(given[0])
     if terms.transform is not None and terms.transform.divide_by <= 0:
         yield error("spec.terms.transform.divideBy", "nothing can be divided by it", "an amount above zero")
-    yield from _negatives(
+    yield from below_zero(
         ("spec.terms.freeUnits", terms.free_units),
         ("spec.terms.minimum", terms.minimum),
         ("spec.terms.maximum", terms.maximum),
@@ -81,13 +84,43 @@ def _discount_errors(terms: PriceTerms) -> Iterator[FieldError]:
             yield error(path, "a discount is a percent or an amount", "one of percent and amount")
         if discount.percent is not None and not 0 <= discount.percent <= 100:
             yield error(f"{path}.percent", f"{discount.percent} % can't be taken off", "from 0 to 100")
-        yield from _negatives((f"{path}.amount", discount.amount))
+        yield from below_zero((f"{path}.amount", discount.amount))
 
 
-def _negatives(*amounts: tuple[str, Decimal | None]) -> Iterator[FieldError]:
-    for path, amount in amounts:
-        if amount is not None and amount < 0:
-            yield error(path, f"{amount} is below zero", "zero or more")
+def _meter_errors(spec: UsagePrice, others: Specs) -> Iterator[FieldError]:
+    """What the meter does not give that the model needs."""
+    meters = others.get(Meter, {})
+    meter = meters.get(spec.meter)
+    if meter is None:
+        yield unknown_reference(pointer="spec.meter", kind="Meter", value=spec.meter, known=meters)
+        return
+    if len(spec.terms.model.given()) != 1:
+        return
+    model = spec.terms.model.one()
+    if isinstance(model, Matrix) and meter.group_by != model.fields:
+        yield error(
+            "spec.terms.model.matrix.fields",
+            f"the meter {spec.meter} groups by {', '.join(meter.group_by) or 'nothing'}",
+            "the meter's groupBy, in its order",
+        )
+    if isinstance(model, Percentage) and (meter.aggregation is not Aggregation.SUM or _reshaped(meter)):
+        yield error(
+            "spec.meter",
+            f"a percentage is taken of each event's amount, and {spec.meter} does not sum the events' own field",
+            "a meter with aggregation sum, without bucket and conversion",
+        )
+    if isinstance(model, TimeOfDay) and (meter.aggregation not in ADDITIVE or _reshaped(meter)):
+        yield error(
+            "spec.meter",
+            f"{spec.meter} gives no quantities of hours that add up",
+            "a meter with aggregation sum or count, without bucket and conversion",
+        )
+    if isinstance(model, Matrix | TimeOfDay) and spec.group_lines is GroupLines.EACH:
+        yield error("spec.groupLines", "this model prices groups on one line", "together")
+
+
+def _reshaped(meter: Meter) -> bool:
+    return meter.bucket is not None or meter.conversion is not None
 
 
 def _customer_errors(spec: UsagePrice, others: Specs) -> Iterator[FieldError]:

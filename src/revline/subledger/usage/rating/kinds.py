@@ -60,9 +60,9 @@ class UsagePrice(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     meter: Meter that counts; it has to give what the model needs. entity: LegalEntity that sells. terms: what it costs. product:
     what it is a price of, for those who read it, such as the outside id of a product. group_lines: what becomes of a meter's
-    groups. effective_from, effective_to: days on which it is in force, half-open, at the end of a billing period. Where several
-    prices of one meter and product meet a customer, the one that names the customer counts, then the one by subscription price,
-    then the one for everyone.
+    groups. effective_from, effective_to: days on which it is in force, half-open; a billing period that one of them cuts is charged
+    for its part. Where several prices of one meter, product and entity meet a customer, the one that names the customer counts,
+    then the one by subscription price, then the one for everyone.
     """
 
     title: str

@@ -88,7 +88,7 @@ class Tally:
     def add(self, step: StepColumn, *, charged: Column | None = None) -> None:
         """A step with an amount. charged: what it is rounded to where that is not the rounding of its sum."""
         self.steps.append(step)
-        if step.amount.is_zero():
+        if step.amount.is_zero() and charged is None:
             return
         self.total = self.total.plus(step.amount)
         if not self.each_step:

@@ -6,14 +6,14 @@ All transactions of all charges lie one after another in one column; what is sai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from revline.core.problem import Problem, problem
 from revline.subledger.usage.rating.conventions import Conventions, FreeEnd, FreeStraddle, NegativeUsage
-from revline.subledger.usage.rating.exact import ZERO, Column, Mask, Places, constant, decimals, whole_numbers
+from revline.subledger.usage.rating.exact import ONE, ZERO, Column, Mask, Places, constant, decimals
 from revline.subledger.usage.rating.explanation import StepKind, shown
 from revline.subledger.usage.rating.inputs import TRANSACTIONS_MAX, RatingInput
 from revline.subledger.usage.rating.models import Percentage
@@ -23,13 +23,13 @@ from revline.subledger.usage.rating.tiers import Parts
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transactions:
-    """Every row's transactions one after another. offsets: where each row's begin. rows: the row of each. place: its number in
-    its row, from 0."""
+    """Every row's transactions one after another. offsets: where each row's begin. rows: the row of each. counted: those that are
+    not below zero; the others owe no fee of their own and use up nothing that is free."""
 
     amount: Column
     offsets: Places
     rows: Places
-    place: Places
+    counted: Mask
 
 
 def transactions(inputs: Sequence[RatingInput]) -> Transactions | Problem:
@@ -43,25 +43,18 @@ def transactions(inputs: Sequence[RatingInput]) -> Transactions | Problem:
     offsets[1:] = np.cumsum(counts)
     rows = np.repeat(np.arange(len(inputs), dtype=np.int64), counts)
     amounts = decimals([amount for each in inputs for amount in each.transactions])
-    return Transactions(
-        amount=amounts.spread(int(offsets[-1])),
-        offsets=offsets,
-        rows=rows,
-        place=np.arange(int(offsets[-1]), dtype=np.int64) - offsets[rows],
-    )
+    amount = amounts.spread(int(offsets[-1]))
+    return Transactions(amount=amount, offsets=offsets, rows=rows, counted=~ZERO.above(amount))
 
 
 def charge_transactions(
     *, model: Percentage, given: Transactions, conventions: Conventions, parts: Parts, tally: Tally
 ) -> None:
     """A fee for each transaction, summed by what made it."""
-    counted = ~ZERO.above(given.amount)
     if conventions.negative_usage is NegativeUsage.ZERO:
-        given = Transactions(
-            amount=given.amount.greatest(ZERO), offsets=given.offsets, rows=given.rows, place=given.place
-        )
+        given = replace(given, amount=given.amount.greatest(ZERO))
     base, free = _charged_part(model, given, conventions, parts)
-    due = counted & ~free
+    due = given.counted & ~free
     rate = Fraction(model.percent) / 100
     share = base.times(rate)
     fixed = constant(Fraction(model.fixed_amount)).only(due)
@@ -72,7 +65,7 @@ def charge_transactions(
     summed = given.offsets
 
     def count(mask: Mask) -> Column:
-        return whole_numbers([1]).only(mask).spread(len(given.rows)).summed(summed)
+        return ONE.only(mask).spread(len(given.rows)).summed(summed)
 
     tally.note(
         StepColumn(
@@ -93,11 +86,11 @@ def charge_transactions(
         charged=None if whole is None else whole.summed(summed),
     )
     for kind, label, amount, mask, each in (
-        (StepKind.TRANSACTION_FIXED, "for each transaction", fixed, due, model.fixed_amount),
+        (StepKind.TRANSACTION_FIXED, "for each transaction", fixed, due, model.fixed_amount or None),
         (StepKind.TRANSACTION_MINIMUM, "transactions raised to", raised, raised.above(ZERO), model.minimum),
         (StepKind.TRANSACTION_MAXIMUM, "transactions lowered to", capped, ZERO.above(capped), model.maximum),
     ):
-        if each:
+        if each is not None:
             said = f"{label} {shown(Fraction(each))}"
             step = StepColumn(kind=kind, label=said, amount=amount.summed(summed), quantity=count(mask))
             tally.add(step, charged=ZERO)
@@ -107,23 +100,22 @@ def _charged_part(
     model: Percentage, given: Transactions, conventions: Conventions, parts: Parts
 ) -> tuple[Column, Mask]:
     """What of each transaction's amount is charged, and which transactions are wholly free."""
-    nothing: Mask = np.zeros(len(given.rows), dtype=np.bool_)
     if not model.free_transactions and model.free_amount is None:
-        return given.amount, nothing
-    by_count: Mask = given.place < model.free_transactions
+        return given.amount, np.zeros(len(given.rows), dtype=np.bool_)
+    place = ONE.only(given.counted).spread(len(given.rows)).before_each(given.offsets, given.rows)
+    by_count = constant(model.free_transactions).above(place) & given.counted
     if model.free_amount is None:
         return given.amount.only(~by_count), by_count
     positive = given.amount.greatest(ZERO)
-    before = positive.before_each(given.offsets, given.rows)
     free = parts.of(constant(Fraction(model.free_amount)), prorated=conventions.prorate_free_units)
-    left = free.taken(given.rows).minus(before).greatest(ZERO)
+    left = free.taken(given.rows).minus(positive.before_each(given.offsets, given.rows)).greatest(ZERO)
     covered = _covered(positive, left, conventions)
-    if model.free_transactions and conventions.free_end is FreeEnd.EITHER:
-        covered = covered.only(by_count)
-    elif model.free_transactions:
-        covered = positive.where(by_count, covered)
-    untouched = covered.at_least(positive) & (left.above(ZERO) | by_count)
-    return given.amount.minus(covered), untouched & ~ZERO.above(given.amount)
+    by_amount = covered.at_least(positive) & left.above(ZERO) & given.counted
+    if not model.free_transactions:
+        return given.amount.minus(covered), by_amount
+    if conventions.free_end is FreeEnd.EITHER:
+        return given.amount.minus(covered.only(by_count)), by_amount & by_count
+    return given.amount.minus(positive.where(by_count, covered)), by_amount | by_count
 
 
 def _covered(amount: Column, left: Column, conventions: Conventions) -> Column:
