@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from revline.core.ids import derived_id
+from revline.core.ids import SourceObject, derived_id
 from revline.subledger.usage.credits.values import MOVES, ZERO, Account, Entry, EntryKey
 
 
@@ -43,13 +43,14 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
     cost: Decimal
 
-    def entry_id(self, *, tenant_id: str, connection: str) -> str:
-        """Its id: the same in every ledger that came to it the same way."""
+    def entry_id(self, *, tenant_id: str, customer: SourceObject) -> str:
+        """Its id in the ledger of a customer: the same in every one that came to it the same way."""
         key = self.place.key
         return derived_id(
             "credit-entry",
             tenant_id,
-            connection,
+            customer.connection,
+            customer.outside_id,
             key.grant_id,
             key.rule.value,
             key.cause,
@@ -69,13 +70,13 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deltas(*, entries: Iterable[Entry], posted: Mapping[Place, Posted]) -> tuple[Delta, ...]:
-    """What is missing of the entries in what is posted, and what is posted too much; in the order of places."""
+    """What is posted and no longer stands, then what is missing of the entries, in their order."""
     wanted: dict[Place, list[Entry]] = {}
     for entry in entries:
         place = Place(key=entry.key, day=entry.day, product_family=entry.product_family, currency=entry.currency)
         wanted.setdefault(place, []).append(entry)
     found = []
-    for place in sorted({*wanted, *posted}):
+    for place in (*sorted(posted.keys() - wanted.keys()), *wanted):
         before, mine = posted.get(place), wanted.get(place, [])
         amount = sum((entry.amount for entry in mine), ZERO) - (before.amount if before else ZERO)
         cost = sum((entry.cost for entry in mine), ZERO) - (before.cost if before else ZERO)

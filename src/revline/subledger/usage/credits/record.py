@@ -106,7 +106,7 @@ def post(
     methods = {one.outside_id: one.method for one in refunds}
     for delta in deltas:
         key = delta.place.key
-        entry_id = delta.entry_id(tenant_id=tenant_id, connection=customer.connection)
+        entry_id = delta.entry_id(tenant_id=tenant_id, customer=customer)
         _write(unit, tenant_id=tenant_id, holder=holder, entry_id=entry_id, delta=delta)
         booked = movement_fact(
             delta=delta,
