@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from revline.core.canonical import CreditRefund
+from revline.subledger.usage.credits import record
+from revline.subledger.usage.credits.service import Wanted
 from tests.integration.usage.credits.world import CONNECTION, CUSTOMER, TENANT, Shop, at, refused, sums
 
 
@@ -122,8 +124,6 @@ def test_the_same_grant_twice_is_one_and_another_under_its_id_is_refused(shop: S
     assert shop.grant("g") == first
     shop.work()
     assert len(shop.ledger()) == 1
-    from revline.subledger.usage.credits.service import Wanted
-
     other = Wanted(customer=CUSTOMER, plan="prepaid", outside_id="g", amount=Decimal("5.00"), method="bank_transfer")
     found = shop.desk.grant(tenant_id=TENANT, wanted=other, actor="person:ada", reason="again")
     assert refused(found) == "credits.grant_exists"
@@ -206,8 +206,6 @@ def test_a_grant_that_is_given_to_another_customer_leaves_the_first(shop: Shop) 
 
 def ask(shop: Shop) -> None:
     """What charging does when it revised a line."""
-    from revline.subledger.usage.credits import record
-
     with shop.database.unit(
         tenants=[TENANT], kind="charge", actor="test", reason="a line was revised", recorded_at=shop.harness.clock.now()
     ) as unit:
