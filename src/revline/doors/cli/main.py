@@ -22,6 +22,7 @@ from revline.doors.cli import (
     running,
     simulating,
     sources,
+    usage,
     users,
 )
 from revline.doors.cli.context import Program
@@ -66,6 +67,7 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     questions.add_master_data(app)
     app.add_typer(access.audit_commands(), name="audit")
     app.add_typer(access.export_commands(), name="export")
+    app.add_typer(usage.usage_commands(registry), name="usage")
     conformance.add_conformance(app)
     simulating.add_simulation(app)
     return app

@@ -1,0 +1,15 @@
+"""`revline usage`: the group that the commands of metered usage stand in. Each part adds its own."""
+
+from __future__ import annotations
+
+import typer
+
+from revline.doors.cli import usage_prices
+from revline.platform.config.registry import Registry
+
+
+def usage_commands(registry: Registry) -> typer.Typer:
+    """The `usage` commands."""
+    app = typer.Typer(no_args_is_help=True, help="Metered usage: what was used, what it costs, what was charged.")
+    usage_prices.add_prices(app, registry)
+    return app
