@@ -10,10 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from revline.platform.store.engine import Database
-from revline.subledger.usage.committed import Committed, SharedTable, TenantRows
+from revline.subledger.usage.committed import SharedTable
 from revline.subledger.usage.store.layout import column_type
 from revline.subledger.usage.store.objects import FolderObjects, ObjectStore
 from revline.subledger.usage.store.reading import UsageReader
@@ -73,22 +74,21 @@ class Shard:
     clock: StandingClock
     number: int = 0
     last: int = 0
-    kept: list[Committed] = field(default_factory=list)
+    kept: list[SharedTable] = field(default_factory=list)
 
-    def commit(self, **by_tenant: Sequence[Row]) -> Committed:
+    def commit(self, **by_tenant: Sequence[Row]) -> None:
         """Rows of several tenants, acknowledged together."""
-        rows, ranges = [], []
-        for tenant_id, given in sorted(by_tenant.items()):
-            start = len(rows)
+        rows, owners = [], []
+        for place, given in enumerate(by_tenant.values()):
             for row in given:
                 self.last += 1
                 rows.append({"received_at": self.clock.now(), **row, "shard": self.number, "sequence": self.last})
-            ranges.append(TenantRows(tenant_id=tenant_id, start=start, stop=len(rows)))
-        shared = SharedTable(table=table_of(rows), ranges=tuple(ranges))
-        found = Committed(shard=self.number, through=self.last, tables=(shared,))
-        self.kept.append(found)
-        self.tail.add(found, at=self.clock.now())
-        return found
+                owners.append(place)
+        shared = SharedTable(
+            shard=self.number, table=table_of(rows), tenants=tuple(by_tenant), owners=np.array(owners, np.int64)
+        )
+        self.kept.append(shared)
+        self.tail.add(shared, through=self.last, at=self.clock.now())
 
 
 @dataclass
@@ -101,7 +101,6 @@ class Room:
     limits: SealLimits = field(default_factory=SealLimits)
     specs: tuple[PartialSpec, ...] = ()
     objects: ObjectStore | None = None
-    freed: list[dict[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store: ObjectStore = self.objects or FolderObjects(self.folder)
@@ -113,7 +112,7 @@ class Room:
             clock=self.clock,
             random_bytes=os.urandom,
             specs=lambda _: self.specs,
-            free_log=lambda found: self.freed.append(dict(found)),
+            free_log=lambda: None,
             limits=self.limits,
         )
         self.reader = UsageReader(database=self.database, objects=self.store, clock=self.clock, tails=[self.tail])
@@ -133,8 +132,8 @@ class Room:
             objects=self.store,
         )
         for shard in shards:
-            for committed in shard.kept:
-                again.tail.add(committed, at=self.clock.now())
+            for shared in shard.kept:
+                again.tail.add(shared, through=shard.last, at=self.clock.now())
             shard.tail = again.tail
         return again
 

@@ -1,7 +1,7 @@
-"""What the usage log hands on once it is on disk: rows in columns, many tenants side by side. Knows no log and no file.
+"""What the usage log hands on once it is on disk: decoded events, and the same in columns, many tenants side by side.
 
-Building columns costs by the table, not by the row, so a table holds the rows of many tenants one after the other and says where
-each tenant's begin and end; whoever takes a tenant's rows takes a slice and copies it before it leaves the process.
+Building columns costs by the table, not by the row, so a table holds the rows of many tenants and says whose each one is; whoever
+takes a tenant's rows copies them before they leave the process.
 """
 
 from __future__ import annotations
@@ -12,38 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
-
-
-@dataclass(frozen=True, kw_only=True)
-class TenantRows:
-    """Rows [start, stop) of a table are this tenant's, in order of their sequence."""
-
-    tenant_id: str
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class SharedTable:
-    """Rows of one or many tenants in the columns of `columns.py`, ordered by tenant.
-
-    Text columns are plain text, or dictionaries in a table of one tenant: a dictionary of several tenants would carry one tenant's
-    words into another one's file. A table holds the field columns of its own rows; another set of columns is another table.
-    """
-
-    table: pa.Table
-    ranges: tuple[TenantRows, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Committed:
-    """Everything of one shard that was acknowledged since the last one. through: the last sequence it reaches, also where the last
-    events of it were of tenants without rows here. Sequences run on from the one before without a gap."""
-
-    shard: int
-    through: int
-    tables: tuple[SharedTable, ...]
+    from numpy.typing import NDArray
 
 
 class CommittedEvents(Protocol):
@@ -63,3 +34,18 @@ class CommittedEvents(Protocol):
 
     @property
     def events(self) -> Sequence[Any]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedTable:
+    """Rows of one shard in the columns of `columns.py`, in order of their sequences. tenants: whose they are; owners: of each row,
+    the place of its tenant in `tenants`.
+
+    Text columns are plain text: a dictionary of several tenants would carry one tenant's words into another one's file. A table
+    holds the field columns of its own rows; another set of columns is another table.
+    """
+
+    shard: int
+    table: pa.Table
+    tenants: tuple[str, ...]
+    owners: NDArray[np.int64]

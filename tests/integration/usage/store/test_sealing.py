@@ -68,9 +68,9 @@ def test_the_log_keeps_what_waits(database: Database, tmp_path: Path) -> None:
     shard.commit(alpha=[usage("a")], beta=[usage("b")])
     shard.commit(alpha=[usage("c")])
     room.sealer.seal(["alpha"])
-    assert room.freed[-1] == {0: 2}
+    assert [room.tail.sealed_through(tenant_id=one, shard=0) for one in ("alpha", "beta")] == [3, 0]
     room.sealer.seal(["beta"])
-    assert room.freed[-1] == {0: 4}
+    assert [room.tail.sealed_through(tenant_id=one, shard=0) for one in ("alpha", "beta")] == [3, 3]
 
 
 def test_a_version_reads_the_same_after_more_came_and_was_sealed(room: Room) -> None:

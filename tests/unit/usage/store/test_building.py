@@ -62,9 +62,8 @@ def event(number: int, kind: str, data: Any, **more: Any) -> dict[str, Any]:
 def rows_of(*batches: Any) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for shared in tables_of(batches):
-        for one in shared.ranges:
-            rows = shared.table.slice(one.start, one.stop - one.start).to_pylist()
-            found.setdefault(one.tenant_id, []).extend(rows)
+        for owner, row in zip(shared.owners.tolist(), shared.table.to_pylist(), strict=True):
+            found.setdefault(shared.tenants[owner], []).append(row)
     return {tenant: sorted(rows, key=lambda row: row["sequence"]) for tenant, rows in found.items()}
 
 

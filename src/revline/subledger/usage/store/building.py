@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from itertools import chain, repeat
 from operator import attrgetter, sub
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from revline.subledger.usage import columns
-from revline.subledger.usage.committed import CommittedEvents, SharedTable, TenantRows
+from revline.subledger.usage.committed import CommittedEvents, SharedTable
 from revline.subledger.usage.kinds import FieldKind, UsageField
 from revline.subledger.usage.store.layout import MOMENT, column_type
 
@@ -33,85 +32,96 @@ Whole = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """How the events of one class become columns: the fields of its data. fields: () for events that carry values by name."""
+    """How the events of one class become columns. number: the same for classes with the same field columns. tag: their type."""
 
+    number: int
+    tag: str
     fields: tuple[tuple[str, str, UsageField], ...]
-    loose: bool = False
+    loose: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Flat:
-    """Events of many batches in order of tenant and sequence, and of each its sequence, moment of receipt and tenant's number."""
+    """Events of many batches as they came, and of each its class, sequence, moment of receipt and its tenant's place in names."""
 
     events: list[Any]
+    kinds: list[type]
     sequences: Whole
     received: Whole
-    tenants: Whole
+    owners: Whole
     names: tuple[str, ...]
 
 
-_plans: Final[WeakKeyDictionary[type, _Plan]] = WeakKeyDictionary()
-_LOOSE: Final = _Plan(fields=(), loose=True)
+PLANS_MAX: Final = 100_000
+_plans: Final[dict[type, _Plan]] = {}
+_numbers: Final[dict[tuple[str, ...] | None, int]] = {}
 
 
 def tables_of(batches: Sequence[CommittedEvents]) -> tuple[SharedTable, ...]:
-    """The events of one shard's batches. Batches of one tenant come in order of their sequences; there is at least one event."""
-    ordered = sorted(batches, key=_tenant)
-    flat, shard = _flat(ordered), ordered[0].shard
-    kinds = list(map(type, flat.events))
-    groups: dict[tuple[tuple[str, ...], bool], list[type]] = {}
-    for kind in set(kinds):
-        plan = _plan_of(kind)
-        groups.setdefault((tuple(column for _, column, _ in plan.fields), plan.loose), []).append(kind)
-    if len(groups) == 1:
-        return (_table(flat, kinds, _plan_of(kinds[0]), shard),)
-    number = {kind: index for index, members in enumerate(groups.values()) for kind in members}
-    numbers = np.fromiter(map(number.__getitem__, kinds), np.int64, len(kinds))
+    """The events of one shard's batches, which come in order of their sequences; there is at least one event.
+
+    Events are looked at in the order they were decoded in, which is how they lie in memory.
+    """
+    flat, shard = _flat(batches), batches[0].shard
+    plans = {kind: _plan_of(kind) for kind in set(flat.kinds)}
+    members = {plan.number: plan for plan in plans.values()}
+    if len(members) == 1:
+        return (_table(flat, next(iter(members.values())), plans, shard),)
+    number_of = {kind: plan.number for kind, plan in plans.items()}
+    numbers = np.fromiter(map(number_of.__getitem__, flat.kinds), np.int64, len(flat.kinds))
     return tuple(
-        _table(*_chosen(flat, kinds, np.flatnonzero(numbers == index)), _plan_of(members[0]), shard)
-        for index, members in enumerate(groups.values())
+        _table(_chosen(flat, np.flatnonzero(numbers == number)), plan, plans, shard)
+        for number, plan in sorted(members.items())
     )
 
 
 def _flat(batches: Sequence[CommittedEvents]) -> _Flat:
     lengths = np.fromiter(map(len, map(_events, batches)), np.int64, len(batches))
-    total, firsts = int(lengths.sum()), np.fromiter(map(_first, batches), np.int64, len(batches))
+    firsts = np.fromiter(map(_first, batches), np.int64, len(batches))
+    tenants = list(map(_tenant, batches))
+    names = tuple(dict.fromkeys(tenants))
+    place = {name: index for index, name in enumerate(names)}
+    owners = np.fromiter(map(place.__getitem__, tenants), np.int64, len(batches))
+    events = list(chain.from_iterable(map(_events, batches)))
     starts = np.cumsum(lengths) - lengths
-    names = tuple(dict.fromkeys(map(_tenant, batches)))
-    number = {name: index for index, name in enumerate(names)}
-    tenants = np.fromiter((number[one.tenant_id] for one in batches), np.int64, len(batches))
     return _Flat(
-        events=list(chain.from_iterable(map(_events, batches))),
-        sequences=np.repeat(firsts - starts, lengths) + np.arange(total),
-        received=np.repeat(_microseconds(map(_received, batches)), lengths),
-        tenants=np.repeat(tenants, lengths),
+        events=events,
+        kinds=list(map(type, events)),
+        sequences=np.repeat(firsts - starts, lengths) + np.arange(len(events)),
+        received=np.repeat(_microseconds(list(map(_received, batches))), lengths),
+        owners=np.repeat(owners, lengths),
         names=names,
     )
 
 
-def _chosen(flat: _Flat, kinds: list[type], rows: Whole) -> tuple[_Flat, list[type]]:
+def _chosen(flat: _Flat, rows: Whole) -> _Flat:
     numbers = rows.tolist()
-    chosen = _Flat(
-        events=[flat.events[row] for row in numbers],
+    return _Flat(
+        events=list(map(flat.events.__getitem__, numbers)),
+        kinds=list(map(flat.kinds.__getitem__, numbers)),
         sequences=flat.sequences[rows],
         received=flat.received[rows],
-        tenants=flat.tenants[rows],
+        owners=flat.owners[rows],
         names=flat.names,
     )
-    return chosen, [kinds[row] for row in numbers]
 
 
 def _plan_of(kind: type) -> _Plan:
     found = _plans.get(kind)
     if found is None:
+        if len(_plans) >= PLANS_MAX:  # classes of configurations that are no longer active
+            _plans.clear()
         shape = getattr(kind, "shape", None)
         fields: Mapping[str, UsageField] = shape.fields if shape is not None else {}
         named = tuple((name, columns.field_column(name, field), field) for name, field in fields.items())
-        found = _plans[kind] = _LOOSE if shape is None else _Plan(fields=named)
+        same = None if shape is None else tuple(column for _, column, _ in named)
+        tag = "" if shape is None else kind.__struct_config__.tag  # type: ignore[attr-defined]
+        number = _numbers.setdefault(same, len(_numbers))
+        found = _plans[kind] = _Plan(number=number, tag=tag, fields=named, loose=shape is None)
     return found
 
 
-def _table(flat: _Flat, kinds: list[type], plan: _Plan, shard: int) -> SharedTable:
+def _table(flat: _Flat, plan: _Plan, plans: Mapping[type, _Plan], shard: int) -> SharedTable:
     events, rows = flat.events, len(flat.events)
     arrays: dict[str, Any] = {
         columns.SHARD: pa.repeat(pa.scalar(shard, pa.int16()), rows),
@@ -121,27 +131,19 @@ def _table(flat: _Flat, kinds: list[type], plan: _Plan, shard: int) -> SharedTab
         columns.SOURCE: _texts([one.source for one in events]),
         columns.ID: _texts([one.id for one in events]),
     }
-    arrays |= _loose_columns(events, flat.received) if plan.loose else _plain_columns(events, kinds, plan)
+    arrays |= _loose_columns(events, flat.received) if plan.loose else _plain_columns(flat, plan, plans)
     order = [*columns.COMMON, *(name for name in arrays if name not in columns.COMMON)]
-    return SharedTable(table=pa.table({name: arrays[name] for name in order}), ranges=_ranges(flat))
+    table = pa.table({name: arrays[name] for name in order})
+    return SharedTable(shard=shard, table=table, tenants=flat.names, owners=flat.owners)
 
 
-def _ranges(flat: _Flat) -> tuple[TenantRows, ...]:
-    bounds = [0, *(np.flatnonzero(np.diff(flat.tenants)) + 1).tolist(), len(flat.events)]
-    numbers = flat.tenants[bounds[:-1]].tolist()
-    return tuple(
-        TenantRows(tenant_id=flat.names[number], start=start, stop=stop)
-        for number, start, stop in zip(numbers, bounds, bounds[1:], strict=False)
-    )
-
-
-def _plain_columns(events: list[Any], kinds: list[type], plan: _Plan) -> dict[str, Any]:
-    rows = len(events)
-    tags = {kind: kind.__struct_config__.tag for kind in set(kinds)}  # type: ignore[attr-defined]
-    if len(tags) == 1:
-        types = pa.repeat(pa.scalar(next(iter(tags.values())), pa.string()), rows)
+def _plain_columns(flat: _Flat, plan: _Plan, plans: Mapping[type, _Plan]) -> dict[str, Any]:
+    events, rows = flat.events, len(flat.events)
+    tags = {kind: one.tag for kind, one in plans.items()}
+    if len(set(tags.values())) == 1:
+        types = pa.repeat(pa.scalar(plan.tag, pa.string()), rows)
     else:
-        types = _texts(list(map(tags.__getitem__, kinds)))
+        types = _texts(list(map(tags.__getitem__, flat.kinds)))
     none = pa.nulls(rows, pa.string())
     found = {
         columns.TYPE: types,

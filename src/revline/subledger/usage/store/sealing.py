@@ -26,8 +26,8 @@ from revline.subledger.usage.store.writing import Writer
 ACTOR: Final = "worker:usage-shard"
 Specs = Callable[[str], Sequence[PartialSpec]]
 """What to aggregate ahead for a tenant."""
-LogFree = Callable[[Mapping[int, int]], None]
-"""Told, shard by shard, of the first sequence that is still needed of the log."""
+FreeLog = Callable[[], None]
+"""Told after a seal: what `Tail.sealed_through` calls sealed is no longer needed of the log."""
 
 
 class SealedElsewhereError(RuntimeError):
@@ -54,7 +54,7 @@ class Sealer:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         specs: Specs,
-        free_log: LogFree,
+        free_log: FreeLog,
         limits: SealLimits | None = None,
     ) -> None:
         self._tail, self._database, self._clock = tail, database, clock
@@ -84,7 +84,8 @@ class Sealer:
                 done, rows = done + len(captured), rows + sum(one.rows for one in captured)
                 files += written
             if done:
-                self._free_log(self._tail.unsealed_from())
+                self._tail.pack()
+                self._free_log()
         return SealedTurn(tenants=done, rows=rows, files=files)
 
     def start(self) -> None:
