@@ -16,7 +16,7 @@ from revline.core.ids import SourceObject
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.subledger.usage.charges.comparing import Line
 from revline.subledger.usage.charges.values import GROUPS_MAX, ChargeKind, ChargeSubject
-from revline.subledger.usage.rating.inputs import MeterNeeds, RatingInput, Shape, needs_of
+from revline.subledger.usage.rating.inputs import WHOLE, MeterNeeds, RatingInput, Shape, Share, needs_of
 from revline.subledger.usage.rating.kinds import GroupLines, UsagePrice
 from revline.subledger.usage.rating.rate import rate
 from revline.subledger.usage.rating.rated import Rated
@@ -54,12 +54,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """One price of one customer's billing period that is to be rated. price: its name. until: the window the quantities are of,
-    where it is not the whole period."""
+    """One price of one customer's billing period that is to be rated. price: its name. share: the part of a whole period that is
+    charged. until: the window the quantities are of, where it is not the whole period."""
 
     customer: SourceObject
     window: Window
     price: str
+    share: Share = WHOLE
     until: Window | None = None
 
     @property
@@ -165,12 +166,12 @@ def _one(
             for each in mine:
                 key = tuple(each.values[place] for place in places)
                 sums[key] = sums.get(key, ZERO) + each.quantity
-            given = RatingInput(quantity=quantity, groups=tuple(sorted(sums.items())))
+            given = RatingInput(quantity=quantity, groups=tuple(sorted(sums.items())), share=wanted.share)
         case Shape.TRANSACTIONS:
             amounts = tuple(amount for each in mine for amount in each.transactions)
-            given = RatingInput(quantity=quantity, transactions=amounts)
+            given = RatingInput(quantity=quantity, transactions=amounts, share=wanted.share)
         case Shape.QUANTITY:
-            given = RatingInput(quantity=quantity)
+            given = RatingInput(quantity=quantity, share=wanted.share)
     events = sum(each.events for each in mine)
     return _Priced(
         wanted=wanted,

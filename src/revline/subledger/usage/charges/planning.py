@@ -21,10 +21,11 @@ from revline.subledger.usage.charges.comparing import Line, adjustments, compare
 from revline.subledger.usage.charges.holding import accepted, pending
 from revline.subledger.usage.charges.policy import UsagePolicy
 from revline.subledger.usage.charges.rating import Due, Setups, configuration_of
-from revline.subledger.usage.charges.setup import ChargingSetup, Seller, billing_window
+from revline.subledger.usage.charges.setup import ChargingSetup, Seller
 from revline.subledger.usage.charges.state import CustomerState, Period, PeriodState, Tick
 from revline.subledger.usage.charges.statements import Settled, statement_lines
 from revline.subledger.usage.charges.values import Charge, ChargeKind, ChargeSubject
+from revline.subledger.usage.rating.billing import period_at
 from revline.subledger.usage.rating.kinds import UsagePrice
 from revline.subledger.usage.versions import Window
 
@@ -311,12 +312,12 @@ def bearing_window(
     *, price: UsagePrice, origin: Window, time_zone: str, state: CustomerState, as_of: datetime
 ) -> Window:
     """The first period after `origin`, by the price's own rhythm, that is not closed: at the latest the one that holds `as_of`."""
-    window = billing_window(billing=price.billing, at=origin.end, time_zone=time_zone)
+    window = period_at(billing=price.billing, moment=origin.end, time_zone=time_zone)
     for _ in range(NEXT_MAX):
         if not state.is_closed(window) or window.start > as_of:
             return window
-        window = billing_window(billing=price.billing, at=window.end, time_zone=time_zone)
-    return billing_window(billing=price.billing, at=as_of, time_zone=time_zone)
+        window = period_at(billing=price.billing, moment=window.end, time_zone=time_zone)
+    return period_at(billing=price.billing, moment=as_of, time_zone=time_zone)
 
 
 def _is(charge: Charge, price: str, window: Window) -> bool:

@@ -14,7 +14,7 @@ from revline.core.ids import SourceObject
 from revline.subledger.usage.charges.closing import parts_of
 from revline.subledger.usage.charges.lines import Wanted
 from revline.subledger.usage.charges.policy import Accrual
-from revline.subledger.usage.charges.setup import EVERY_METER, ChargingSetup, billing_window, in_force, prices_of
+from revline.subledger.usage.charges.setup import EVERY_METER, ChargingSetup, priced_periods
 from revline.subledger.usage.charges.state import CustomerState, Tick
 from revline.subledger.usage.metering.values import CustomerWindow, Demand
 from revline.subledger.usage.rating.kinds import UsagePrice
@@ -82,20 +82,29 @@ def _due(setups: Setups, state: CustomerState, tick: Tick, window: Window, meter
     if seller is None:
         return None
     zone = seller.time_zone
-    prices = {
-        name: price
-        for name, price in prices_of(setup, customer=state.customer, subscribed=state.subscribed).items()
-        if (EVERY_METER in meters or price.meter in meters)
-        and in_force(price, window, zone)
-        and billing_window(billing=price.billing, at=window.start, time_zone=zone) == window
+    found = {
+        name: period
+        for name, period in priced_periods(
+            setup, customer=state.customer, within=window, until=tick.as_of, subscribed=state.subscribed
+        )
+        if period.window == window and (EVERY_METER in meters or setup.prices[name].meter in meters)
     }
-    whole = tuple(Wanted(customer=state.customer, window=window, price=name) for name in prices)
+    prices = {name: setup.prices[name] for name in found}
+    whole = tuple(
+        Wanted(customer=state.customer, window=window, price=name, share=period.share) for name, period in found.items()
+    )
     closed = state.is_closed(window)
     cuts: tuple[Wanted, ...] = ()
     ends = [] if closed else _month_ends(window, zone, tick.as_of)
     if ends:
         cuts = tuple(
-            Wanted(customer=state.customer, window=window, price=name, until=Window(start=window.start, end=end))
+            Wanted(
+                customer=state.customer,
+                window=window,
+                price=name,
+                share=found[name].share,
+                until=Window(start=window.start, end=end),
+            )
             for name, price in prices.items()
             for end in ends
             if _accrued(setup, price)

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from revline.core.ids import SourceObject
 from revline.platform.config.documents import Configuration
 from revline.platform.tenancy.kinds import Connection, LegalEntity
-from revline.subledger.usage.calendar import instant_of, plus_months
 from revline.subledger.usage.charges.policy import UsagePolicy, policy_of
 from revline.subledger.usage.commitments import Commitment, NamedCommitment
 from revline.subledger.usage.kinds import EventType
 from revline.subledger.usage.metering.kinds import Meter
-from revline.subledger.usage.metering.values import MeterCatalogue, Touched
-from revline.subledger.usage.rating.kinds import Billing, Interval, UsagePrice
+from revline.subledger.usage.metering.values import CUSTOMER, MeterCatalogue, Touched
+from revline.subledger.usage.rating.billing import BillingPeriod, period_at, periods, prices_for, reach
+from revline.subledger.usage.rating.kinds import Billing, UsagePrice
 from revline.subledger.usage.versions import Window
 
-PERIODS_MAX: Final = 1_000
-"""Billing periods one stretch of touched time may reach over; what lies before the last so many is not looked at."""
-MONDAY: Final = date(2024, 1, 1)
-_MONTHS: Final = {Interval.MONTH: 1, Interval.YEAR: 12}
-_DAYS: Final = {Interval.DAY: 1, Interval.WEEK: 7}
+MOMENT: Final = timedelta(microseconds=1)
 EVERY_METER: Final = "*"
 
 
@@ -79,76 +74,33 @@ def charging_setup(configuration: Configuration) -> ChargingSetup:
     )
 
 
-def billing_window(*, billing: Billing, at: datetime, time_zone: str) -> Window:
-    """The billing period that holds a moment: from local midnight to local midnight, counted from the anchor."""
-    day = at.astimezone(ZoneInfo(time_zone)).date()
-    step = billing.interval_count
-    if billing.interval in _MONTHS:
-        months = _MONTHS[billing.interval] * step
-        anchor = billing.anchor or date(MONDAY.year, 1, 1)
-        number = ((day.year - anchor.year) * 12 + day.month - anchor.month) // months
-        if plus_months(day=anchor, months=number * months) > day:
-            number -= 1
-        elif plus_months(day=anchor, months=(number + 1) * months) <= day:
-            number += 1
-        first = plus_months(day=anchor, months=number * months)
-        after = plus_months(day=anchor, months=(number + 1) * months)
-    else:
-        days = _DAYS[billing.interval] * step
-        anchor = billing.anchor or MONDAY
-        number = (day - anchor).days // days
-        first = anchor + timedelta(days=number * days)
-        after = first + timedelta(days=days)
-    return Window(start=instant_of(day=first, time_zone=time_zone), end=instant_of(day=after, time_zone=time_zone))
-
-
-def in_force(price: UsagePrice, window: Window, time_zone: str) -> bool:
-    """Whether a price is in force in a billing period: on its first day."""
-    day = window.start.astimezone(ZoneInfo(time_zone)).date()
-    return (price.effective_from is None or price.effective_from <= day) and (
-        price.effective_to is None or day < price.effective_to
-    )
-
-
-def windows_in(*, price: UsagePrice, span: Window, time_zone: str, until: datetime) -> Iterator[Window]:
-    """The billing periods of a price that hold a moment of `span` and began by `until`, oldest first, at most PERIODS_MAX."""
-    moment = span.start
-    for _ in range(PERIODS_MAX):
-        window = billing_window(billing=price.billing, at=moment, time_zone=time_zone)
-        if window.start > until:
-            return
-        if in_force(price, window, time_zone):
-            yield window
-        if window.end >= span.end:
-            return
-        moment = window.end
-
-
-def prices_of(
-    setup: ChargingSetup, *, customer: SourceObject, subscribed: Collection[str] = ()
-) -> dict[str, UsagePrice]:
-    """The prices a customer pays, by name: of one meter and product that which names the customer, else by subscription price, else
-    for everyone. subscribed: prices of running subscriptions, as connection/outside id."""
+def priced_periods(
+    setup: ChargingSetup, *, customer: SourceObject, within: Window, until: datetime, subscribed: Collection[str] = ()
+) -> Iterator[tuple[str, BillingPeriod]]:
+    """Every billing period a customer has by the prices that count for it, in a stretch of time, that began by `until`, with the
+    price's name. subscribed: prices of running subscriptions, as connection/outside id."""
     seller = setup.seller_of(customer)
     if seller is None:
-        return {}
-    known = f"{customer.connection}/{customer.outside_id}"
-    found: dict[tuple[str, str], dict[int, list[str]]] = {}
-    for name, price in setup.prices.items():
-        applies = price.applies_to
-        rank = (
-            2
-            if known in applies.customers
-            else 1
-            if set(applies.subscription_prices) & set(subscribed)
-            else 0
-            if not applies.customers and not applies.subscription_prices
-            else -1
-        )
-        if rank >= 0 and price.entity == seller.entity:
-            found.setdefault((price.meter, price.product), {}).setdefault(rank, []).append(name)
-    names = [name for ranks in found.values() for name in ranks[max(ranks)]]
-    return {name: setup.prices[name] for name in sorted(names)}
+        return
+    reached = {
+        name: price
+        for name, price in setup.prices.items()
+        if price.entity == seller.entity and reach(price=price, customer=customer, subscribed=subscribed) is not None
+    }
+    stretch = Window(start=within.start, end=max(within.end, within.start + MOMENT))
+    for name, price in reached.items():
+        for period in periods(price=price, time_zone=seller.time_zone, within=stretch):
+            if period.window.start > until:
+                break
+            counting = prices_for(
+                prices=reached,
+                customer=customer,
+                subscribed=subscribed,
+                window=period.window,
+                time_zone=seller.time_zone,
+            )
+            if any(each == name for each, _ in counting):
+                yield name, period
 
 
 class Touch(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -168,22 +120,21 @@ def plan_periods(
 ) -> tuple[Touch, ...]:
     """Which billing periods changed usage belongs to, in order. as_of: periods that begin later are not looked at."""
     found: set[Touch] = set()
-    known: dict[SourceObject, dict[str, UsagePrice]] = {}
     for each in touched:
-        seller = setup.seller_of(each.customer)
-        if seller is None:
-            continue
-        if each.customer not in known:
-            known[each.customer] = prices_of(
-                setup, customer=each.customer, subscribed=subscriptions.get(each.customer, ())
-            )
         span = Window(start=each.span.start, end=max(as_of, each.span.end)) if each.onward else each.span
-        for price in known[each.customer].values():
-            if price.meter == each.meter:
-                found.update(
-                    Touch(customer=each.customer, window=window, meter=each.meter)
-                    for window in windows_in(price=price, span=span, time_zone=seller.time_zone, until=as_of)
-                )
+        metered = msgspec.structs.replace(
+            setup, prices={name: price for name, price in setup.prices.items() if price.meter == each.meter}
+        )
+        found.update(
+            Touch(customer=each.customer, window=period.window, meter=each.meter)
+            for _, period in priced_periods(
+                metered,
+                customer=each.customer,
+                within=span,
+                until=as_of,
+                subscribed=subscriptions.get(each.customer, ()),
+            )
+        )
     return tuple(sorted(found))
 
 
@@ -191,22 +142,20 @@ def standing_periods(setup: ChargingSetup, *, since: datetime, as_of: datetime) 
     """Periods that are charged although nothing may be used in them, from `since` to `as_of`: of prices that name their customers,
     and calendar months of customers with a commitment."""
     found: set[Touch] = set()
-    for price in setup.prices.values():
-        for known in price.applies_to.customers:
-            connection, _, outside_id = known.partition("/")
-            customer = SourceObject(connection=connection, kind="customer", outside_id=outside_id)
-            seller = setup.seller_of(customer)
-            if seller is None or seller.entity != price.entity:
-                continue
-            span = Window(start=since, end=as_of)
-            found.update(
-                Touch(customer=customer, window=window, meter=price.meter)
-                for window in windows_in(price=price, span=span, time_zone=seller.time_zone, until=as_of)
-            )
+    span = Window(start=since, end=as_of)
+    named = {who for price in setup.prices.values() for who in price.applies_to.customers}
+    for known in named:
+        connection, _, outside_id = known.partition("/")
+        customer = SourceObject(connection=connection, kind=CUSTOMER, outside_id=outside_id)
+        found.update(
+            Touch(customer=customer, window=period.window, meter=setup.prices[name].meter)
+            for name, period in priced_periods(setup, customer=customer, within=span, until=as_of)
+            if known in setup.prices[name].applies_to.customers
+        )
     for commitment in setup.commitments:
         seller = setup.seller_of(commitment.customer)
         if seller is not None:
             for moment in (since, as_of):
-                window = billing_window(billing=Billing(), at=moment, time_zone=seller.time_zone)
+                window = period_at(billing=Billing(), moment=moment, time_zone=seller.time_zone)
                 found.add(Touch(customer=commitment.customer, window=window, meter=EVERY_METER))
     return tuple(sorted(found))

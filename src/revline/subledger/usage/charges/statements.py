@@ -9,15 +9,16 @@ from typing import Final
 
 import msgspec
 
+from revline.core.canonical import CreditGrant, CreditRefund
 from revline.core.hashing import canonical_bytes, digest_text
 from revline.core.problem import Problem
 from revline.subledger.usage.charges.comparing import Line
-from revline.subledger.usage.charges.values import Charge, ChargeKind
+from revline.subledger.usage.charges.values import Charge
 from revline.subledger.usage.commitments import NamedCommitment
 from revline.subledger.usage.credits import values as paying
+from revline.subledger.usage.credits.lines import lines_of
 from revline.subledger.usage.credits.settling import settle
 
-GIVEN: Final = frozenset({ChargeKind.USAGE, ChargeKind.ADJUSTMENT})
 ZERO: Final = Decimal(0)
 
 
@@ -25,8 +26,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What settling a customer takes beside its lines."""
 
     commitments: tuple[NamedCommitment, ...] = ()
-    grants: tuple[paying.Grant, ...] = ()
-    refunds: tuple[paying.Refund, ...] = ()
+    grants: tuple[CreditGrant, ...] = ()
+    refunds: tuple[CreditRefund, ...] = ()
 
 
 def statement_of(
@@ -35,7 +36,7 @@ def statement_of(
     """The customer's statement as of a moment, from its lines of usage and adjustments."""
     return settle(
         tenant_id=tenant_id,
-        lines=[_given(charge, tenant_id) for charge in standing if charge.subject.kind in GIVEN and not charge.held],
+        lines=lines_of(tenant_id=tenant_id, charges=standing),
         commitments=settled.commitments,
         grants=settled.grants,
         refunds=settled.refunds,
@@ -56,23 +57,6 @@ def statement_lines(
     """The lines the statement adds."""
     made = statement_of(settled=settled, standing=standing, tenant_id=tenant_id, time_zone=time_zone, as_of=as_of)
     return made if isinstance(made, Problem) else tuple(_line(each, entity) for each in made.charges)
-
-
-def _given(charge: Charge, tenant_id: str) -> paying.Line:
-    adjusts = ""
-    if charge.subject.origin is not None and charge.amount < ZERO:
-        own = msgspec.structs.replace(charge.subject, kind=ChargeKind.USAGE, window=charge.subject.origin, origin=None)
-        adjusts = own.charge_id(tenant_id)
-    return paying.Line(
-        charge_id=charge.charge_id,
-        subject=charge.subject,
-        product_family=charge.product_family,
-        meter=charge.meter,
-        currency=charge.currency,
-        amount=charge.amount,
-        quantity=charge.quantity,
-        adjusts=adjusts,
-    )
 
 
 def _line(added: paying.StatementCharge, entity: str) -> Line:
