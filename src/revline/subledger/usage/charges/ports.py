@@ -74,6 +74,10 @@ class Credits(Protocol):
         """What each customer's statement takes; one without commitments and grants has no key."""
         ...
 
+    def changed(self, connection: Connection, /, *, tenant_id: str, position: int) -> Collection[SourceObject]:
+        """Customers whose credits changed after a position."""
+        ...
+
     def revised(self, unit: Unit, /, *, tenant_id: str, customers: Iterable[SourceObject]) -> None:
         """Lines of these customers were revised in this unit."""
         ...
@@ -94,6 +98,9 @@ class CommitmentsAlone:
         self, connection: Connection, /, *, setup: ChargingSetup, customers: Collection[SourceObject]
     ) -> Mapping[SourceObject, Settled]:
         return commitments_of(setup, customers)
+
+    def changed(self, connection: Connection, /, *, tenant_id: str, position: int) -> Collection[SourceObject]:
+        return ()
 
     def revised(self, unit: Unit, /, *, tenant_id: str, customers: Iterable[SourceObject]) -> None:
         return None

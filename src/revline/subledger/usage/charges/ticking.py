@@ -20,7 +20,15 @@ from revline.platform.store.engine import Database
 from revline.platform.store.unit import position_now
 from revline.platform.work import record as work_record
 from revline.subledger.usage.charges import queries, record
-from revline.subledger.usage.charges.ports import Meters, Setups, Subscriptions, Versions, no_subscriptions
+from revline.subledger.usage.charges.ports import (
+    CommitmentsAlone,
+    Credits,
+    Meters,
+    Setups,
+    Subscriptions,
+    Versions,
+    no_subscriptions,
+)
 from revline.subledger.usage.charges.setup import (
     EVERY_METER,
     ChargingSetup,
@@ -28,7 +36,7 @@ from revline.subledger.usage.charges.setup import (
     plan_periods,
     standing_periods,
 )
-from revline.subledger.usage.charges.state import Tick
+from revline.subledger.usage.charges.state import Tick, customer_lane
 from revline.subledger.usage.metering.values import Touched
 from revline.subledger.usage.versions import UsageVersion
 
@@ -57,10 +65,12 @@ class Ticker:
         clock: Clock,
         owner: str,
         subscriptions: Subscriptions = no_subscriptions,
+        paying: Credits | None = None,
         every: timedelta = DEFAULT_EVERY,
     ) -> None:
         self._database, self._setups, self._meters, self._versions = database, setups, meters, versions
         self._clock, self._owner, self._subscriptions, self._every = clock, owner, subscriptions, every
+        self._credits: Credits = paying or CommitmentsAlone()
 
     def sweep(self, *, tenant_id: str) -> int:
         """Timer: a tick if one is due; gives how many customers it asked to compute."""
@@ -163,7 +173,12 @@ class Ticker:
                 Touch(customer=customer, window=window, meter=EVERY_METER)
                 for customer, window in queries.open_periods(connection, tenant_id=tenant_id)
             )
-        others = queries.lanes_to_look_at(connection, tenant_id=tenant_id, as_of=now)
+        credited = self._credits.changed(
+            connection, tenant_id=tenant_id, position=0 if last is None else last.read_position
+        )
+        others = queries.lanes_to_look_at(connection, tenant_id=tenant_id, as_of=now) | {
+            customer_lane(tenant_id=tenant_id, customer=customer) for customer in credited
+        }
         return tuple(sorted(found)), others
 
 
