@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from revline.core.ids import SourceObject
 from revline.intake.tables import fact
@@ -48,7 +49,7 @@ def known_customers(
             func.min(fact.c.position).over(partition_by=(fact.c.connection, fact.c.outside_id)).label("first"),
             parent.label("parent"),
         )
-        .distinct(fact.c.connection, fact.c.outside_id)
+        .ext(distinct_on(fact.c.connection, fact.c.outside_id))
         .where(fact.c.tenant_id == tenant_id, fact.c.object_kind == CUSTOMER)
         .order_by(fact.c.connection, fact.c.outside_id, numbers.desc(), fact.c.position.desc(), fact.c.ordinal.desc())
         .limit(CUSTOMERS_MAX + 1)

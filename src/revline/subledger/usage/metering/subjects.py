@@ -17,8 +17,8 @@ from revline.core.ids import SourceObject
 from revline.subledger.usage.metering.values import Hierarchy
 from revline.subledger.usage.versions import Window
 
-BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
-FOREVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
+FOREVER: Final = datetime(2200, 1, 1, tzinfo=UTC)
 ALWAYS: Final = Window(start=BEGINNING, end=FOREVER)
 PARENTS_MAX: Final = 20
 """Steps up a hierarchy; a longer or circular one ends where it stands then."""

@@ -87,6 +87,11 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True):
     group_by: tuple[str, ...]
     table: pa.Table
 
+    @property
+    def zero(self) -> Decimal:
+        """No quantity at all, at this scale."""
+        return Decimal(0).scaleb(-self.scale)
+
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """How much one customer has used of one meter so far. group: (field, value) in the meter's order."""
