@@ -8,18 +8,10 @@ from typing import Any
 
 import msgspec
 
-from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
-from revline.doors.usage.ports import Told
+from revline.core.problem import FieldError, Problem, problem
+from revline.doors.usage.ports import Given, Told
 from revline.subledger.usage.events import EventAnswer, Verdict
-
-define(
-    code="usage.test_conflict",
-    title="Another content",
-    status=409,
-    retryable=Retryable.NO,
-    mender=Mender.SENDER,
-    remedy="Give it another id.",
-)
+from revline.subledger.usage.log.values import Offset
 
 
 class MemoryLog:
@@ -28,27 +20,35 @@ class MemoryLog:
     def __init__(self) -> None:
         self.stored: dict[tuple[str, str, str], Any] = {}
         self.submitted: list[tuple[str, bytes]] = []
+        self.offsets: list[Offset] = []
         self.refusal: Problem | None = None
         self.unready: list[FieldError] = []
         self.silent = False
-        self._kept: list[tuple[Told, Sequence[EventAnswer]]] = []
+        self._kept: list[tuple[Told, Given]] = []
         self._lock = threading.Lock()
 
-    def submit(self, *, tenant_id: str, body: bytes, told: Told) -> Problem | None:
+    def submit(self, *, tenant_id: str, body: bytes, told: Told) -> None:
         if self.refusal is not None:
-            return self.refusal
+            told(self.refusal)
+            return
         try:
             value = msgspec.json.decode(body)
         except msgspec.DecodeError:
-            return problem("json.invalid", "the body is not JSON")
+            told(problem("json.invalid", "the body is not JSON"))
+            return
         with self._lock:
             self.submitted.append((tenant_id, body))
             answers = [self._one(tenant_id, each) for each in (value if isinstance(value, list) else [value])]
             if self.silent:
-                self._kept.append((told, answers))
-                return None
-        threading.Thread(target=told, args=(answers,)).start()
-        return None
+                self._kept.append((told, Given(answers)))
+                return
+        threading.Thread(target=told, args=(Given(answers),)).start()
+
+    def submit_each(
+        self, *, tenant_id: str, texts: Sequence[bytes], told: Told, offsets: Sequence[Offset] = ()
+    ) -> None:
+        self.offsets.extend(offsets)
+        self.submit(tenant_id=tenant_id, body=b"[" + b",".join(texts) + b"]", told=told)
 
     def answer(self) -> None:
         """Tells what was kept back."""
@@ -70,5 +70,5 @@ class MemoryLog:
             return EventAnswer(id=event["id"], verdict=Verdict.ACCEPTED, sequence=len(self.stored))
         if self.stored[key] == event:
             return EventAnswer(id=event["id"], verdict=Verdict.DUPLICATE)
-        found = problem("usage.test_conflict", "the id is taken by another content")
+        found = problem("usage.conflict", "the id is taken by another content")
         return EventAnswer(id=event["id"], verdict=Verdict.CONFLICT, problem=found)

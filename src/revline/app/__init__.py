@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def program_of(settings: Settings) -> Program:
         up=partial(processes.up, settings),
         worker=partial(processes.run_worker, settings),
         serve=partial(processes.run_server, settings),
+        usage_shard=partial(_usage_shard, settings),
         upgrade=partial(processes.upgrade, settings),
         demo=_demo,
         sim=_sim,
@@ -72,6 +74,13 @@ def _sim(seeds: int, first: int, seconds: float, trace: bool, as_json: bool) -> 
         trace=trace,
         as_json=as_json,
     )
+
+
+def _usage_shard(settings: Settings, shards: Sequence[int], port: int | None) -> int:
+    # The usage log's libraries take longer to import than `--help` may; only this command needs them here.
+    from revline.app.usage import run_shard  # noqa: PLC0415
+
+    return run_shard(settings, shards, settings.port if port is None else port)
 
 
 def _services(settings: Settings) -> Services | Problem:

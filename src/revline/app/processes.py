@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from revline import __version__
 from revline.app.asking import question_routes, webhook_deliveries
@@ -24,8 +24,9 @@ from revline.core.clock import SteadyClock
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 from revline.delivery.recurring import RECURRING
 from revline.delivery.values import Timing
-from revline.doors.api.ports import ApiLimits, ApiPorts
+from revline.doors.api.ports import ApiLimits, ApiPorts, Threads
 from revline.doors.cli.output import say, say_problem
+from revline.doors.services import Services
 from revline.platform.collecting import collect_seldom
 from revline.platform.logs import configure
 from revline.platform.settings import Settings
@@ -37,6 +38,10 @@ from revline.platform.tenancy import queries as tenancy
 from revline.platform.work import queries as work
 from revline.platform.work.cell import open_cell
 from revline.platform.work.pressure import BacklogLimits
+from revline.subledger.usage.kinds import EventType
+
+if TYPE_CHECKING:
+    from revline.doors.usage.ports import UsageSink
 
 CURSOR_KEY_FILE: Final = "cursor.key"
 
@@ -139,6 +144,7 @@ def run_server(settings: Settings) -> int:
     """Serve the API until a signal."""
     # The server's libraries take longer to import than a worker takes to start; only this command needs them.
     from revline.app.console import console_ports  # noqa: PLC0415
+    from revline.app.usage import open_usage  # noqa: PLC0415
     from revline.doors.api.app import create_app  # noqa: PLC0415
     from revline.doors.api.server import serve as serve_app  # noqa: PLC0415
     from revline.doors.console.app import Site, create_console  # noqa: PLC0415
@@ -148,7 +154,12 @@ def run_server(settings: Settings) -> int:
     if isinstance(runtime, Problem):
         say_problem(runtime)
         return 1
-    ports = api_ports(runtime)
+    room = open_usage(runtime, wanted=None if settings.usage_in_serve else ())
+    if isinstance(room, Problem):
+        say_problem(room)
+        runtime.services.close()
+        return 1
+    ports = api_ports(runtime, usage=room.sink)
     console = console_ports(runtime, key=ports.cursor_key)
     collect_seldom()
     try:
@@ -164,18 +175,16 @@ def run_server(settings: Settings) -> int:
         say_problem(problem("server.address_taken", f"{settings.host}:{settings.port}: {error.strerror}"))
         return 1
     finally:
+        room.close()
         runtime.services.close()
     return 0
 
 
-def api_ports(runtime: Runtime) -> ApiPorts:
-    """What the API calls, wired."""
+def api_ports(runtime: Runtime, *, usage: UsageSink | None = None) -> ApiPorts:
+    """What the API calls, wired. usage: where usage events go; without it the server takes none."""
     # The server's libraries take longer to import than a worker takes to start; only the server needs them.
-    from revline.doors.api.acts import act_handlers  # noqa: PLC0415
-    from revline.doors.api.bulk import bulk_handlers  # noqa: PLC0415
-    from revline.doors.api.enumerations import enumeration_handlers  # noqa: PLC0415
-    from revline.doors.api.pools import pool_handlers  # noqa: PLC0415
-    from revline.doors.api.waiting import waiting_routes  # noqa: PLC0415
+    from revline.app.usage import usage_ports  # noqa: PLC0415
+    from revline.doors.usage.door import PATH, UsageDoor  # noqa: PLC0415
 
     settings, services = runtime.settings, runtime.services
     return ApiPorts(
@@ -187,25 +196,17 @@ def api_ports(runtime: Runtime) -> ApiPorts:
         random_bytes=os.urandom,
         decoy=_decoy(runtime.directory),
         held_back=services.pressure.refused,
-        tenant_active=partial(_tenant_active, runtime.database),
-        ready=partial(_not_ready, settings, runtime.database),
+        tenant_active=partial(tenant_active, runtime.database),
+        ready=partial(not_ready, settings, runtime.database, usage),
         listings={
             **listings_of(runtime.database),
             "webhook-deliveries": webhook_deliveries(services),
         },
         cursor_key=_cursor_key(settings),
         problem_base=settings.problem_base,
-        routes=tuple(
-            partial(make, services)
-            for make in (
-                act_handlers,
-                bulk_handlers,
-                pool_handlers,
-                enumeration_handlers,
-                waiting_routes,
-                question_routes,
-            )
-        ),
+        routes=_routes(services),
+        in_front={} if usage is None else {PATH: UsageDoor(usage_ports(runtime, usage))},
+        usage_types=partial(_usage_types, runtime.directory),
         limits=ApiLimits(
             body_bytes_max=settings.body_bytes_max,
             json_depth_max=settings.json_depth_max,
@@ -217,6 +218,27 @@ def api_ports(runtime: Runtime) -> ApiPorts:
     )
 
 
+def _routes(services: Services) -> tuple[Callable[[Threads], Sequence[Any]], ...]:
+    """Makers of the routes that stand on services."""
+    # As above: only the server needs them.
+    from revline.doors.api.acts import act_handlers  # noqa: PLC0415
+    from revline.doors.api.bulk import bulk_handlers  # noqa: PLC0415
+    from revline.doors.api.enumerations import enumeration_handlers  # noqa: PLC0415
+    from revline.doors.api.pools import pool_handlers  # noqa: PLC0415
+    from revline.doors.api.waiting import waiting_routes  # noqa: PLC0415
+    from revline.doors.usage.description import usage_description  # noqa: PLC0415
+
+    makers = (act_handlers, bulk_handlers, pool_handlers, enumeration_handlers, waiting_routes, question_routes)
+    return (*(partial(make, services) for make in makers), usage_description)
+
+
+def _usage_types(directory: Directory, tenant_id: str) -> frozenset[str]:
+    configuration = directory.configuration(tenant_id=tenant_id)
+    if isinstance(configuration, Problem):
+        return frozenset()
+    return frozenset(document.spec.type for document in configuration.all(EventType).values())
+
+
 def _decoy(directory: Directory) -> Callable[..., Problem | None]:
     """A signature check with a secret nobody knows, so that a wrong path costs what a wrong signature costs."""
     source = entry_of(SOURCES, "stripe")
@@ -224,14 +246,17 @@ def _decoy(directory: Directory) -> Callable[..., Problem | None]:
     return partial(source().verify, secrets=[secrets.token_urlsafe(32)])
 
 
-def _tenant_active(database: Database, tenant_id: str) -> bool:
+def tenant_active(database: Database, tenant_id: str) -> bool:
+    """Whether a tenant is registered and not closed."""
     with database.control() as connection:
         return tenancy.tenant_state(connection, tenant_id=tenant_id) == "active"
 
 
-def _not_ready(settings: Settings, database: Database) -> Sequence[FieldError]:
+def not_ready(settings: Settings, database: Database, usage: UsageSink | None) -> Sequence[FieldError]:
+    """What keeps a server from serving: the database, its schema, the usage log."""
     failed = _database_problem(settings, database)
-    return [] if failed is None else [FieldError(pointer="database", detail=f"{failed.title} ({failed.code})")]
+    found = [] if failed is None else [FieldError(pointer="database", detail=f"{failed.title} ({failed.code})")]
+    return [*found, *(usage.not_ready() if usage is not None else ())]
 
 
 def _database_problem(settings: Settings, database: Database) -> Problem | None:

@@ -75,6 +75,23 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     too_long: bool = False
 
 
+def lines_read(stream: BinaryIO, *, line_bytes_max: int) -> Iterator[tuple[Line | None, int]]:
+    """Each line with how many bytes of the stream it took; None for a blank one. At most `line_bytes_max` of a line are held."""
+    number = 0
+    while data := stream.readline(line_bytes_max + 1):
+        number += 1
+        size = len(data)
+        too_long = len(data) > line_bytes_max and not data.endswith(b"\n")
+        rest = data
+        while too_long and rest and not rest.endswith(b"\n"):
+            rest = stream.readline(line_bytes_max + 1)
+            size += len(rest)
+        data = data.strip(b" \t\r\n")
+        if number == 1:
+            data = data.removeprefix(b"\xef\xbb\xbf")
+        yield (Line(number=number, data=data, too_long=too_long) if data else None), size
+
+
 class Importer:
     """Imports files into one connection.
 
@@ -154,21 +171,11 @@ class Importer:
             yield waiting
 
     def _read(self, stream: BinaryIO) -> Iterator[Line]:
-        number = 0
-        while data := stream.readline(self._line_bytes_max + 1):
-            number += 1
-            self._bytes += len(data)
-            too_long = len(data) > self._line_bytes_max and not data.endswith(b"\n")
-            rest = data
-            while too_long and rest and not rest.endswith(b"\n"):
-                rest = stream.readline(self._line_bytes_max + 1)
-                self._bytes += len(rest)
-            data = data.strip(b" \t\r\n")
-            if number == 1:
-                data = data.removeprefix(b"\xef\xbb\xbf")
-            if data:
+        for line, size in lines_read(stream, line_bytes_max=self._line_bytes_max):
+            self._bytes += size
+            if line is not None:
                 self._lines += 1
-                yield Line(number=number, data=data, too_long=too_long)
+                yield line
 
     def _counted(self, stream: BinaryIO, read: Callable[[BinaryIO], Iterator[Line]]) -> Iterator[Line]:
         for line in read(stream):
@@ -207,10 +214,14 @@ class Importer:
     def _reject(self, line: Line, why: Problem, rejects: BinaryIO) -> None:
         self._rejected += 1
         self._codes[why.code] = self._codes.get(why.code, 0) + 1
-        data = (line.raw or line.data)[:REJECTED_RAW_BYTES_MAX]
-        cut = line.too_long or len(data) < len(line.raw or line.data)
-        try:
-            reject = Reject(line=line.number, problem=why, raw=data.decode(), cut=cut)
-        except UnicodeDecodeError:
-            reject = Reject(line=line.number, problem=why, raw_base64=base64.b64encode(data).decode(), cut=cut)
-        rejects.write(msgspec.json.encode(reject) + b"\n")
+        rejects.write(msgspec.json.encode(rejected(line, why)) + b"\n")
+
+
+def rejected(line: Line, why: Problem) -> Reject:
+    """A refused line as the rejects file holds it."""
+    data = (line.raw or line.data)[:REJECTED_RAW_BYTES_MAX]
+    cut = line.too_long or len(data) < len(line.raw or line.data)
+    try:
+        return Reject(line=line.number, problem=why, raw=data.decode(), cut=cut)
+    except UnicodeDecodeError:
+        return Reject(line=line.number, problem=why, raw_base64=base64.b64encode(data).decode(), cut=cut)

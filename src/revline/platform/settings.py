@@ -65,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     when on a transaction is told of.
     tenant_backlog_max, cell_backlog_max: roots to derive and documents to deliver, of a tenant and of all, beyond which intake is
     held back; due_age_max_hours: and how long the oldest may be due. 0 for no limit.
+    usage_shards: over how many shards usage is spread, a power of two up to 64. usage_in_serve: whether `serve` takes those that
+    nobody owns. usage_body_bytes_max, usage_events_per_request_max, usage_under_way_bytes_max, usage_requests_per_second,
+    usage_requests_burst: what bites at POST /v1/usage.
     public_url: where people reach the console; https:// makes its cookies secure. oidc_issuer, oidc_client_id, oidc_client_secret:
     the identity provider, "" for none. oidc_groups_claim, oidc_grants: the claim that names groups, and what each gives, as
     group=role@tenant with commas between.
@@ -100,6 +103,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_acts_days: int = 90
     keep_rereads_days: int = 30
     long_transaction_minutes: int = 5
+    usage_shards: int = 1
+    usage_in_serve: bool = True
+    usage_body_bytes_max: int = 8 * 1024 * KIBIBYTE
+    usage_events_per_request_max: int = 10_000
+    usage_under_way_bytes_max: int = 256 * 1024 * KIBIBYTE
+    usage_requests_per_second: int = 20_000
+    usage_requests_burst: int = 40_000
     public_url: str = ""
     oidc_issuer: str = ""
     oidc_client_id: str = ""
@@ -130,6 +140,12 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _shards(text: str) -> int:
+    if text not in {str(2**power) for power in range(7)}:
+        raise _RefusedError("is no power of two from 1 to 64", "1, 2, 4, 8, 16, 32 or 64")
+    return int(text)
 
 
 def _truth(text: str) -> bool:
@@ -241,6 +257,13 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "keep_acts_days": _whole(1, 3_650),
     "keep_rereads_days": _whole(1, 3_650),
     "long_transaction_minutes": _whole(1, 1_440),
+    "usage_shards": _shards,
+    "usage_in_serve": _truth,
+    "usage_body_bytes_max": _whole(KIBIBYTE, 64 * 1024 * KIBIBYTE),
+    "usage_events_per_request_max": _whole(1, 50_000),
+    "usage_under_way_bytes_max": _whole(1024 * KIBIBYTE, 16 * 1024 * 1024 * KIBIBYTE),
+    "usage_requests_per_second": _whole(1, 1_000_000),
+    "usage_requests_burst": _whole(1, 10_000_000),
     "public_url": _url,
     "oidc_issuer": _url,
     "oidc_client_id": _word,

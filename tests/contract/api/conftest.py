@@ -15,6 +15,7 @@ from revline.app import program_of
 from revline.app.kinds import registry
 from revline.app.processes import api_ports
 from revline.app.runtime import Runtime, open_runtime
+from revline.app.usage import UsageRoom, open_usage
 from revline.connectors.direct.cloudevents import CONTENT_TYPE
 from revline.doors.api.app import Api, create_app
 from revline.doors.cli.main import build
@@ -71,14 +72,17 @@ def served(app_dsn: str, owner_dsn: str, tmp_path: Path) -> Iterator[Served]:
     assert applied.exit_code == 0, applied.output
     runtime = open_runtime(settings)
     assert isinstance(runtime, Runtime)
+    room = open_usage(runtime)
+    assert isinstance(room, UsageRoom)
     access = runtime.services.access
     keys = {role: access.issue(tenant_id=_tenant(runtime.database), role=role).text for role in Role}
-    served = Served(api=create_app(api_ports(runtime)), runtime=runtime, keys=keys)
+    served = Served(api=create_app(api_ports(runtime, usage=room.sink)), runtime=runtime, keys=keys)
     with TestClient(app=served.api) as client:
         headers = {**served.headers(Role.INGEST), "Content-Type": CONTENT_TYPE}
         answer = client.post("/v1/events", content=msgspec.json.encode(CUSTOMER), headers=headers)
         assert answer.status_code == 200, answer.text
     yield served
+    room.close()
     runtime.services.close()
 
 

@@ -112,6 +112,7 @@ def make_ports(database: Database) -> ApiPorts:
         ready=lambda: unready,
         listings={"facts": facts_listing(database)},
         cursor_key=b"k" * 32,
+        usage_types=lambda tenant_id: {"api.call"},
         limits=ApiLimits(body_bytes_max=64 * 1024, json_depth_max=20, events_per_request_max=20),
     )
 

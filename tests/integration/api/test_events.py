@@ -210,3 +210,11 @@ def test_binary_mode_can_not_smuggle_an_attribute(world: World) -> None:
 def test_plain_json_without_the_headers_is_no_event(world: World) -> None:
     answer = world.client.post("/v1/events", content=b"{}", headers=world.headers(Content_Type="application/json"))
     assert (answer.status_code, answer.json()["code"]) == (415, "events.content_type")
+
+
+def test_a_type_of_usage_event_is_refused_with_the_address_it_goes_to(world: World) -> None:
+    told = world.send([event(1), event(2, type="api.call")]).json()
+    assert [each["outcome"] for each in told["events"]] == ["accepted", "invalid"]
+    refused = told["events"][1]["problem"]
+    assert refused["code"] == "events.usage_elsewhere"
+    assert "/v1/usage" in refused["remedy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -123,7 +124,8 @@ class EventsRoute:
             raise ProblemError(held_back)
         channel = self._channel(principal.tenant_id, connection)
         now = self._ports.clock.now()
-        foreign = [_foreign_tenant(event, principal.tenant_id) for event in events]
+        usage = self._ports.usage_types(principal.tenant_id)
+        foreign = [_foreign_tenant(event, principal.tenant_id) or _is_usage(event, usage) for event in events]
         inputs = [
             Input(body=raw, content_type=CONTENT_TYPE, received_at=now)
             for raw, refused in zip(raws, foreign, strict=True)
@@ -236,6 +238,16 @@ def _foreign_tenant(event: Any, tenant_id: str) -> Problem | None:
     if named == tenant_id:
         return None
     return problem("tenant.unknown", f"{str(named)[:60]!r} is not a tenant of this key", field="/tenant")
+
+
+def _is_usage(event: Any, types: Collection[str]) -> Problem | None:
+    """A business event is one fact each; usage comes by the million and goes to a log of its own."""
+    named = event.get("type") if isinstance(event, dict) else None
+    if not isinstance(named, str) or named not in types:
+        return None
+    return problem(
+        "events.usage_elsewhere", f"{named} is a type of usage event; it goes to POST /v1/usage", field="/type"
+    )
 
 
 def _text(event: Any, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -65,7 +65,7 @@ class ApiPorts:
     signature does. ready: what is not ready, empty when all is. tenant_active: whether a tenant is registered and not closed.
     held_back: why a tenant's input is not taken now, None when it is.
     routes: makers of further routes under /v1, each given the bounded threads for its database work. in_front: applications that
-    answer a path of theirs before the framework sees it.
+    answer a path of theirs before the framework sees it. usage_types: a tenant's types of usage events: they have another door.
     """
 
     intake: Intake
@@ -83,4 +83,5 @@ class ApiPorts:
     problem_base: str = "urn:revline:problem:"
     limits: ApiLimits = field(default_factory=ApiLimits)
     routes: Sequence[Callable[[Threads], Sequence[Any]]] = ()
+    usage_types: Callable[[str], Collection[str]] = lambda _: ()
     in_front: Mapping[str, Callable[[Any, Any, Any], Awaitable[None]]] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +32,14 @@ class Program:
     """What app gives the command line. Each callable builds what it needs when it is called, so `--help` needs no database.
 
     services: opens the services, or says why they can't be. up: starts the embedded database, migrates it, keeps it until
-    a signal (unless told to end at once). worker, serve: run until a signal; they return the exit code.
+    a signal (unless told to end at once). worker, serve, usage_shard: run until a signal; they return the exit code.
     """
 
     services: Callable[[], Services | Problem]
     up: Callable[[bool], int]
     worker: Callable[[bool], int]
     serve: Callable[[], int]
+    usage_shard: Callable[[Sequence[int], int | None], int]
     upgrade: Callable[[bool], Problem | str]
     demo: Callable[[Path, bool, bool], int]
     sim: Callable[[int, int, float, bool, bool], int]

@@ -42,6 +42,21 @@ def add_processes(app: typer.Typer) -> None:
         program: Program = context.obj
         raise typer.Exit(program.serve())
 
+    @app.command(name="usage-shard")
+    def usage_shard(
+        context: typer.Context,
+        shards: Annotated[
+            list[int] | None,
+            typer.Option("--shard", min=0, max=63, help="A shard to own; all of them when none is named."),
+        ] = None,
+        port: Annotated[
+            int | None, typer.Option("--port", min=0, max=65_535, help="Where POST /v1/usage is served; 0 takes any.")
+        ] = None,
+    ) -> None:
+        """Own shards of the usage log and serve POST /v1/usage alone, until a signal."""
+        program: Program = context.obj
+        raise typer.Exit(program.usage_shard(shards or (), port))
+
     @app.command()
     def demo(
         context: typer.Context,

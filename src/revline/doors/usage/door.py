@@ -13,10 +13,10 @@ from typing import Any, Final
 from revline.core.ids import uuid7
 from revline.core.problem import Problem, ProblemError, problem
 from revline.doors.api.rates import Rates, Standing
-from revline.doors.usage.answers import Answered, Header, of_events, of_failure, of_problem
+from revline.doors.usage.answers import Answered, Header, of_failure, of_problem, of_taken
 from revline.doors.usage.bodies import is_batch, unpacked
 from revline.doors.usage.keys import Keys
-from revline.doors.usage.ports import UsagePorts
+from revline.doors.usage.ports import Answers, UsagePorts
 from revline.doors.usage.waiting import UnderWay, Waiting
 from revline.platform.access.roles import Permission, Principal
 from revline.platform.logs import correlated, log
@@ -92,7 +92,7 @@ class UsageDoor:
             self._under_way.give_back(len(body))
         if isinstance(answers, Problem):
             raise ProblemError(answers)
-        return of_events(answers, batch=batch, base=self._ports.problem_base, correlation_id=identity)
+        return of_taken(answers, batch=batch, base=self._ports.problem_base, correlation_id=identity)
 
     async def _admitted(self, headers: Mapping[bytes, bytes], standing: list[Standing]) -> Principal:
         authorization = headers.get(b"authorization", b"")
@@ -147,13 +147,13 @@ class UsageDoor:
             raise ProblemError(slow) from None
         return b"".join(parts)
 
-    async def _submit(self, tenant_id: str, body: bytes) -> Any:
+    async def _submit(self, tenant_id: str, body: bytes) -> Answers:
         waiting = self._waiting
         if waiting is None:
             waiting = self._waiting = Waiting(asyncio.get_running_loop())
         future, told = waiting.new()
-        refused = self._ports.sink.submit(tenant_id=tenant_id, body=body, told=told)
-        return refused if refused is not None else await future
+        self._ports.sink.submit(tenant_id=tenant_id, body=body, told=told)
+        return await future
 
     def _tell(self, status: int) -> None:
         self._counts[status] = self._counts.get(status, 0) + 1

@@ -5,26 +5,56 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
+
+import msgspec
 
 from revline.core.clock import Clock
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define
 from revline.doors.api.ports import Threads
 from revline.platform.access.roles import Principal
 from revline.subledger.usage.events import EventAnswer
+from revline.subledger.usage.log.values import Offset
 
-Answers = Sequence[EventAnswer] | Problem
-"""One answer for each event in the order they were sent, or why nothing of the submission was taken."""
+KIBIBYTE: Final = 1024
+
+
+class Taken(Protocol):
+    """A submission that was taken in. Whoever asks makes its answers, so that the log does not wait for it."""
+
+    def each(self) -> Sequence[EventAnswer]:
+        """One answer for each event, in the order they were sent."""
+        ...
+
+
+class Given(msgspec.Struct, frozen=True):
+    """Answers that are made already."""
+
+    answers: Sequence[EventAnswer]
+
+    def each(self) -> Sequence[EventAnswer]:
+        """As `Taken` says."""
+        return self.answers
+
+
+Answers = Taken | Problem
+"""What became of a submission, or why nothing of it was taken."""
 Told = Callable[[Answers], None]
-KIBIBYTE = 1024
 
 
 class UsageSink(Protocol):
     """Where events go: the usage log this process owns, or the process that owns it."""
 
-    def submit(self, *, tenant_id: str, body: bytes, told: Told) -> Problem | None:
-        """Hands over one JSON event or an array of them. told: called once, from any thread, when all that is accepted is on disk.
-        A Problem, such as `usage.busy`, when nothing was taken; then told is not called."""
+    def submit(self, *, tenant_id: str, body: bytes, told: Told) -> None:
+        """Hands over one JSON event or an array of them. told: called once, from any thread, also before this returns: with the
+        answers when all that is accepted is on disk, or with a problem, such as `usage.busy`, when nothing was taken."""
+        ...
+
+    def submit_each(
+        self, *, tenant_id: str, texts: Sequence[bytes], told: Told, offsets: Sequence[Offset] = ()
+    ) -> None:
+        """The same for many texts of one event each: lines of a file, messages of a stream. offsets: the stream positions they
+        cover, written in the same record."""
         ...
 
     def not_ready(self) -> Sequence[FieldError]:

@@ -43,6 +43,8 @@ def decode(body: bytes, types: TypeCatalogue, *, events_max: int = EVENTS_MAX) -
         raws = _raws.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return problem("usage.body_invalid", f"the body is not a JSON array of events: {error}")
+    except RecursionError:
+        return problem("usage.body_invalid", "the body nests too deep")
     if len(raws) > events_max:
         return problem(
             "usage.too_many_events", f"the body holds {len(raws)} events; at most {events_max} are taken at once"
@@ -75,7 +77,7 @@ def _plain(body: bytes, types: TypeCatalogue) -> tuple[list[Any], Rows] | None:
         return None
     try:
         events = types.many.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not events:
         return None
@@ -163,7 +165,7 @@ class _Identified(msgspec.Struct):
 def _id_of(text: bytes) -> str:
     try:
         return msgspec.json.decode(text, type=_Identified).id[:ID_BYTES_MAX]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 
 
