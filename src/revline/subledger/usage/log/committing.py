@@ -50,10 +50,18 @@ class Committer:
     """Commits groups of submissions to the log's file."""
 
     def __init__(
-        self, *, folder: Path, shard: int, fence: int, keys: DataKeys, clock: Clock, limits: LogLimits
+        self,
+        *,
+        folder: Path,
+        shard: int,
+        fence: int,
+        keys: DataKeys,
+        clock: Clock,
+        limits: LogLimits,
+        identities: Identities,
     ) -> None:
         self.folder, self.shard, self.keys = folder, shard, keys
-        self.identities = Identities()
+        self.identities = identities
         self.next_sequence = 1
         self.first_new_sequence = 1
         self.offsets: dict[tuple[str, int], int] = {}
@@ -96,6 +104,7 @@ class Committer:
         except OSError as error:
             self.stopped = problem("usage.log_stopped", f"writing to {self.folder.name} failed: {error.strerror}")
             return Group(answers=[self.stopped] * len(submissions), batches=[])
+        self.identities.turn(last_sequence=self.next_sequence - 1)
         answered = iter(given)
         answers = [cipher if isinstance(cipher, Problem) else next(answered) for cipher in ciphers]
         return Group(answers=answers, batches=[batch for mine in parts.values() for batch, _ in mine])
@@ -194,12 +203,13 @@ class Committer:
         return found[1]
 
     def delete_through(self, sealed: Sealed) -> int:
-        """Deletes finished files of which every tenant's events are sealed."""
+        """Deletes finished files of which every tenant's events are sealed and every identity is in a run."""
+        covered = self.identities.covered_through
         with self._deleting:
             gone = [
                 path
                 for path, last in self._finished.items()
-                if all(sealed(tenant) >= sequence for tenant, sequence in last.items())
+                if all(sequence <= min(covered, sealed(tenant)) for tenant, sequence in last.items())
             ]
             for path in gone:
                 path.unlink(missing_ok=True)
@@ -207,6 +217,7 @@ class Committer:
         return len(gone)
 
     def close(self) -> None:
+        self.identities.close()
         if self._writer is not None:
             self._writer.close()
 

@@ -18,6 +18,7 @@ from revline.core.problem import Problem, problem
 from revline.platform.tenancy.data_keys import DataKeys
 from revline.subledger.usage.log.committing import Committer, Group
 from revline.subledger.usage.log.files import LogWriter, read_all
+from revline.subledger.usage.log.identities import Identities
 from revline.subledger.usage.log.owner import Ownership, take
 from revline.subledger.usage.log.reading import TypesOf, batch_of, identities_of, lines_of
 from revline.subledger.usage.log.records import SALT_BYTES, FileHeader
@@ -201,23 +202,37 @@ def _recover(
     found = read_all(folder)
     if isinstance(found, Problem):
         return found
+    identities = Identities.open(folder, hot_max=limits.hot_events_max)
+    if isinstance(identities, Problem):
+        return identities
     offsets: dict[tuple[str, int], int] = {}
-    next_sequence = 1
-    committer = Committer(folder=folder, shard=shard, fence=ownership.fence, keys=keys, clock=clock, limits=limits)
+    next_sequence = identities.covered_through + 1
+    if found and found[0].header.first_sequence > next_sequence:
+        return problem("usage.log_damaged", f"events from {next_sequence} on are missing before {found[0].path.name}")
+    committer = Committer(
+        folder=folder,
+        shard=shard,
+        fence=ownership.fence,
+        keys=keys,
+        clock=clock,
+        limits=limits,
+        identities=identities,
+    )
     for file in found:
         if file.header.shard != shard:
             return problem("usage.log_damaged", f"{file.path.name} is of shard {file.header.shard}, not {shard}")
         _take_offsets(offsets, file.header.offsets)
         for record in file.records:
             _take_offsets(offsets, record.meta.offsets)
-        for lines in lines_of(file, keys=keys):
+        covered = identities.covered_through
+        for lines in lines_of(file, keys=keys, wanted=lambda one: one.first_sequence > covered):  # noqa: B023
             if isinstance(lines, Problem):
                 return lines
             seed = keys.identity_seed(lines.chunk.tenant_id)
             if isinstance(seed, Problem):
                 return seed
             committer.identities.meet(*identities_of(lines.lines, seed=seed))
-        next_sequence = file.next_sequence
+        next_sequence = max(next_sequence, file.next_sequence)
         committer.remember(file)
     header = FileHeader(
         shard=shard,
