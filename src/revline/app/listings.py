@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -11,12 +12,14 @@ from revline.core.hashing import plain
 from revline.core.problem import ProblemError, problem
 from revline.delivery import queries as deliveries
 from revline.doors.api.ports import Key, Listing
+from revline.doors.credits import plain_grant
 from revline.doors.waiting_view import Hop, first_hops
 from revline.intake import queries as fact_log
 from revline.platform.bulk import queries as bulk
 from revline.platform.cases import behind
 from revline.platform.cases import queries as cases
 from revline.platform.store.engine import Database
+from revline.subledger.usage.credits import queries as credit_queries
 
 
 def listings_of(database: Database) -> Mapping[str, Listing]:
@@ -25,6 +28,7 @@ def listings_of(database: Database) -> Mapping[str, Listing]:
         "facts": Listing(page=partial(_facts, database), filters=frozenset({"kind"})),
         "deliveries": Listing(page=partial(_deliveries, database), filters=frozenset({"state", "connection"})),
         "cases": Listing(page=partial(_cases, database), filters=frozenset({"state", "cause", "sort", "currency"})),
+        "credits": Listing(page=partial(_credits, database), filters=frozenset({"connection", "customer"})),
         "acts": Listing(page=partial(_acts, database), filters=frozenset({"state"})),
     }
 
@@ -109,3 +113,18 @@ def _acts(
             limit=limit,
         )
     return [(plain(one), (one.act_id,)) for one in page]
+
+
+def _credits(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    with database.read(tenants=[tenant_id]) as connection:
+        page = credit_queries.grants_page(
+            connection,
+            tenant_id=tenant_id,
+            source_connection=filters.get("connection", ""),
+            customer=filters.get("customer", ""),
+            after=(datetime.fromisoformat(str(after[0])), str(after[1])) if after else None,
+            limit=limit,
+        )
+    return [(plain_grant(one), (one.grant.granted_at.isoformat(), one.grant_id)) for one in page]

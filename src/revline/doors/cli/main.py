@@ -18,6 +18,7 @@ from revline.doors.cli import (
     looking,
     outbound,
     pools,
+    prepaid,
     questions,
     running,
     simulating,
@@ -64,6 +65,7 @@ def build(*, program: Program, registry: Registry) -> typer.Typer:
     app.add_typer(questions.preview_commands(), name="preview")
     app.add_typer(questions.validate_commands(), name="validate")
     app.add_typer(questions.customer_commands(), name="customer")
+    app.add_typer(prepaid.app, name="credits")
     questions.add_master_data(app)
     app.add_typer(access.audit_commands(), name="audit")
     app.add_typer(access.export_commands(), name="export")

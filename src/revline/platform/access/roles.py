@@ -31,6 +31,7 @@ class Permission(StrEnum):
     OPERATE = "operate"
     RESOLVE = "resolve"
     WAIVE = "waive"
+    GRANT_CREDITS = "grant_credits"
     CONFIGURE = "configure"
     ADMINISTER = "administer"
 
@@ -41,6 +42,7 @@ MEANING: Final[Mapping[Permission, str]] = {
     Permission.OPERATE: "send a document again, reprocess a root, verify the audit chain",
     Permission.RESOLVE: "try again what a case holds, and put a corrected copy in its place",
     Permission.WAIVE: "decide that nothing is to be done about money at risk, and which record of an ERP a document is",
+    Permission.GRANT_CREDITS: "grant prepaid credits, end them, give them back",
     Permission.CONFIGURE: "apply configuration",
     Permission.ADMINISTER: "add people, give and take roles and keys",
 }
@@ -49,9 +51,16 @@ MEANING: Final[Mapping[Permission, str]] = {
 PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.INGEST: frozenset({Permission.SEND_EVENTS}),
     Role.OPERATOR: frozenset(
-        {Permission.SEND_EVENTS, Permission.READ, Permission.OPERATE, Permission.RESOLVE, Permission.CONFIGURE}
+        {
+            Permission.SEND_EVENTS,
+            Permission.READ,
+            Permission.OPERATE,
+            Permission.RESOLVE,
+            Permission.GRANT_CREDITS,
+            Permission.CONFIGURE,
+        }
     ),
-    Role.FINANCE: frozenset({Permission.READ, Permission.RESOLVE, Permission.WAIVE}),
+    Role.FINANCE: frozenset({Permission.READ, Permission.RESOLVE, Permission.WAIVE, Permission.GRANT_CREDITS}),
     Role.AUDITOR: frozenset({Permission.READ}),
     Role.ADMINISTRATOR: frozenset(
         {Permission.READ, Permission.OPERATE, Permission.RESOLVE, Permission.CONFIGURE, Permission.ADMINISTER}

@@ -135,15 +135,19 @@ def grants_page(
     connection: Connection,
     *,
     tenant_id: str,
-    customer: SourceObject | None = None,
+    source_connection: str = "",
+    customer: str = "",
     after: tuple[datetime, str] | None = None,
     limit: int = 100,
 ) -> tuple[GrantRow, ...]:
-    """Grants, newest first, with what the ledger holds of each; of one customer where it is named. after: the last one seen."""
+    """Grants, newest first, with what the ledger holds of each; of one connection or customer (outside id) where named. after:
+    the last one seen."""
     table = credit_grant
     statement = select(table).where(table.c.tenant_id == tenant_id)
-    if customer is not None:
-        statement = statement.where(table.c.connection == customer.connection, table.c.customer == customer.outside_id)
+    if source_connection:
+        statement = statement.where(table.c.connection == source_connection)
+    if customer:
+        statement = statement.where(table.c.customer == customer)
     if after is not None:
         statement = statement.where(tuple_(table.c.granted_at, table.c.grant_id) < after)
     ordered = statement.order_by(table.c.granted_at.desc(), table.c.grant_id.desc()).limit(min(limit, PAGE_MAX))

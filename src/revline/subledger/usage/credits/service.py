@@ -205,7 +205,14 @@ class CreditDesk:
     ) -> tuple[queries.GrantRow, ...]:
         """Grants, newest first, with what the ledger holds of each."""
         with self.database.read(tenants=[tenant_id]) as connection:
-            return queries.grants_page(connection, tenant_id=tenant_id, customer=customer, after=after, limit=limit)
+            return queries.grants_page(
+                connection,
+                tenant_id=tenant_id,
+                source_connection="" if customer is None else customer.connection,
+                customer="" if customer is None else customer.outside_id,
+                after=after,
+                limit=limit,
+            )
 
     def _setup(self, tenant_id: str, connection: str) -> CreditSetup | Problem:
         setup = self.setups.credit_setup(tenant_id=tenant_id)
