@@ -41,7 +41,11 @@ class Column:
 
     def at(self, row: int) -> Fraction:
         """The number of a row."""
-        return Fraction(int(self.numerators[row if len(self) > 1 else 0]), self.denominator)
+        return Fraction(self.numerator(row), self.denominator)
+
+    def numerator(self, row: int) -> int:
+        """The numerator of a row."""
+        return int(self.numerators[row if len(self.numerators) > 1 else 0])
 
     def is_zero(self) -> bool:
         """Whether every row is certainly zero."""

@@ -6,14 +6,14 @@ and the one rounding step make the amount. Exact numbers are text: a plain decim
 
 from __future__ import annotations
 
-from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
-from revline.core.money import amount_text, decode_hook
+from revline.core.money import decode_hook
 
 SHOWN_DIGITS: Final = 6
 """Digits after the point shown in words of a number that has no end; the data has it exactly."""
@@ -79,18 +79,42 @@ def from_json(content: bytes) -> Explanation:
     return msgspec.json.decode(content, type=Explanation, dec_hook=decode_hook)
 
 
+class Numerals:
+    """Writes exact numbers of one denominator."""
+
+    __slots__ = ("_digits", "_factor", "denominator")
+
+    def __init__(self, denominator: int) -> None:
+        rest, twos, fives = denominator, 0, 0
+        while rest % 2 == 0:
+            rest, twos = rest // 2, twos + 1
+        while rest % 5 == 0:
+            rest, fives = rest // 5, fives + 1
+        self.denominator = denominator
+        self._digits = max(twos, fives)
+        self._factor = 10**self._digits // denominator if rest == 1 else 0
+        """What a numerator is multiplied by to count 10 to the power of minus `_digits`; 0 where no such power will do."""
+
+    def exact(self, numerator: int) -> str:
+        """The one text of a number: 2.5, or 1700/31 when no decimal is equal to it."""
+        if not self._factor:
+            number = Fraction(numerator, self.denominator)
+            if number.denominator == self.denominator:
+                return f"{number.numerator}/{number.denominator}"
+            return numerals(number.denominator).exact(number.numerator)
+        text = decimal_text(numerator * self._factor, self._digits)
+        return text.rstrip("0").rstrip(".") if self._digits else text
+
+
+@lru_cache(maxsize=1024)
+def numerals(denominator: int) -> Numerals:
+    """The writer of a denominator."""
+    return Numerals(denominator)
+
+
 def exact_text(number: Fraction) -> str:
-    """The one text of an exact number: 2.5, or 1700/31 when no decimal is equal to it."""
-    rest, digits = number.denominator, 0
-    for prime in (2, 5):
-        power = 0
-        while rest % prime == 0:
-            rest //= prime
-            power += 1
-        digits = max(digits, power)
-    if rest != 1:
-        return f"{number.numerator}/{number.denominator}"
-    return decimal_text(number.numerator * 10**digits // number.denominator, digits)
+    """The one text of an exact number."""
+    return numerals(number.denominator).exact(number.numerator)
 
 
 def exact_number(text: str) -> Fraction:
@@ -108,19 +132,20 @@ def decimal_text(units: int, digits: int) -> str:
 
 def shown(number: Fraction, *, digits: int = 0) -> str:
     """A number for reading: thousands apart, at least `digits` after the point, six and … where it has no end."""
-    text = exact_text(number)
+    return shown_text(exact_text(number), digits=digits)
+
+
+def shown_text(text: str, *, digits: int = 0) -> str:
+    """An exact text for reading."""
     endless = "/" in text
     if endless:
+        number = Fraction(text)
         cut = abs(number.numerator) * 10**SHOWN_DIGITS // number.denominator
         text = decimal_text(-cut if number < 0 else cut, SHOWN_DIGITS)
     whole, _, part = text.partition(".")
-    sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
-    part = part.ljust(digits, "0")
-    return f"{sign}{int(whole):,}{'.' if part else ''}{part}{'…' if endless else ''}"
-
-
-def shown_amount(amount: Decimal) -> str:
-    """A rounded amount for reading, with its currency's digits and thousands apart."""
-    whole, _, part = amount_text(amount).partition(".")
-    sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
-    return f"{sign}{int(whole):,}{'.' if part else ''}{part}"
+    if len(whole) > 3:
+        sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+        whole = f"{sign}{int(whole):,}"
+    if len(part) < digits:
+        part = part.ljust(digits, "0")
+    return f"{whole}{'.' if part else ''}{part}{'…' if endless else ''}"

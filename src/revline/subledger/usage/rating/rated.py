@@ -18,7 +18,9 @@ from revline.subledger.usage.rating.explanation import (
     StepKind,
     decimal_text,
     exact_text,
+    numerals,
     shown,
+    shown_text,
 )
 
 Label = str | Callable[[int], str]
@@ -42,29 +44,35 @@ class StepColumn:
         """Whether a row has this step."""
         if self.seen is not None:
             return bool(self.seen[row if len(self.seen) > 1 else 0])
-        return bool(self.amount.at(row)) or (self.quantity is not None and bool(self.quantity.at(row)))
+        return bool(self.amount.numerator(row)) or (self.quantity is not None and bool(self.quantity.numerator(row)))
 
     def step(self, row: int, *, digits: int) -> Step:
         """The step of a row. digits: of the currency, for reading."""
-        amount = self.amount.at(row)
-        quantity = None if self.quantity is None else self.quantity.at(row)
+        amount = _text(self.amount, row)
+        quantity = "" if self.quantity is None else _text(self.quantity, row)
+        rate = "" if self.rate is None else exact_text(self.rate)
         label = self.label if isinstance(self.label, str) else self.label(row)
         return Step(
             kind=self.kind,
-            words=f"{label}: {self._said(quantity, amount, digits)}",
-            amount=exact_text(amount),
-            quantity="" if quantity is None else exact_text(quantity),
-            rate="" if self.rate is None else exact_text(self.rate),
+            words=f"{label}: {self._said(quantity, rate, amount, digits)}",
+            amount=amount,
+            quantity=quantity,
+            rate=rate,
         )
 
-    def _said(self, quantity: Fraction | None, amount: Fraction, digits: int) -> str:
-        if quantity is None:
-            return shown(amount, digits=digits)
+    def _said(self, quantity: str, rate: str, amount: str, digits: int) -> str:
+        if not quantity:
+            return shown_text(amount, digits=digits)
         if self.rate is None:
-            return shown(quantity) if not amount else f"{shown(quantity)} = {shown(amount, digits=digits)}"
+            said = shown_text(quantity)
+            return said if amount == "0" else f"{said} = {shown_text(amount, digits=digits)}"
         if self.percent:
-            return f"{shown(self.rate * 100)} % of {shown(quantity)} = {shown(amount, digits=digits)}"
-        return f"{shown(quantity)} at {shown(self.rate, digits=digits)} = {shown(amount, digits=digits)}"
+            return f"{shown(self.rate * 100)} % of {shown_text(quantity)} = {shown_text(amount, digits=digits)}"
+        return f"{shown_text(quantity)} at {shown_text(rate, digits=digits)} = {shown_text(amount, digits=digits)}"
+
+
+def _text(column: Column, row: int) -> str:
+    return numerals(column.denominator).exact(column.numerator(row))
 
 
 class Tally:
@@ -154,19 +162,21 @@ class Rated:
         """How the amount of a row came to be."""
         digits = self.currency.scale
         steps = [column.step(row, digits=digits) for column in self._steps if column.in_row(row)]
-        exact, amount = self._exact.at(row), self._amount_text(row)
-        off = Fraction(amount) - exact
+        amount = self._amount_text(row)
+        numerator, denominator = self._exact.numerator(row), self._exact.denominator
+        off = self._minor.numerator(row) * denominator - numerator * 10**digits
         if off:
-            words = f"rounded to {amount} {self.currency.code}: {shown(off, digits=digits)}"
-            steps.append(Step(kind=StepKind.ROUNDING, words=words, amount=exact_text(off)))
+            text = numerals(denominator * 10**digits).exact(off)
+            words = f"rounded to {amount} {self.currency.code}: {shown_text(text, digits=digits)}"
+            steps.append(Step(kind=StepKind.ROUNDING, words=words, amount=text))
         return Explanation(
             currency=self.currency.code,
             unit=self.unit,
-            quantity=exact_text(self._quantity.at(row)),
+            quantity=_text(self._quantity, row),
             steps=tuple(steps),
-            exact=exact_text(exact),
+            exact=numerals(denominator).exact(numerator),
             amount=amount,
         )
 
     def _amount_text(self, row: int) -> str:
-        return decimal_text(int(self._minor.at(row)), self.currency.scale)
+        return decimal_text(self._minor.numerator(row), self.currency.scale)
