@@ -32,6 +32,8 @@ STATUS_RANKS: Final = {
 PAYMENT_RANKS: Final = {"open": 0, "paid": 1, "canceled": 1}
 PURCHASE_ORDER_FIELDS: Final = frozenset({"po", "po number", "purchase order", "purchase order number"})
 ZERO: Final = Decimal(0)
+CHARGE: Final = "revline_charge"
+"""The metadata of a line that names the charge it bills."""
 
 
 def read_invoice(*, fields: Fields, message: Message) -> Reading:
@@ -193,7 +195,7 @@ def _line(*, fields: Fields, currency: Currency, time_zone: str, rates: Mapping[
     origin, details = _origin(fields), fields.child("pricing").child("price_details")
     price, product = _price(fields), _product(fields)
     quantity = _quantity(fields)
-    metered = _metered(price)
+    used = fields.child("period") if _may_be_metered(price, origin) else Fields(values={})
     return InvoiceLine(
         outside_id=fields.required_identifier("id"),
         description=fields.text("description"),
@@ -209,12 +211,13 @@ def _line(*, fields: Fields, currency: Currency, time_zone: str, rates: Mapping[
         net=after_discounts - sum((tax.amount for tax in taxes if tax.inclusive), ZERO),
         service_start=start,
         service_end=end,
-        usage_window_start=fields.child("period").optional_moment("start") if metered else None,
-        usage_window_end=fields.child("period").optional_moment("end") if metered else None,
+        usage_window_start=used.optional_moment("start"),
+        usage_window_end=used.optional_moment("end"),
         proration=origin.flag("proration") or fields.flag("proration"),
         credited_line=_credited_line(origin),
         discounts=discounts,
         taxes=taxes,
+        charge=fields.child("metadata").text(CHARGE),
     )
 
 
@@ -243,8 +246,10 @@ def _product(fields: Fields) -> Fields:
     return expanded if expanded.values else _price(fields).child("product")
 
 
-def _metered(price: Fields) -> bool:
-    return "metered" in (price.child("recurring").text("usage_type"), price.text("usage_type"))
+def _may_be_metered(price: Fields, origin: Fields) -> bool:
+    """What the price says; where a line of a subscription item only names it, it may be."""
+    told = (price.child("recurring").text("usage_type"), price.text("usage_type"))
+    return "metered" in told if price.values else bool(origin.identifier("subscription_item"))
 
 
 def _product_family(*holders: Fields) -> str:

@@ -43,8 +43,9 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     discounts and less inclusive tax: what is revenue sooner or later. service_start, service_end: the half-open days the
     line pays for (end is exclusive), None for a thing without a term. product_family: what posting rules choose by; the
     source's product metadata or "". charge: Revline's charge id when rating authority is Revline's. usage_window_*: the
-    half-open moments of metered use. accrued: the account that holds the line's revenue because it was recognised before it was
-    billed (unbilled_receivable, contract_asset), "" when it was not.
+    half-open moments of metered use, also where the source does not say whether the price is metered. accrued: the account that
+    holds the line's revenue because it was recognised before it was billed (unbilled_receivable, contract_asset), "" when it was
+    not.
     """
 
     outside_id: str

@@ -182,16 +182,18 @@ def paired(
     A billing system cuts its periods by the second, a charge's may begin at midnight; what is not the same window is the nearest
     one of the same customer and price, taken once. What is left stands alone.
     """
-    same = {one.subject: one for one in billed}
+    rest = sorted(billed, key=lambda each: (each.subject, each.currency))
     pairs: list[tuple[Expected | None, Billed | None]] = []
     open_expected: list[Expected] = []
-    for one in sorted(expected, key=lambda each: each.subject):
-        found = same.pop(one.subject, None)
+    for one in sorted(expected, key=lambda each: (each.subject, each.currency)):
+        same = [each for each in rest if each.subject == one.subject]
+        found = next((each for each in same if each.currency == one.currency), same[0] if same else None)
         if found is None:
             open_expected.append(one)
         else:
+            rest.remove(found)
             pairs.append((one, found))
-    left = _by_price(same.values())
+    left = _by_price(rest)
     for one in open_expected:
         nearest = _nearest(one.subject.window, left.get((one.subject.customer, one.subject.price), []))
         if nearest is not None:
