@@ -24,6 +24,7 @@ from revline.subledger.usage.credits.plans import CreditPlan, check_plan
 from revline.subledger.usage.kinds import EventType, check_event_type
 from revline.subledger.usage.metering.checks import check_meter
 from revline.subledger.usage.metering.kinds import Meter
+from revline.subledger.usage.outward.kinds import UsageBilling, check_usage_billing
 from revline.subledger.usage.rating.checks import check_usage_price
 from revline.subledger.usage.rating.kinds import UsagePrice
 
@@ -49,4 +50,5 @@ def registry() -> Registry:
     kinds.register(KindType(name="UsagePrice", spec_type=UsagePrice, check=check_usage_price))
     kinds.register(KindType(name="Commitment", spec_type=Commitment, check=check_commitment))
     kinds.register(KindType(name="CreditPlan", spec_type=CreditPlan, check=check_plan))
+    kinds.register(KindType(name="UsageBilling", spec_type=UsageBilling, check=check_usage_billing))
     return kinds

@@ -1772,6 +1772,38 @@ CREATE POLICY tenant_wall ON untranslated
 
 GRANT SELECT, INSERT ON untranslated TO revline_app;
 
+CREATE TABLE usage_billed_line (
+    tenant_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    invoice TEXT NOT NULL,
+    line TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    customer_root TEXT NOT NULL,
+    price TEXT NOT NULL,
+    window_start TIMESTAMP WITH TIME ZONE NOT NULL,
+    window_end TIMESTAMP WITH TIME ZONE NOT NULL,
+    currency TEXT NOT NULL,
+    quantity NUMERIC(38, 12) NOT NULL,
+    unit_price NUMERIC(38, 12) NOT NULL,
+    amount NUMERIC(38, 12) NOT NULL,
+    billed_on DATE NOT NULL,
+    charge TEXT NOT NULL,
+    accrued TEXT NOT NULL,
+    live BOOLEAN NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_usage_billed_line PRIMARY KEY (tenant_id, connection, invoice, line)
+);
+
+CREATE INDEX ix_usage_billed_line_customer ON usage_billed_line (tenant_id, customer_root, window_end);
+
+ALTER TABLE usage_billed_line ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_billed_line FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_billed_line
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_billed_line TO revline_app;
+
 CREATE TABLE usage_erasure (
     tenant_id TEXT NOT NULL,
     erasure_id TEXT NOT NULL,
@@ -1796,6 +1828,47 @@ CREATE POLICY tenant_wall ON usage_erasure
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON usage_erasure TO revline_app;
+
+CREATE TABLE usage_finding (
+    tenant_id TEXT NOT NULL,
+    finding_id TEXT NOT NULL,
+    customer_root TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    price TEXT NOT NULL,
+    window_start TIMESTAMP WITH TIME ZONE NOT NULL,
+    window_end TIMESTAMP WITH TIME ZONE NOT NULL,
+    entity TEXT NOT NULL,
+    product_family TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    expected_quantity NUMERIC(38, 12) NOT NULL,
+    expected_amount NUMERIC(38, 12) NOT NULL,
+    billed_quantity NUMERIC(38, 12) NOT NULL,
+    billed_amount NUMERIC(38, 12) NOT NULL,
+    difference NUMERIC(38, 12) NOT NULL,
+    direction TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    tolerated BOOLEAN NOT NULL,
+    content BYTEA NOT NULL,
+    first_quantity NUMERIC(38, 12),
+    first_amount NUMERIC(38, 12),
+    compared_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_usage_finding PRIMARY KEY (tenant_id, finding_id),
+    CONSTRAINT ck_usage_finding_direction CHECK (direction IN ('equal', 'leakage', 'overbilled'))
+);
+
+CREATE INDEX ix_usage_finding_customer ON usage_finding (tenant_id, customer_root);
+
+CREATE INDEX ix_usage_finding_window ON usage_finding (tenant_id, window_end, finding_id);
+
+ALTER TABLE usage_finding ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_finding FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_finding
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_finding TO revline_app;
 
 CREATE TABLE usage_published (
     tenant_id TEXT NOT NULL,
@@ -1898,6 +1971,32 @@ CREATE POLICY tenant_wall ON usage_subject_mapping
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT ON usage_subject_mapping TO revline_app;
+
+CREATE TABLE usage_told (
+    tenant_id TEXT NOT NULL,
+    target_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    customer_root TEXT NOT NULL,
+    price TEXT NOT NULL,
+    window_start TIMESTAMP WITH TIME ZONE NOT NULL,
+    window_end TIMESTAMP WITH TIME ZONE NOT NULL,
+    told NUMERIC(38, 12) NOT NULL,
+    ordinal INTEGER NOT NULL,
+    first_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    last_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_usage_told PRIMARY KEY (tenant_id, target_id)
+);
+
+CREATE INDEX ix_usage_told_customer ON usage_told (tenant_id, customer_root);
+
+ALTER TABLE usage_told ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_told FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_told
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_told TO revline_app;
 
 CREATE TABLE wait (
     tenant_id TEXT NOT NULL,

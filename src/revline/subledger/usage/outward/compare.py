@@ -83,7 +83,8 @@ def _parts(expected: Expected, billed: Billed, tolerance: Tolerance) -> list[Par
     if billed.quantity != quantity_then:
         more = billed.quantity - quantity_then
         detail = f"{billed.quantity} billed, {quantity_then} known" + (f" ({expected.unit})" if expected.unit else "")
-        found.append(Part(cause=Cause.QUANTITY, amount=priced - then, quantity=more, detail=detail))
+        cause = Cause.QUANTITY if quantity_then or expected.quantity else Cause.BILLED_WITHOUT_USAGE
+        found.append(Part(cause=cause, amount=priced - then, quantity=more, detail=detail))
     else:
         priced = then
     rest = billed.amount - priced

@@ -57,10 +57,10 @@ LANE_SUBJECT: Final = "usage_billing"
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What comparing one customer came to. again_at: when it is due without anything new."""
+    """What comparing one customer came to. again_in: after how long it is due without anything new."""
 
     found: tuple[Compared, ...] = ()
-    again_at: datetime | None = None
+    again_in: timedelta | None = None
 
 
 class Shadow:
@@ -143,7 +143,9 @@ class Shadow:
                 record.write_findings(
                     unit, tenant_id=tenant_id, customer_root=root, found=draft.found, compared_at=self._clock.now()
                 )
-                self._finish(unit, tenant_id, claimed_at, [finished(lane=lane, again_at=draft.again_at)])
+                # Lanes are due by the database's clock.
+                again_at = None if draft.again_in is None else claimed_at + draft.again_in
+                self._finish(unit, tenant_id, claimed_at, [finished(lane=lane, again_at=again_at)])
 
     def compared(self, tenant_id: str, customer_root: str, configuration: BillingConfiguration) -> Draft:
         """What a customer's usage and bills come to now, without writing. Raises ProblemError where usage can't be asked."""
@@ -175,8 +177,8 @@ class Shadow:
             now=now,
         )
         days = billing.spec.deadline_days
-        again_at = next_deadline(charges=mine, billed=billed, deadline_days=days, now=now)
-        return Draft(found=found, again_at=again_at)
+        deadline = next_deadline(charges=mine, billed=billed, deadline_days=days, now=now)
+        return Draft(found=found, again_in=None if deadline is None else deadline - now)
 
     def _configuration(self, tenant_id: str) -> BillingConfiguration | None:
         found = self._configurations.usage_billing(tenant_id=tenant_id)
