@@ -24,23 +24,72 @@ COUNTED: Final = (columns.SHARD, columns.SEQUENCE, columns.OCCURRED_AT, columns.
 """Columns a query can leave row groups out by."""
 
 
-def parquet_bytes(table: pa.Table, *, row_group_rows: int = ROW_GROUP_ROWS) -> pa.Buffer:
-    """A table of stored columns as a Parquet file; decimals as whole numbers, no schema of Arrow's own."""
-    words = [name for name in table.column_names if name in WORDS or name.endswith("__text")]
-    stream = pa.BufferOutputStream()
-    pq.write_table(
-        table,
+class SegmentFileWriter:
+    """A sealed file in the making: tables of the same columns one after the other, and what the manifest will say of them."""
+
+    def __init__(self, *, row_group_rows: int = ROW_GROUP_ROWS) -> None:
+        self._stream, self._row_group_rows = pa.BufferOutputStream(), row_group_rows
+        self._writer: pq.ParquetWriter | None = None
+        self._columns: tuple[str, ...] = ()
+        self._sequences: dict[int, SequenceRange] = {}
+        self._types: set[str] = set()
+        self._moments: list[datetime] = []
+        self.rows = self._voids = self._untyped = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Plain rows, one or more."""
+        if self._writer is None:
+            self._columns, self._writer = tuple(table.column_names), _writer(self._stream, table.schema)
+        self._writer.write_table(table, row_group_size=self._row_group_rows)
+        self.rows += len(table)
+        self._voids += len(table) - table[columns.VOIDS_ID].null_count
+        self._untyped += len(table) - int(pc.sum(table[columns.TYPED]).as_py() or 0)
+        self._types.update(pc.unique(table[columns.TYPE]).to_pylist())
+        self._moments = [*self._moments, *moments_of(table)]
+        for one in sequences_of(table):
+            before = self._sequences.get(one.shard, one)
+            self._sequences[one.shard] = SequenceRange(
+                shard=one.shard, first=min(before.first, one.first), last=max(before.last, one.last)
+            )
+
+    def finish(self, *, segment_id: str, key: str, kind: SegmentKind, erasure_epoch: int) -> tuple[Segment, pa.Buffer]:
+        """The file, and what the manifest says of it."""
+        if self._writer is None:
+            raise ValueError("a segment has at least one row")
+        self._writer.close()
+        body = self._stream.getvalue()
+        segment = Segment(
+            segment_id=segment_id,
+            kind=kind,
+            key=key,
+            size_bytes=body.size,
+            digest=digest_of(body),
+            rows=self.rows,
+            voids=self._voids,
+            untyped=self._untyped,
+            sequences=tuple(sorted(self._sequences.values())),
+            types=tuple(sorted(self._types)),
+            columns=self._columns,
+            first_at=min(self._moments),
+            last_at=max(self._moments),
+            erasure_epoch=erasure_epoch,
+        )
+        return segment, body
+
+
+def _writer(stream: pa.BufferOutputStream, schema: pa.Schema) -> pq.ParquetWriter:
+    """zstd, decimals as whole numbers, no schema of Arrow's own."""
+    return pq.ParquetWriter(
         stream,
+        schema,
         compression="zstd",
         compression_level=COMPRESSION_LEVEL,
-        row_group_size=row_group_rows,
-        use_dictionary=words,
-        column_encoding=dict.fromkeys((name for name in RISING if name in table.column_names), "DELTA_BINARY_PACKED"),
-        write_statistics=[name for name in COUNTED if name in table.column_names],
+        use_dictionary=[name for name in schema.names if name in WORDS or name.endswith("__text")],
+        column_encoding=dict.fromkeys((name for name in RISING if name in schema.names), "DELTA_BINARY_PACKED"),
+        write_statistics=[name for name in COUNTED if name in schema.names],
         store_decimal_as_integer=True,
         store_schema=False,
     )
-    return stream.getvalue()
 
 
 def partials_bytes(table: pa.Table) -> pa.Buffer:
@@ -69,29 +118,6 @@ def sequences_of(table: pa.Table) -> tuple[SequenceRange, ...]:
     grouped = table.group_by(columns.SHARD).aggregate([(columns.SEQUENCE, "min"), (columns.SEQUENCE, "max")])
     found = zip(*(grouped[name].to_pylist() for name in (columns.SHARD, "sequence_min", "sequence_max")), strict=True)
     return tuple(sorted(SequenceRange(shard=shard, first=first, last=last) for shard, first, last in found))
-
-
-def described(
-    table: pa.Table, *, segment_id: str, key: str, kind: SegmentKind, body: pa.Buffer, erasure_epoch: int
-) -> Segment:
-    """What the manifest says of a file of these rows, of which there is at least one."""
-    first_at, last_at = moments_of(table)
-    return Segment(
-        segment_id=segment_id,
-        kind=kind,
-        key=key,
-        size_bytes=body.size,
-        digest=digest_of(body),
-        rows=len(table),
-        voids=len(table) - table[columns.VOIDS_ID].null_count,
-        untyped=len(table) - int(pc.sum(table[columns.TYPED]).as_py() or 0),
-        sequences=sequences_of(table),
-        types=tuple(sorted(pc.unique(table[columns.TYPE]).to_pylist())),
-        columns=tuple(table.column_names),
-        first_at=first_at,
-        last_at=last_at,
-        erasure_epoch=erasure_epoch,
-    )
 
 
 def moments_of(table: pa.Table) -> tuple[datetime, datetime]:

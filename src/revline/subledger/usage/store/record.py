@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from sqlalchemy import select, text
 
 from revline.core.hashing import canonical_bytes
+from revline.core.ids import lane_id
 from revline.platform.store.unit import Unit
+from revline.platform.work import record as work
+from revline.platform.work.lanes import PRIORITY_BULK
 from revline.subledger.usage.store.tables import usage_published, usage_sealed, usage_segment
 from revline.subledger.usage.store.values import Segment, SegmentState
 
+COMPACT_LANE: Final = "usage_compact"
+"""Level lanes, one a tenant: due when its segments changed."""
 Act = Literal["seal", "compact", "erase", "retain", "adopt", "partials"]
 
 _LOCK_SEGMENTS = text(
@@ -61,6 +66,9 @@ def publish(
             through=through,
             position=unit.this_position,
         )
+    if act in {"seal", "adopt"}:
+        lane = lane_id(tenant=tenant_id, kind=COMPACT_LANE, key="")
+        work.request(unit, tenant_id=tenant_id, kind=COMPACT_LANE, lane_ids=[lane], priority=PRIORITY_BULK)
     if added or replaced:
         unit.record(
             usage_published,

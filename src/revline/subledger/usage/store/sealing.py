@@ -138,7 +138,7 @@ class Sealer:
         for one in captured:
             written[one.tenant_id] = self._writer.write(
                 tenant_id=one.tenant_id,
-                table=one.table(),
+                tables=[one.table()],
                 kind=SegmentKind.SEALED,
                 specs=self._specs(one.tenant_id),
                 erasure_epoch=epochs[one.tenant_id],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +11,7 @@ import pyarrow as pa
 from revline.core.clock import Clock
 from revline.core.ids import uuid7
 from revline.subledger.usage.store.objects import ObjectStore
-from revline.subledger.usage.store.parquet import described, parquet_bytes, partials_bytes, parts_of
+from revline.subledger.usage.store.parquet import ROW_GROUP_ROWS, SegmentFileWriter, partials_bytes, parts_of
 from revline.subledger.usage.store.partials import partials_of
 from revline.subledger.usage.store.values import PartialSpec, Segment, SegmentKind
 
@@ -22,7 +22,7 @@ PARTIALS_SHARE: Final = 0.5
 
 
 class Writer:
-    """Writes segments for whoever makes them."""
+    """Writes segments for whoever makes them. segment_rows: at most in one file."""
 
     def __init__(
         self, *, objects: ObjectStore, clock: Clock, random_bytes: Callable[[int], bytes], segment_rows: int
@@ -34,39 +34,81 @@ class Writer:
         self,
         *,
         tenant_id: str,
-        table: pa.Table,
+        tables: Iterable[pa.Table],
         kind: SegmentKind,
-        specs: Sequence[PartialSpec],
         erasure_epoch: int,
+        specs: Sequence[PartialSpec] = (),
         minutes: Sequence[int] = (),
+        row_group_rows: int = ROW_GROUP_ROWS,
     ) -> tuple[Segment, ...]:
-        """Durable files of these plain rows. minutes: buckets of partial aggregates beside the specs' own. Raises OSError."""
-        found = []
-        for part in parts_of(table, rows=self._segment_rows):
-            segment_id = str(uuid7(now=self._clock.now(), random_bytes=self._random_bytes))
-            key, body = f"tenants/{tenant_id}/{segment_id}.parquet", parquet_bytes(part)
-            self._objects.put(key=key, body=memoryview(body))
-            one = described(part, segment_id=segment_id, key=key, kind=kind, body=body, erasure_epoch=erasure_epoch)
-            found.append(self.with_partials(one, part, specs=specs, minutes=minutes))
+        """Durable files of these plain rows, in their order; all tables have the same columns. minutes: buckets of partial
+        aggregates beside the specs' own. Raises OSError."""
+        found: list[Segment] = []
+        making, partials = SegmentFileWriter(row_group_rows=row_group_rows), _Partials(specs, minutes)
+
+        def end() -> None:
+            nonlocal making, partials
+            if making.rows:
+                found.append(self._put(tenant_id, kind, erasure_epoch, making, partials))
+            making, partials = SegmentFileWriter(row_group_rows=row_group_rows), _Partials(specs, minutes)
+
+        for table in tables:
+            for part in parts_of(table, rows=self._segment_rows):
+                if making.rows and making.rows + len(part) > self._segment_rows:
+                    end()
+                making.add(part)
+                partials.add(part)
+        end()
         return tuple(found)
 
-    def with_partials(
-        self, segment: Segment, table: pa.Table, *, specs: Sequence[PartialSpec], minutes: Sequence[int] = ()
+    def _put(
+        self, tenant_id: str, kind: SegmentKind, erasure_epoch: int, making: SegmentFileWriter, partials: _Partials
     ) -> Segment:
-        """The segment with partial aggregates of its rows, where they are worth it."""
-        none = msgspec.structs.replace(segment, partials_key="", partials_bytes=0, partials=(), buckets=())
-        if not specs or len(table) < PARTIALS_FROM_ROWS:
-            return none
-        partials = partials_of(table, specs=specs, minutes=minutes)
-        if partials is None or len(partials) > PARTIALS_SHARE * len(table):
-            return none
-        key = segment.key.removesuffix(".parquet") + f"-{self._random_bytes(4).hex()}-partials.parquet"
-        body = partials_bytes(partials)
+        segment_id = str(uuid7(now=self._clock.now(), random_bytes=self._random_bytes))
+        key = f"tenants/{tenant_id}/{segment_id}.parquet"
+        segment, body = making.finish(segment_id=segment_id, key=key, kind=kind, erasure_epoch=erasure_epoch)
+        self._objects.put(key=key, body=memoryview(body))
+        made = partials.made(making.rows)
+        if made is None:
+            return segment
+        key, body = key.replace(".parquet", "-partials.parquet"), partials_bytes(made)
         self._objects.put(key=key, body=memoryview(body))
         return msgspec.structs.replace(
             segment,
             partials_key=key,
             partials_bytes=body.size,
-            partials=tuple(one.spec_id for one in sorted(set(specs))),
-            buckets=tuple(sorted({one.minutes for one in specs} | set(minutes))),
+            partials=partials.spec_ids,
+            buckets=partials.buckets,
         )
+
+
+class _Partials:
+    """Partial aggregates of a file in the making."""
+
+    def __init__(self, specs: Sequence[PartialSpec], minutes: Sequence[int]) -> None:
+        self._specs, self._minutes = specs, minutes
+        self._parts: list[pa.Table] = []
+
+    @property
+    def spec_ids(self) -> tuple[str, ...]:
+        return tuple(one.spec_id for one in sorted(set(self._specs)))
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        return tuple(sorted({one.minutes for one in self._specs} | set(self._minutes)))
+
+    def add(self, table: pa.Table) -> None:
+        found = partials_of(table, specs=self._specs, minutes=self._minutes) if self._specs else None
+        self._parts += [] if found is None else [found]
+
+    def made(self, rows: int) -> pa.Table | None:
+        """All of them, in order; None when they are not worth keeping. Two rows of one bucket, from two tables, add up when they
+        are read."""
+        if not self._parts or rows < PARTIALS_FROM_ROWS:
+            return None
+        found = pa.concat_tables(self._parts)
+        if len(found) > PARTIALS_SHARE * rows * max(len(self.buckets), 1):
+            return None
+        if len(self._parts) == 1:
+            return found
+        return found.sort_by([(name, "ascending") for name in ("spec", "minutes", "bucket", "subject")])
