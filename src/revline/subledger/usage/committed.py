@@ -1,4 +1,4 @@
-"""What the usage log hands on once it is on disk: decoded events, and the same in columns, many tenants side by side.
+"""Committed usage in columns, the rows of many tenants side by side. Knows no log and no file.
 
 Building columns costs by the table, not by the row, so a table holds the rows of many tenants and says whose each one is; whoever
 takes a tenant's rows copies them before they leave the process.
@@ -6,34 +6,13 @@ takes a tenant's rows copies them before they leave the process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
-
-
-class CommittedEvents(Protocol):
-    """Decoded events of one tenant that are on disk, in order of their sequence: first_sequence and on, without a gap."""
-
-    @property
-    def tenant_id(self) -> str: ...
-
-    @property
-    def shard(self) -> int: ...
-
-    @property
-    def first_sequence(self) -> int: ...
-
-    @property
-    def received_at(self) -> datetime: ...
-
-    @property
-    def events(self) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True, kw_only=True)

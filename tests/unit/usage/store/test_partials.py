@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -152,10 +152,8 @@ def test_a_quarter_hour_is_a_bucket_where_the_zone_needs_it() -> None:
     assert len(by_partials(rows, PartialSpec(event_type="tokens"), 60)) == 1
 
 
-def test_what_no_column_holds_has_no_partials() -> None:
-    rows = rows_of([usage("a")])
-    assert (
-        partials_of(plain_table([table_of(rows)]), specs=[PartialSpec(event_type="tokens", value="gone__d18_0")])
-        is None
-    )
-    assert isinstance(START, datetime)
+def test_events_without_a_column_are_counted_and_have_no_value() -> None:
+    rows = rows_of([usage("a"), usage("b")])
+    found = by_partials(rows, PartialSpec(event_type="tokens", value="gone__d18_0", groups=("lost__text",)), 60)
+    assert found == {(START, "acme", ""): (2, 3, 0, None, None, None, None, None)}
+    assert partials_of(plain_table([table_of(rows)]), specs=[PartialSpec(event_type="gone")]) is None

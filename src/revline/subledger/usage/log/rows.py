@@ -54,8 +54,12 @@ def common_schema() -> pa.Schema:
     return pa.schema([(name, _KINDS[name]) for name in columns.COMMON])
 
 
-def to_table(batches: Sequence[CommittedBatch]) -> pa.Table:
-    """The events of one tenant's batches, in their order: the common columns, then one for each field of the types among them."""
+def to_table(batches: Sequence[CommittedBatch], *, words: bool = True) -> pa.Table:
+    """The events of one shard's batches, in their order: the common columns, then one for each field of the types among them.
+
+    words: type, subject and source as dictionaries; for batches of several tenants they are plain text, since a dictionary would
+    carry one tenant's words wherever another one's rows go.
+    """
     every = [batch.rows for batch in batches]
     starts = list(accumulate(map(len, every), initial=0))
     total = starts[-1]
@@ -63,7 +67,7 @@ def to_table(batches: Sequence[CommittedBatch]) -> pa.Table:
     named = _typed_columns(every, starts, loose)
     kept = _kept(batches, starts)
     received, sequences = _receipt(batches)
-    common = _common(every, starts, loose)
+    common = _common(every, starts, loose, words=words)
     if kept is not None:
         common = {name: column.take(kept) for name, column in common.items()}
         named = {name: column.take(kept) for name, column in named.items()}
@@ -96,17 +100,21 @@ def _receipt(batches: Sequence[CommittedBatch]) -> tuple[pa.Array, np.ndarray[An
 
 
 def _common(
-    every: Sequence[Rows], starts: Sequence[int], loose: Sequence[tuple[int, LooseEvent]]
+    every: Sequence[Rows], starts: Sequence[int], loose: Sequence[tuple[int, LooseEvent]], *, words: bool
 ) -> dict[str, pa.Array]:
     total = starts[-1]
     times = list(chain.from_iterable([rows.times for rows in every]))
     found = {
         columns.ID: pa.array(list(chain.from_iterable([rows.ids for rows in every])), pa.string()),
-        columns.SOURCE: _texts([rows.sources for rows in every]).dictionary_encode(),
-        columns.SUBJECT: _texts([rows.subjects for rows in every]).dictionary_encode(),
+        columns.SOURCE: _texts([rows.sources for rows in every]),
+        columns.SUBJECT: _texts([rows.subjects for rows in every]),
         columns.OCCURRED_AT: _moments(times),
         columns.TYPE: _types(every, starts, loose),
     }
+    if words:
+        found |= {name: found[name].dictionary_encode() for name in (columns.SOURCE, columns.SUBJECT)}
+    else:
+        found[columns.TYPE] = found[columns.TYPE].dictionary_decode()
     apart: dict[str, list[Any]] = {name: [] for name in (columns.VOIDS_SOURCE, columns.VOIDS_ID, columns.REST)}
     typed = np.ones(total, bool)
     for place, event in loose:

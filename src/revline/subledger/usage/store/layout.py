@@ -51,11 +51,13 @@ def column_type(column: str) -> pa.DataType:
 
 
 def plain_table(tables: Sequence[pa.Table]) -> pa.Table:
-    """Tables one after the other, each column plain and of its stored type, absent ones null. The copy shares nothing with words of
-    other tenants."""
+    """Tables one after the other, each column plain and of its stored type, absent ones null; a field no row has is left out.
+    What it holds is of these rows alone: no word and no field of another tenant that stood in the same table."""
     names = list(dict.fromkeys([*columns.COMMON, *(name for each in tables for name in each.column_names)]))
-    arrays = [pa.chunked_array([_plain(each, name) for each in tables]).combine_chunks() for name in names]
-    return pa.table(dict(zip(names, arrays, strict=True)))
+    found = {name: pa.chunked_array([_plain(each, name) for each in tables]).combine_chunks() for name in names}
+    return pa.table(
+        {name: array for name, array in found.items() if name in COMMON_TYPES or array.null_count < len(array)}
+    )
 
 
 def _plain(table: pa.Table, name: str) -> pa.Array:

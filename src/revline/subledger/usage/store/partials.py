@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from revline.subledger.usage import columns
-from revline.subledger.usage.store.layout import MOMENT
+from revline.subledger.usage.store.layout import MOMENT, column_type
 from revline.subledger.usage.store.values import GROUPS_MAX, Condition, PartialFilter, PartialSpec
 
 MINUTE_MICROSECONDS: Final = 60_000_000
@@ -156,14 +156,15 @@ def _joined_keys(key: Whole, span: int, codes: Whole, size: int) -> tuple[Whole,
 def partials_of(table: pa.Table, *, specs: Sequence[PartialSpec], minutes: Sequence[int] = ()) -> pa.Table | None:
     """The partial aggregates of a segment's rows, by `SCHEMA`, in order of spec, bucket and subject; None when no spec meets a row.
 
-    table: one tenant's, plain columns (`layout.plain_table`). minutes: buckets longer than the spec's own, made as well. A spec
-    whose columns the table lacks has no row here: its value was in no event.
+    table: one tenant's, plain columns (`layout.plain_table`); one it lacks is null. minutes: buckets longer than the spec's own,
+    made as well.
     """
-    rows, types = _Rows(table), set(pc.unique(table[columns.TYPE]).to_pylist())
-    found = []
-    for spec in sorted(set(specs)):
-        if spec.event_type not in types or not spec.columns <= set(table.column_names):
-            continue
+    types = set(pc.unique(table[columns.TYPE]).to_pylist())
+    wanted = [spec for spec in sorted(set(specs)) if spec.event_type in types]
+    for name in sorted({column for spec in wanted for column in spec.columns} - set(table.column_names)):
+        table = table.append_column(name, pa.nulls(len(table), column_type(name)))
+    rows, found = _Rows(table), []
+    for spec in wanted:
         for length in (spec.minutes, *(one for one in minutes if one > spec.minutes)):
             part = _partial(rows, spec, length)
             found += [part] if part is not None else []

@@ -7,21 +7,26 @@ by tenant; they are copied when they leave for one tenant. Knows no file and no 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from revline.subledger.usage.committed import CommittedEvents, SharedTable
-from revline.subledger.usage.store.building import tables_of
+from revline.subledger.usage import columns
+from revline.subledger.usage.committed import SharedTable
+from revline.subledger.usage.log.rows import to_table
+from revline.subledger.usage.log.values import CommittedBatch
 from revline.subledger.usage.store.layout import plain_table
 from revline.subledger.usage.store.tail_tables import TailTable, Whole, merged
 
 GATHERED_ROWS: Final = 4_096
 """Events that are kept as they were decoded until columns are made of them."""
+FIELDS_MAX: Final = 128
+"""Field columns of one table of several tenants."""
 SMALL_ROWS: Final = 65_536
 MERGED_TABLES: Final = 16
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,7 +75,7 @@ class Tail:
         self._rows = np.zeros(64, np.int64)
         self._since = np.zeros(64, np.int64)
         self._tables: list[TailTable] = []
-        self._gathered: list[CommittedEvents] = []
+        self._gathered: list[CommittedBatch] = []
         self._gathered_rows = 0
 
     def begin(self, *, shard: int, through: int, sealed: Mapping[str, int]) -> None:
@@ -80,12 +85,12 @@ class Tail:
             for tenant_id, last in sealed.items():
                 self._drop(self._number(tenant_id), {shard: last})
 
-    def on_committed(self, batches: Sequence[CommittedEvents]) -> None:
+    def on_committed(self, batches: Sequence[CommittedBatch]) -> None:
         """Take events as the log hands them on, each shard's in order of their sequences. Columns are made of many commits at
         once."""
         with self._lock:
             self._gathered += batches
-            self._gathered_rows += sum(len(one.events) for one in batches)
+            self._gathered_rows += sum(one.count for one in batches)
             if self._gathered_rows >= GATHERED_ROWS:
                 self._make_columns()
 
@@ -165,15 +170,15 @@ class Tail:
 
     def _make_columns(self) -> None:
         gathered, self._gathered, self._gathered_rows = self._gathered, [], 0
-        by_shard: dict[int, list[CommittedEvents]] = {}
+        by_shard: dict[int, list[CommittedBatch]] = {}
         for one in gathered:
-            if len(one.events):
+            if one.count:
                 by_shard.setdefault(one.shard, []).append(one)
         for shard, batches in by_shard.items():
-            for shared in tables_of(batches):
+            for shared in _tables(shard, batches):
                 self._add(shared, batches[0].received_at)
-            through = max(one.first_sequence + len(one.events) - 1 for one in batches)
-            self._through[shard] = max(self._through.get(shard, 0), through)
+            last = max(one.last_sequence for one in batches)
+            self._through[shard] = max(self._through.get(shard, 0), last)
 
     def _add(self, shared: SharedTable, at: datetime) -> None:
         numbers = np.array([self._number(name) for name in shared.tenants], np.int64)
@@ -234,3 +239,23 @@ class Tail:
             more = np.zeros(len(self._rows), np.int64)
             self._rows, self._since = np.concatenate([self._rows, more]), np.concatenate([self._since, more])
         return number
+
+
+def _tables(shard: int, batches: Sequence[CommittedBatch]) -> Iterator[SharedTable]:
+    """Columns of batches, of all tenants in one table unless their fields are too many."""
+    tenants = list(map(attrgetter("tenant_id"), batches))
+    names = tuple(dict.fromkeys(tenants))
+    shapes = {id(block.shape): block.shape for one in batches for block in one.rows.blocks}
+    if len(names) > 1 and sum(len(shape.fields) for shape in shapes.values()) > FIELDS_MAX:
+        fields = {
+            columns.field_column(name, field) for shape in shapes.values() for name, field in shape.fields.items()
+        }
+        if len(fields) > FIELDS_MAX:
+            half = frozenset(names[: len(names) // 2])
+            yield from _tables(shard, [one for one in batches if one.tenant_id in half])
+            yield from _tables(shard, [one for one in batches if one.tenant_id not in half])
+            return
+    place = {name: index for index, name in enumerate(names)}
+    counts = np.fromiter(map(attrgetter("count"), batches), np.int64, len(batches))
+    owners = np.repeat(np.fromiter(map(place.__getitem__, tenants), np.int64, len(batches)), counts)
+    yield SharedTable(shard=shard, table=to_table(batches, words=False), tenants=names, owners=owners)

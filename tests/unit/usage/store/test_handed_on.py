@@ -1,4 +1,4 @@
-"""Columns made of committed events hold what the events say, for every tenant and type."""
+"""What the log hands on is found by tenant in the stored columns, of whatever type it is and however many commits it came in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from revline.subledger.usage.decoding.catalogue import TypeCatalogue
 from revline.subledger.usage.decoding.decode import decode
 from revline.subledger.usage.kinds import EventType, FieldKind, UsageField
 from revline.subledger.usage.log.values import CommittedBatch
-from revline.subledger.usage.store.building import tables_of
+from revline.subledger.usage.store.tail import Tail
 
 RECEIVED = datetime(2026, 2, 1, 8, 0, 0, 250, tzinfo=UTC)
 TOKENS = EventType(
@@ -42,7 +42,12 @@ def batch(tenant_id: str, first: int, *events: dict[str, Any], types: tuple[Even
     assert not isinstance(decoded, Problem)
     assert decoded.invalid == ()
     return CommittedBatch(
-        tenant_id=tenant_id, shard=3, first_sequence=first, received_at=RECEIVED, events=decoded.events
+        tenant_id=tenant_id,
+        shard=3,
+        first_sequence=first,
+        received_at=RECEIVED,
+        count=decoded.storable,
+        rows=decoded.rows,
     )
 
 
@@ -60,11 +65,13 @@ def event(number: int, kind: str, data: Any, **more: Any) -> dict[str, Any]:
 
 
 def rows_of(*batches: Any) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for shared in tables_of(batches):
-        for owner, row in zip(shared.owners.tolist(), shared.table.to_pylist(), strict=True):
-            found.setdefault(shared.tenants[owner], []).append(row)
-    return {tenant: sorted(rows, key=lambda row: row["sequence"]) for tenant, rows in found.items()}
+    tail = Tail()
+    tail.on_committed(batches)
+    found = {name: tail.after(tenant_id=name, sealed={}) for name in ("north", "south")}
+    assert all(
+        one is not None and one.through == {3: max(each.last_sequence for each in batches)} for one in found.values()
+    )
+    return {name: [] if one.table is None else one.table.to_pylist() for name, one in found.items()}
 
 
 def test_a_plain_event_is_a_row() -> None:
@@ -94,7 +101,7 @@ def test_a_plain_event_is_a_row() -> None:
 def test_what_was_not_sent_is_null() -> None:
     (row,) = rows_of(batch("north", 1, event(1, "tokens", {"amount": "-0.001"})))["north"]
     assert row["amount__d18_3"] == Decimal("-0.001")
-    assert [row[name] for name in ("calls__d18_0", "model__text", "cached__boolean", "user__personal")] == [None] * 4
+    assert {"calls__d18_0", "model__text", "cached__boolean", "user__personal"}.isdisjoint(row)
 
 
 def test_many_commits_of_many_tenants_and_types_keep_each_tenants_sequences() -> None:
@@ -130,3 +137,19 @@ def test_an_event_without_a_time_happened_when_it_was_received() -> None:
     del given["time"]
     (row,) = rows_of(batch("north", 1, given))["north"]
     assert row["occurred_at"] == RECEIVED
+
+
+def test_a_tenant_finds_no_field_of_another_however_many_there_are() -> None:
+    tail, batches = Tail(), []
+    for number in range(40):
+        fields = {f"f{number}_{each}": UsageField(kind=FieldKind.DECIMAL) for each in range(8)}
+        own = EventType(title="Own", type="own", fields=fields)
+        data = {f"f{number}_0": number}
+        batches.append(batch(f"t{number}", number + 1, event(number, "own", data), types=(own,)))
+    tail.on_committed(batches)
+    for number in range(40):
+        found = tail.after(tenant_id=f"t{number}", sealed={})
+        assert found is not None
+        assert found.table is not None
+        named = [name for name in found.table.column_names if name.startswith("f")]
+        assert (named, found.table[named[0]].to_pylist()) == ([f"f{number}_0__d18_0"], [Decimal(number)])
