@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from revline.app import processes
 from revline.app.kinds import registry
@@ -19,6 +20,9 @@ from revline.doors.cli.output import say_problem
 from revline.doors.services import Services
 from revline.examples import write_example
 from revline.platform.settings import Settings, load
+
+if TYPE_CHECKING:
+    from revline.doors.usage.ports import UsageRoom
 
 define(
     code="configuration.folder_taken",
@@ -47,6 +51,7 @@ def program_of(settings: Settings) -> Program:
         worker=partial(processes.run_worker, settings),
         serve=partial(processes.run_server, settings),
         usage_shard=partial(_usage_shard, settings),
+        usage=partial(_usage, settings),
         upgrade=partial(processes.upgrade, settings),
         demo=_demo,
         sim=_sim,
@@ -81,6 +86,12 @@ def _usage_shard(settings: Settings, shards: Sequence[int], port: int | None) ->
     from revline.app.usage import run_shard  # noqa: PLC0415
 
     return run_shard(settings, shards, settings.port if port is None else port)
+
+
+def _usage(settings: Settings) -> tuple[Services, UsageRoom] | Problem:
+    from revline.app.usage import usage_for_command  # noqa: PLC0415 - as above
+
+    return usage_for_command(settings)
 
 
 def _services(settings: Settings) -> Services | Problem:

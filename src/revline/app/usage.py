@@ -7,7 +7,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,9 @@ from revline.core.canonical import KINDS
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.doors.api.server import serve as serve_app
 from revline.doors.cli.output import say, say_problem
+from revline.doors.services import Services
 from revline.doors.usage.alone import Alone
-from revline.doors.usage.ports import UsageLimits, UsagePorts, UsageSink
+from revline.doors.usage.ports import UsageLimits, UsagePorts, UsageRoom, UsageSink
 from revline.doors.usage.receiving import Receiver, Shard
 from revline.doors.usage.shards import InnerDoor, LocalShard, RemoteShard
 from revline.platform.collecting import collect_seldom
@@ -31,7 +32,7 @@ from revline.platform.logs import configure, log
 from revline.platform.settings import Settings
 from revline.platform.tenancy.data_keys import DataKeys, MemoryDataKeys
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue
-from revline.subledger.usage.kinds import EventType
+from revline.subledger.usage.kinds import EventType, FieldKind
 from revline.subledger.usage.log.log import UsageLog
 
 FRESH_SECONDS: Final = 2.0
@@ -99,6 +100,12 @@ class CatalogueDirectory:
         """From memory, else read."""
         return self.remembered(tenant_id) or self.read(tenant_id)
 
+    def fields_of(self, tenant_id: str, kind: str) -> Mapping[str, FieldKind]:
+        """What the fields of a type hold; empty for a type nobody knows."""
+        types = self.types_of(tenant_id)
+        shape = None if isinstance(types, Problem) else types.shapes.get(kind)
+        return {} if shape is None else {name: field.kind for name, field in shape.spec.fields.items()}
+
     def close(self) -> None:
         """Lets go of the thread."""
         self._threads.shutdown(wait=True)
@@ -114,13 +121,6 @@ class CatalogueDirectory:
                 self._reading.discard(tenant_id)
         if isinstance(found, Problem):
             log().warning("usage.types_old", tenant_id=tenant_id, code=found.code)
-
-
-class UsageRoom:
-    """What a process has of the usage room. sink: where its doors hand events. owned: the shards whose log it has."""
-
-    def __init__(self, *, sink: UsageSink, owned: Collection[int], close: Callable[[], None]) -> None:
-        self.sink, self.owned, self.close = sink, owned, close
 
 
 def shard_folder(settings: Settings, shard: int) -> Path:
@@ -166,7 +166,7 @@ def open_usage(
         else:
             remote = shards[number] = RemoteShard(folder)
             closing.append(remote.close)
-    return UsageRoom(sink=receiver, owned=frozenset(owned), close=close)
+    return UsageRoom(sink=receiver, owned=frozenset(owned), fields_of=catalogues.fields_of, close=close)
 
 
 def usage_ports(runtime: Runtime, sink: UsageSink) -> UsagePorts:
@@ -186,6 +186,18 @@ def usage_ports(runtime: Runtime, sink: UsageSink) -> UsagePorts:
             requests_burst=settings.usage_requests_burst,
         ),
     )
+
+
+def usage_for_command(settings: Settings) -> tuple[Services, UsageRoom] | Problem:
+    """What a command that hands over events stands on; it closes both."""
+    runtime = open_runtime(settings)
+    if isinstance(runtime, Problem):
+        return runtime
+    room = open_usage(runtime)
+    if isinstance(room, Problem):
+        runtime.services.close()
+        return room
+    return runtime.services, room
 
 
 def run_shard(settings: Settings, shards: Sequence[int], port: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +16,9 @@ from revline.doors.cli.output import fail
 from revline.doors.services import Services
 from revline.platform.store.failures import DatabaseFailure, problem_of
 from revline.platform.tenancy.queries import active_tenants
+
+if TYPE_CHECKING:
+    from revline.doors.usage.ports import UsageRoom
 
 define(
     code="cli.tenant_unclear",
@@ -31,7 +34,8 @@ define(
 class Program:
     """What app gives the command line. Each callable builds what it needs when it is called, so `--help` needs no database.
 
-    services: opens the services, or says why they can't be. up: starts the embedded database, migrates it, keeps it until
+    services: opens the services, or says why they can't be; usage: also where usage
+    events are handed. up: starts the embedded database, migrates it, keeps it until
     a signal (unless told to end at once). worker, serve, usage_shard: run until a signal; they return the exit code.
     """
 
@@ -40,6 +44,7 @@ class Program:
     worker: Callable[[bool], int]
     serve: Callable[[], int]
     usage_shard: Callable[[Sequence[int], int | None], int]
+    usage: Callable[[], tuple[Services, UsageRoom] | Problem]
     upgrade: Callable[[bool], Problem | str]
     demo: Callable[[Path, bool, bool], int]
     sim: Callable[[int, int, float, bool, bool], int]

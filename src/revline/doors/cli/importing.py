@@ -15,7 +15,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.doors.cli.context import JsonOption, ReasonOption, TenantOption, actor, one_tenant, services_of
+from revline.doors.cli.importing_usage import FormatOption, UsageFile, import_usage
 from revline.doors.cli.output import EXIT_FAILED, emit_json, emit_rows, fail, say
+from revline.doors.usage.files import Given
 from revline.intake.csv_files import PLURALS, Table, lines_of, table_of
 from revline.intake.imports import Importer, ImportProgress, ImportState, ImportSummary, Line
 from revline.intake.values import WhenUnreadable
@@ -61,7 +63,16 @@ def add_import(app: typer.Typer) -> None:
     def import_file(
         context: typer.Context,
         file: Annotated[Path, typer.Argument(help="NDJSON (CloudEvents, a provider's events or API objects) or CSV.")],
-        connection_name: Annotated[str, typer.Option("--connection", help="The source connection they belong to.")],
+        connection_name: Annotated[
+            str, typer.Option("--connection", help="The source connection they belong to.")
+        ] = "",
+        usage: Annotated[bool, typer.Option("--usage", help="Usage events, as NDJSON, CSV or Parquet.")] = False,
+        usage_format: FormatOption = None,
+        usage_type: Annotated[str, typer.Option("--type", help="Type of every usage event in the file.")] = "",
+        usage_source: Annotated[str, typer.Option("--source", help="Source of every usage event in the file.")] = "",
+        from_line: Annotated[
+            int, typer.Option("--from-line", min=1, help="Line or row of a usage file to go on from.")
+        ] = 1,
         tenant: TenantOption = "",
         kind: Annotated[
             str,
@@ -80,6 +91,15 @@ def add_import(app: typer.Typer) -> None:
     ) -> None:
         """Take a file in; a line that came before is a duplicate, so an import that broke off is simply run again."""
         refused = rejects or file.with_name(file.name + ".rejects")
+        if usage:
+            given = Given(source=usage_source, type=usage_type)
+            wanted = UsageFile(
+                path=file, rejects=refused, format=usage_format, given=given, delimiter=delimiter, from_line=from_line
+            )
+            import_usage(context, wanted, tenant=tenant, as_json=as_json)
+            return
+        if not connection_name:
+            raise typer.BadParameter("name the --connection, or give --usage for usage events")
         with services_of(context, as_json=as_json) as services:
             chosen = one_tenant(services, tenant, as_json=as_json)
             channel = services.channels.channel(tenant_id=chosen, connection=connection_name)

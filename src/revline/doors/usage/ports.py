@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ from revline.core.problem import FieldError, Mender, Problem, Retryable, define
 from revline.doors.api.ports import Threads
 from revline.platform.access.roles import Principal
 from revline.subledger.usage.events import EventAnswer
+from revline.subledger.usage.kinds import FieldKind
 from revline.subledger.usage.log.values import Offset
 
 KIBIBYTE: Final = 1024
@@ -60,6 +61,17 @@ class UsageSink(Protocol):
     def not_ready(self) -> Sequence[FieldError]:
         """What keeps it from taking events; empty when nothing does."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageRoom:
+    """What a process has of the usage room. sink: where its doors hand events. owned: the shards whose log it has. fields_of: what
+    the fields of a tenant's type of event hold, empty for a type nobody knows."""
+
+    sink: UsageSink
+    owned: frozenset[int]
+    fields_of: Callable[[str, str], Mapping[str, FieldKind]]
+    close: Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)
