@@ -27,9 +27,10 @@ from revline.subledger.usage.metering.kinds import (
 from revline.subledger.usage.metering.ports import Boxes
 from revline.subledger.usage.metering.subjects import KnownCustomer, SubjectDirectory, SubjectMapping
 from revline.subledger.usage.metering.values import CustomerWindow, Demand, MeterCatalogue
-from revline.subledger.usage.store.layout import column_type
-from revline.subledger.usage.store.parquet import described, parquet_bytes
-from revline.subledger.usage.store.values import Segment, SegmentFile, SegmentKind
+from revline.subledger.usage.store.layout import column_type, plain_table
+from revline.subledger.usage.store.parquet import described, parquet_bytes, partials_bytes
+from revline.subledger.usage.store.partials import partials_of
+from revline.subledger.usage.store.values import PartialSpec, Segment, SegmentFile, SegmentKind
 from revline.subledger.usage.versions import UsageVersion, Window
 
 MARCH = Window(start=datetime(2026, 3, 1, tzinfo=UTC), end=datetime(2026, 4, 1, tzinfo=UTC))
@@ -133,8 +134,16 @@ class Stored:
     def version(self) -> UsageVersion:
         return UsageVersion(watermarks=((0, self._last if self.until is None else self.until),))
 
-    def seal(self, events: Sequence[Event], *, ordered: bool = False, types: Mapping[str, EventType] = TYPES) -> None:
-        """A file of these events, in order of receipt, or sorted as a compacted one."""
+    def seal(
+        self,
+        events: Sequence[Event],
+        *,
+        ordered: bool = False,
+        types: Mapping[str, EventType] = TYPES,
+        specs: Sequence[PartialSpec] = (),
+        minutes: Sequence[int] = (),
+    ) -> None:
+        """A file of these events, in order of receipt, or sorted as a compacted one, with partial aggregates of these specs."""
         if not events:
             return
         numbered = self._numbered(events)
@@ -147,6 +156,16 @@ class Stored:
         segment = described(
             table, segment_id=path.stem, key=path.name, kind=SegmentKind.SEALED, body=body, erasure_epoch=0
         )
+        partials = partials_of(plain_table([table]), specs=specs, minutes=minutes) if specs else None
+        if partials is not None:
+            ahead = self._folder / f"{path.stem}-partials.parquet"
+            ahead.write_bytes(partials_bytes(partials))
+            segment = msgspec.structs.replace(
+                segment,
+                partials_key=str(ahead),
+                partials=tuple(each.spec_id for each in specs),
+                buckets=tuple(sorted({each.minutes for each in specs} | set(minutes))),
+            )
         self._files.append((segment, str(path)))
 
     def keep(self, events: Sequence[Event], *, types: Mapping[str, EventType] = TYPES) -> None:
@@ -163,7 +182,12 @@ class Stored:
     ) -> tuple[SegmentFile, ...]:
         """As the store answers."""
         return tuple(
-            SegmentFile(segment=segment, path=path, whole=segment.within(self.version))
+            SegmentFile(
+                segment=segment,
+                path=path,
+                whole=segment.within(self.version),
+                partials_path=segment.partials_key if segment.within(self.version) else "",
+            )
             for segment, path in self._files
             if segment.touches(self.version)
             and (window is None or segment.meets(window))
@@ -252,10 +276,15 @@ def asked(
     customers: Sequence[CustomerWindow] = (),
     boxes: Boxes = duck_boxes,
     types: Mapping[str, EventType] = TYPES,
+    partials: bool = True,
 ) -> dict[str, dict[tuple[Any, ...], tuple[Decimal, int, int]]]:
     """Quantity, events and sequences by customer, window start and group, of each meter."""
     answering = Answering(
-        reading=stored, catalogue=MeterCatalogue(types=types, meters=meters), directory=people, boxes=boxes
+        reading=stored,
+        catalogue=MeterCatalogue(types=types, meters=meters),
+        directory=people,
+        boxes=boxes,
+        partials=partials,
     )
     demands = [Demand(meter=name, window=window, customers=tuple(customers)) for name in meters]
     return {

@@ -8,12 +8,14 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from revline.subledger.usage.events import VOID_TYPE
+from revline.subledger.usage.metering.compiling import can_share
 from revline.subledger.usage.metering.kinds import (
     Aggregation,
     Bucket,
@@ -28,11 +30,12 @@ from revline.subledger.usage.metering.kinds import (
     Per,
     Rounding,
 )
+from revline.subledger.usage.metering.partials import partial_specs
 from revline.subledger.usage.metering.ports import Boxes
 from revline.subledger.usage.metering.subjects import SubjectMapping
-from revline.subledger.usage.metering.values import CustomerWindow
+from revline.subledger.usage.metering.values import CustomerWindow, MeterCatalogue
 from revline.subledger.usage.versions import Window
-from tests.usage_metering import MARCH, Event, Stored, asked, clickhouse_boxes, customer, directory
+from tests.usage_metering import MARCH, TYPES, Event, Stored, asked, clickhouse_boxes, customer, directory
 from tests.usage_metering_reference import expected
 
 ANNA, BEN, CY = "anna", "ben", "cy"
@@ -275,3 +278,35 @@ def test_a_version_is_answered_the_same_whatever_came_since(tmp_path: Path) -> N
     assert asked(stored, {"sum": METERS["sum"]}, people=PEOPLE)["sum"] == {
         (ANNA, MARCH.start): (Decimal("15.000"), 6, 21)
     }
+
+
+@settings(max_examples=30, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parts=st.tuples(events, events, events, st.booleans()),
+    shape=st.tuples(st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]), st.booleans(), st.booleans()),
+)
+def test_partial_aggregates_give_what_events_give(
+    parts: tuple[list[Event], list[Event], list[Event], bool], shape: tuple[str, bool, bool], tmp_path: Path
+) -> None:
+    zone, days, own = shape
+    ahead = {name: one for name, one in METERS.items() if can_share(one)}
+    later = {"sum", "count by region and cache"}
+    specs = partial_specs(
+        MeterCatalogue(types=TYPES, meters={name: one for name, one in ahead.items() if name not in later}),
+        time_zones=[zone],
+    )
+    stored = Stored(tmp_path)
+    stored.seal(parts[0], specs=specs, minutes=(1440,) if days else ())
+    stored.seal(parts[1], ordered=True, specs=specs if parts[3] else ())
+    stored.keep(parts[2])
+    start, end = (datetime(2026, month, 1, tzinfo=ZoneInfo(zone)).astimezone(UTC) for month in (3, 4))
+    windows = [Window(start=start, end=start + timedelta(hours=36)), Window(start=start + timedelta(hours=36), end=end)]
+    if own:
+        wanted = {customer(ANNA): windows, customer(BEN): [Window(start=start, end=end)]}
+        asked_for = [CustomerWindow(customer=who, window=each) for who, found in wanted.items() for each in found]
+        found = asked(stored, ahead, people=PEOPLE, window=None, customers=asked_for)
+    else:
+        wanted = {customer(name): [Window(start=start, end=end)] for name in (ANNA, BEN, CY)}
+        found = asked(stored, ahead, people=PEOPLE, window=Window(start=start, end=end))
+    for name, one in ahead.items():
+        assert found[name] == expected(stored, one, people=PEOPLE, windows=wanted, scale=scale_of(one)), name

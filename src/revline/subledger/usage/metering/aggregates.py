@@ -199,8 +199,8 @@ def level_sql(
         last = last_of(dialect, moment, value.sql)
         sql = f"SELECT {select}, {events_within}, {sequences}, {last} AS value FROM ({events}) e{where} GROUP BY {keys}"
         return sql, Aggregate(parts=plain, scale=value.scale)
-    ends = dialect.since_1970("e.ends")
     if meter.level is Level.CHANGE:
+        ends = dialect.since_1970("e.ends")
         start = f"greatest({dialect.since_1970(moment)}, {dialect.since_1970('e.begins')})"
         area = dialect.times(value.sql, f"{ends} - {start}", scale=value.scale)
         total = dialect.total(area, precision=38, scale=value.scale)
@@ -208,15 +208,29 @@ def level_sql(
             f"SELECT {select}, {events_within}, {sequences}, {total} AS value FROM ({events}) e{where} GROUP BY {keys}"
         )
         return sql, Aggregate(parts=plain, scale=value.scale)
-    # An absolute level holds from its event to the next one of its subject and group. Of what was before the window only the last
-    # counts, so it is put at the window's start; of several at one instant the greatest stands.
+    area = _absolute_level_sql(
+        dialect, value=value, events=events, where=where, keyed=keyed, counted=f"{events_within}, {sequences}"
+    )
+    return area, Aggregate(parts=plain, scale=value.scale)
+
+
+def _absolute_level_sql(
+    dialect: Dialect, *, value: FieldValue, events: str, where: str, keyed: Sequence[str], counted: str
+) -> str:
+    """Level times microseconds, summed over subjects.
+
+    A level holds from its event to the next one of its subject and group. Of what was before the window only the last counts, so
+    it is put at the window's start; of several at one instant the greatest stands.
+    """
+    keys = ", ".join(["slot", *(each.rpartition(" AS ")[2] for each in keyed)])
+    select, moment = ", ".join(["e.slot AS slot", *keyed]), f"e.{columns.OCCURRED_AT}"
     begins = dialect.since_1970("e.begins")
-    happened = dialect.since_1970(moment)
+    ends, happened = dialect.since_1970("e.ends"), dialect.since_1970(moment)
     level = last_of(dialect, moment, value.sql)
     points = (
         f"SELECT {select}, e.subject AS subject, max({ends}) AS ends,"
         f" CASE WHEN {value.sql} IS NOT NULL THEN greatest({happened}, {begins}) END AS point,"
-        f" {events_within}, {sequences}, {level} AS level FROM ({events}) e{where} GROUP BY {keys}, subject, point"
+        f" {counted}, {level} AS level FROM ({events}) e{where} GROUP BY {keys}, subject, point"
     )
     each = f"PARTITION BY {keys}, subject, point IS NULL"
     steps = (
@@ -228,8 +242,7 @@ def level_sql(
     total = dialect.total(
         dialect.times("level", f"{until} - point", scale=value.scale), precision=38, scale=value.scale
     )
-    sql = (
+    return (
         f"SELECT {keys}, {dialect.total_integer('s.events')} AS events, {dialect.total_integer('s.sequences')} AS sequences,"
         f" {total} AS value FROM ({steps}) s GROUP BY {keys}"
     )
-    return sql, Aggregate(parts=plain, scale=value.scale)

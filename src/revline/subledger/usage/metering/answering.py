@@ -25,12 +25,14 @@ from revline.subledger.usage.metering.compiling import (
 )
 from revline.subledger.usage.metering.finishing import metered
 from revline.subledger.usage.metering.kinds import Aggregation, Bucket, Meter
+from revline.subledger.usage.metering.partials import PartialFiles, joined, parted, partial_spec, partials_sql
 from revline.subledger.usage.metering.ports import Box, Boxes, Reading
 from revline.subledger.usage.metering.routing import Routes, routed
 from revline.subledger.usage.metering.sources import TAIL, Source, sources_of
 from revline.subledger.usage.metering.subjects import BEGINNING, SubjectDirectory
 from revline.subledger.usage.metering.values import CustomerWindow, Demand, Hierarchy, MeterCatalogue, Metered
 from revline.subledger.usage.metering.voids import TakenBack, taken_back, voids_sql
+from revline.subledger.usage.store.values import SegmentFile
 from revline.subledger.usage.versions import Window
 
 
@@ -44,12 +46,14 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sharing(msgspec.Struct, frozen=True, kw_only=True):
-    """Meters that one query can answer. alone: the meter's name where it needs a query of its own."""
+    """Meters that one query can answer. alone: the meter's name where it needs a query of its own. ahead: whether partial
+    aggregates can answer them."""
 
     scope: Scope
     event_type: str
     group_by: tuple[str, ...]
     alone: str = ""
+    ahead: bool = False
 
 
 def shared(*, catalogue: MeterCatalogue, demands: Sequence[Demand]) -> Mapping[Sharing, tuple[str, ...]]:
@@ -62,6 +66,7 @@ def shared(*, catalogue: MeterCatalogue, demands: Sequence[Demand]) -> Mapping[S
             event_type=meter.event_type if meter.group_by else "",
             group_by=meter.group_by,
             alone="" if can_share(meter) else demand.meter,
+            ahead=partial_spec(meter, event_type) is not None,
         )
         found[key].append(demand.meter)
     return {key: tuple(names) for key, names in found.items()}
@@ -71,9 +76,17 @@ class Answering:
     """One reading asked many demands."""
 
     def __init__(
-        self, *, reading: Reading, catalogue: MeterCatalogue, directory: SubjectDirectory, boxes: Boxes
+        self,
+        *,
+        reading: Reading,
+        catalogue: MeterCatalogue,
+        directory: SubjectDirectory,
+        boxes: Boxes,
+        partials: bool = True,
     ) -> None:
+        """partials: read partial aggregates where they hold what is asked; the quantities are the same without."""
         self._reading, self._catalogue, self._directory, self._boxes = reading, catalogue, directory, boxes
+        self._partials = partials
         self._tail = reading.tail
         self._routes: dict[Scope, Routes] = {}
 
@@ -99,7 +112,8 @@ class Answering:
         routes = self.routes(_scope(demand, event_type))
         if routes.window is None:
             return []
-        with self._opened(routes.window, {event_type.type}) as (box, sources, out):
+        files = self._reading.files(window=routes.window, types={event_type.type})
+        with self._opened(routes.window, {event_type.type}, files) as (box, sources, out):
             if not sources:
                 return []
             reach = self._reach(box, sources, routes.window, routes, out, {event_type.type}, None)
@@ -129,14 +143,18 @@ class Answering:
             return nothing
         if reads_before(first):
             window = Window(start=BEGINNING, end=window.end)
-        with self._opened(window, types) as (box, sources, out):
+        files = self._reading.files(window=window, types=types)
+        ahead, rest = (
+            parted(files, meters=meters, edges=routes.edges) if self._partials and sharing.ahead else ((), files)
+        )
+        with self._opened(window, types, files, [path for each in ahead for path in each.paths]) as (box, sources, out):
             if not sources:
                 return nothing
             reach = self._reach(box, sources, window, routes, out, types, first.bucket)
-            compiled = compile_meters(box.dialect(), meters=meters, reach=reach)
-            answer = box.ask(compiled.sql, compiled.parameters)
-        if made is not None:
-            made.append(compiled)
+            if ahead:
+                left = sources_of(files=rest, tail_columns=self._tail_columns, window=window)
+                return self._joined(box, meters, ahead, msgspec.structs.replace(reach, sources=left), routes, made)
+            compiled, answer = self._ask(box, meters, reach, made)
         return {
             name: metered(
                 name=name,
@@ -149,14 +167,59 @@ class Answering:
             for name, (each, _) in meters.items()
         }
 
+    def _ask(
+        self, box: Box, meters: Mapping[str, tuple[Meter, EventType]], reach: Reach, made: list[Compiled] | None
+    ) -> tuple[Compiled, pa.Table]:
+        compiled = compile_meters(box.dialect(), meters=meters, reach=reach)
+        if made is not None:
+            made.append(compiled)
+        return compiled, box.ask(compiled.sql, compiled.parameters)
+
+    def _joined(
+        self,
+        box: Box,
+        meters: Mapping[str, tuple[Meter, EventType]],
+        ahead: Sequence[PartialFiles],
+        reach: Reach,
+        routes: Routes,
+        made: list[Compiled] | None,
+    ) -> Mapping[str, Metered]:
+        """Quantities from partial aggregates, with events for what they don't hold."""
+        groups = len(next(iter(meters.values()))[0].group_by)
+        aggregates = []
+        for files in ahead:
+            dialect = box.dialect()
+            sql = partials_sql(
+                dialect, files=files, meters=meters, window=reach.window, uniform=reach.uniform, groups=groups
+            )
+            aggregates.append((files, box.ask(sql, dialect.parameters)))
+        events = self._ask(box, meters, reach, made) if reach.sources or reach.apart else None
+        found = {}
+        for name, (meter, of_type) in meters.items():
+            aggregate, answer = joined(
+                box,
+                name=name,
+                meter=(meter, of_type),
+                scale=_stored_scale(meter, of_type) if events is None else events[0].meters[name].scale,
+                aggregates=aggregates,
+                events=events,
+                groups=groups,
+            )
+            found[name] = metered(
+                name=name, meter=meter, aggregate=aggregate, answer=answer, groups=groups, slots=routes.slots
+            )
+        return found
+
     @contextmanager
-    def _opened(self, window: Window, types: Collection[str]) -> Iterator[tuple[Box, tuple[Source, ...], TakenBack]]:
-        """A box over what may hold these events, and what of them was taken back. Without sources nothing was opened for it."""
-        files = self._reading.files(window=window, types=types)
+    def _opened(
+        self, window: Window, types: Collection[str], files: Sequence[SegmentFile], more: Sequence[str] = ()
+    ) -> Iterator[tuple[Box, tuple[Source, ...], TakenBack]]:
+        """A box over files that may hold these events, and what of them was taken back."""
         sources = sources_of(files=files, tail_columns=self._tail_columns, window=window)
         voiding = self._voiding() if sources else ()
         version = self._reading.version
-        with self._boxes(paths=[path for source in (*sources, *voiding) for path in source.paths]) as box:
+        paths = [path for source in (*sources, *voiding) for path in source.paths]
+        with self._boxes(paths=[*paths, *more]) as box:
             if self._tail is not None:
                 box.give(TAIL, self._tail)
             dialect = box.dialect()
@@ -202,6 +265,7 @@ class Answering:
             uniform=routes.uniform,
             subjects=routes.subjects,
             apart=tuple(sorted(apart)),
+            apart_sources=sources if apart else (),
         )
 
 

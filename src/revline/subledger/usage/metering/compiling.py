@@ -43,7 +43,8 @@ class Relations(msgspec.Struct, frozen=True, kw_only=True):
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """What of the log a query is over. window: around every slot's window. uniform: every slot's window is that one, so that events
-    need no look at their slot's. subjects: of the routes, when there are few. apart: of those with events that were taken back."""
+    need no look at their slot's. subjects: of the routes, when there are few. apart: of those with events that were taken back,
+    which are read from `apart_sources`."""
 
     sources: tuple[Source, ...]
     version: UsageVersion
@@ -51,6 +52,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     uniform: bool
     subjects: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
+    apart_sources: tuple[Source, ...] = ()
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +86,7 @@ def compile_meters(
 ) -> Compiled:
     """One query for meters of the same groups; more than one only where each `can_share`."""
     relations = relations or Relations()
-    present = fields_of(reach.sources)
+    present = fields_of((*reach.sources, *reach.apart_sources))
     (first, event_type), *_ = meters.values()
     group_sql, group_columns = groups(dialect, meter=first, event_type=event_type, present=present)
     needed = [columns.TYPE] if len({each.type for _, each in meters.values()}) > 1 else []
@@ -138,7 +140,7 @@ def compile_lines(
     limit: int,
 ) -> Compiled:
     """The events a meter counts of one slot and group, in order of time, with the value of its field."""
-    present = fields_of(reach.sources)
+    present = fields_of((*reach.sources, *reach.apart_sources))
     value = field_value(dialect, name=meter.field, event_type=event_type, present=present) if meter.field else None
     filters, read = conditions(dialect, meter=meter, event_type=event_type, present=present)
     group_sql, group_columns = groups(dialect, meter=meter, event_type=event_type, present=present)
@@ -198,7 +200,7 @@ def _routed(
             read.append(columns.OCCURRED_AT)
         events = events_sql(
             dialect,
-            sources=reach.sources,
+            sources=reach.apart_sources if apart else reach.sources,
             wanted=read,
             version=reach.version,
             window=reach.window,
@@ -212,7 +214,9 @@ def _routed(
             sql += f" {dialect.anti_join} {relations.outs} o ON o.shard = e.shard AND o.sequence = e.sequence"
         return sql
 
-    return f"{part(apart=False)} UNION ALL {part(apart=True)}" if reach.apart else part(apart=False)
+    parts = [part(apart=False)] if reach.sources else []
+    parts += [part(apart=True)] if reach.apart and reach.apart_sources else []
+    return " UNION ALL ".join(parts)
 
 
 def _shared(

@@ -145,7 +145,7 @@ def _finisher(meter: Meter, *, zeros: bool, slots: Slots) -> Callable[[dict[Part
         return max(value, Fraction(0)) if meter.aggregation is Aggregation.MAX else min(value, Fraction(0))
 
     def average(row: dict[Part, Any], slot: int) -> Fraction:
-        number = max(row[Part.TOTAL], row[Part.NUMBER]) if zeros else row[Part.NUMBER]
+        number = int(max(row[Part.TOTAL], row[Part.NUMBER]) if zeros else row[Part.NUMBER])
         return plain(row, slot) / number if number else Fraction(0)
 
     def count(row: dict[Part, Any], slot: int) -> Fraction:

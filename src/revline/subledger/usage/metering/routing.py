@@ -66,6 +66,11 @@ class Routes:
         return Window(start=min(row[2] for row in self._rows), end=max(row[3] for row in self._rows))
 
     @cached_property
+    def edges(self) -> frozenset[Window]:
+        """Every stretch of time that a route has."""
+        return frozenset(Window(start=row[2], end=row[3]) for row in self._rows)
+
+    @cached_property
     def uniform(self) -> bool:
         """Whether every route is the same window, and no subject has two."""
         return len({row[2:4] for row in self._rows}) <= 1 and len(self.subjects) == len(self._rows)
