@@ -13,7 +13,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tools.reference import api, cli, configuration, conformance, connectors, events, problems, settings
+from tools.reference import (
+    api,
+    cli,
+    configuration,
+    conformance,
+    connectors,
+    events,
+    problems,
+    settings,
+    usage_conventions,
+)
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
@@ -25,6 +35,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "api.md": api.render,
     "cli.md": cli.render,
     "conformance.md": conformance.render,
+    "usage-conventions.md": usage_conventions.render,
 }
 
 

@@ -11,13 +11,14 @@ from revline.core.problem import Problem
 from revline.intake.service import Intake
 from revline.platform.store.engine import Database
 from revline.platform.tenancy.kinds import Connection, LegalEntity
+from revline.subledger.usage.charges.queries import standing_charges
 from revline.subledger.usage.commitments import Commitment, NamedCommitment
 from revline.subledger.usage.credits.plans import CreditPlan
-from revline.subledger.usage.credits.ports import Charges, CreditSetup, no_charges
+from revline.subledger.usage.credits.ports import Charges, CreditSetup
 from revline.subledger.usage.credits.running import CreditKeeper
 from revline.subledger.usage.credits.service import CreditDesk
 
-CHARGES: Charges = no_charges
+CHARGES: Charges = standing_charges
 """Where the charge lines of a customer are read."""
 
 

@@ -109,8 +109,7 @@ class Unit:
 
     def position_before(self, *, tenant_id: str) -> int:
         """The tenant's last committed position, without a lock: later statements see all up to it."""
-        statement = select(tables.counter.c.position).where(tables.counter.c.tenant_id == tenant_id)
-        return int(self.connection.execute(statement).scalar_one_or_none() or 0)
+        return position_now(self.connection, tenant_id=tenant_id)
 
     def record(self, table: Table, /, *, tenant_id: str, **values: Any) -> int:
         """Buffers an append-only row of the audit chain; gives its ordinal within the unit (from 1, per tenant).
@@ -234,6 +233,12 @@ def run_unit(
             guard.ends(one)
         if dry_run:
             transaction.rollback()
+
+
+def position_now(connection: Connection, *, tenant_id: str) -> int:
+    """The tenant's last committed position as this transaction sees it, without a lock; 0 before its first unit."""
+    statement = select(tables.counter.c.position).where(tables.counter.c.tenant_id == tenant_id)
+    return int(connection.execute(statement).scalar_one_or_none() or 0)
 
 
 def open_counter(connection: Connection, *, tenant_id: str) -> None:

@@ -422,6 +422,122 @@ CREATE TABLE cell (
 GRANT SELECT, INSERT, UPDATE, DELETE ON cell TO revline_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON cell TO revline_control;
 
+CREATE TABLE charge (
+    tenant_id TEXT NOT NULL,
+    charge_id TEXT NOT NULL,
+    lane_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    start_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    end_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    newest INTEGER NOT NULL,
+    standing INTEGER NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_charge PRIMARY KEY (tenant_id, charge_id)
+);
+
+CREATE INDEX ix_charge_customer ON charge (tenant_id, connection, customer, start_at);
+
+CREATE INDEX ix_charge_lane ON charge (tenant_id, lane_id);
+
+CREATE INDEX ix_charge_window ON charge (tenant_id, start_at, charge_id);
+
+ALTER TABLE charge ENABLE ROW LEVEL SECURITY;
+ALTER TABLE charge FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON charge
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON charge TO revline_app;
+
+CREATE TABLE charge_billing (
+    tenant_id TEXT NOT NULL,
+    charge_id TEXT NOT NULL,
+    day DATE NOT NULL,
+    cleared NUMERIC(38, 12) NOT NULL,
+    billed BOOLEAN NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_charge_billing PRIMARY KEY (tenant_id, charge_id)
+);
+
+ALTER TABLE charge_billing ENABLE ROW LEVEL SECURITY;
+ALTER TABLE charge_billing FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON charge_billing
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON charge_billing TO revline_app;
+
+CREATE TABLE charge_entry (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    charge_id TEXT NOT NULL,
+    part TEXT NOT NULL,
+    entry INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    day DATE NOT NULL,
+    amount NUMERIC(38, 12) NOT NULL,
+    currency TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    connection TEXT NOT NULL,
+    fact_id TEXT NOT NULL,
+    CONSTRAINT pk_charge_entry PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE INDEX ix_charge_entry_fact ON charge_entry (tenant_id, fact_id);
+
+CREATE UNIQUE INDEX uq_charge_entry ON charge_entry (tenant_id, charge_id, part, entry);
+
+ALTER TABLE charge_entry ENABLE ROW LEVEL SECURITY;
+ALTER TABLE charge_entry FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON charge_entry
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON charge_entry TO revline_app;
+
+CREATE TABLE charge_revision (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    charge_id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    connection TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    price TEXT NOT NULL,
+    groups TEXT NOT NULL,
+    start_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    end_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    origin_start_at TIMESTAMP WITH TIME ZONE,
+    origin_end_at TIMESTAMP WITH TIME ZONE,
+    entity TEXT NOT NULL,
+    product_family TEXT NOT NULL,
+    meter TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    quantity NUMERIC(38, 18) NOT NULL,
+    currency TEXT NOT NULL,
+    amount NUMERIC(38, 12) NOT NULL,
+    events BIGINT NOT NULL,
+    usage_version TEXT NOT NULL,
+    configuration_version INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    explanation TEXT NOT NULL,
+    held BOOLEAN NOT NULL,
+    CONSTRAINT pk_charge_revision PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+CREATE UNIQUE INDEX uq_charge_revision ON charge_revision (tenant_id, charge_id, revision);
+
+ALTER TABLE charge_revision ENABLE ROW LEVEL SECURITY;
+ALTER TABLE charge_revision FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON charge_revision
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON charge_revision TO revline_app;
+
 CREATE TABLE closing_change (
     tenant_id TEXT NOT NULL,
     position BIGINT NOT NULL,
@@ -1804,6 +1920,28 @@ CREATE POLICY tenant_wall ON usage_billed_line
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON usage_billed_line TO revline_app;
 
+CREATE TABLE usage_decision (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    closed_through DATE,
+    CONSTRAINT pk_usage_decision PRIMARY KEY (tenant_id, position, ordinal),
+    CONSTRAINT ck_usage_decision_kind CHECK (kind IN ('close_period', 'close_books', 'approve', 'refuse'))
+);
+
+CREATE INDEX ix_usage_decision_subject ON usage_decision (tenant_id, kind, subject);
+
+ALTER TABLE usage_decision ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_decision FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_decision
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON usage_decision TO revline_app;
+
 CREATE TABLE usage_erasure (
     tenant_id TEXT NOT NULL,
     erasure_id TEXT NOT NULL,
@@ -1869,6 +2007,39 @@ CREATE POLICY tenant_wall ON usage_finding
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON usage_finding TO revline_app;
+
+CREATE TABLE usage_period (
+    tenant_id TEXT NOT NULL,
+    period_id TEXT NOT NULL,
+    lane_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    start_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    end_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    state TEXT NOT NULL,
+    look_at TIMESTAMP WITH TIME ZONE,
+    usage_version TEXT NOT NULL,
+    configuration_version INTEGER NOT NULL,
+    closed_at TIMESTAMP WITH TIME ZONE,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_usage_period PRIMARY KEY (tenant_id, period_id),
+    CONSTRAINT ck_usage_period_state CHECK (state IN ('open', 'closed'))
+);
+
+CREATE INDEX ix_usage_period_customer ON usage_period (tenant_id, connection, customer, start_at);
+
+CREATE INDEX ix_usage_period_lane ON usage_period (tenant_id, lane_id, start_at);
+
+CREATE INDEX ix_usage_period_look ON usage_period (tenant_id, look_at);
+
+ALTER TABLE usage_period ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_period FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_period
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_period TO revline_app;
 
 CREATE TABLE usage_published (
     tenant_id TEXT NOT NULL,
@@ -1972,6 +2143,26 @@ CREATE POLICY tenant_wall ON usage_subject_mapping
 
 GRANT SELECT, INSERT ON usage_subject_mapping TO revline_app;
 
+CREATE TABLE usage_tick (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    usage_version TEXT NOT NULL,
+    as_of TIMESTAMP WITH TIME ZONE NOT NULL,
+    configuration_version INTEGER NOT NULL,
+    read_position BIGINT NOT NULL,
+    touched INTEGER NOT NULL,
+    CONSTRAINT pk_usage_tick PRIMARY KEY (tenant_id, position, ordinal)
+);
+
+ALTER TABLE usage_tick ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_tick FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_tick
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON usage_tick TO revline_app;
+
 CREATE TABLE usage_told (
     tenant_id TEXT NOT NULL,
     target_id TEXT NOT NULL,
@@ -1997,6 +2188,26 @@ CREATE POLICY tenant_wall ON usage_told
     WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON usage_told TO revline_app;
+
+CREATE TABLE usage_touch (
+    tenant_id TEXT NOT NULL,
+    lane_id TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    start_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    end_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    meter TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    CONSTRAINT pk_usage_touch PRIMARY KEY (tenant_id, lane_id, connection, customer, start_at, end_at, meter)
+);
+
+ALTER TABLE usage_touch ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_touch FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON usage_touch
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_touch TO revline_app;
 
 CREATE TABLE wait (
     tenant_id TEXT NOT NULL,

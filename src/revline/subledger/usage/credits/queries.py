@@ -105,6 +105,44 @@ def refunds_of(connection: Connection, *, tenant_id: str, holder_id: str) -> tup
     return tuple(found)
 
 
+def granted_to(
+    connection: Connection, *, tenant_id: str, holder_ids: Collection[str]
+) -> Mapping[str, tuple[tuple[CreditGrant, ...], tuple[CreditRefund, ...]]]:
+    """Grants and refunds of many customers in two queries, each by id; who has none has no key."""
+    wanted = sorted(holder_ids)
+    grant, refund = credit_grant.c, credit_refund.c
+    granted = (
+        select(grant.holder_id, grant.content)
+        .where(grant.tenant_id == tenant_id, grant.holder_id.in_(wanted))
+        .order_by(grant.holder_id, grant.outside_id)
+    )
+    refunded = (
+        select(refund.holder_id, refund.content)
+        .where(refund.tenant_id == tenant_id, refund.holder_id.in_(wanted))
+        .order_by(refund.holder_id, refund.refund_id)
+    )
+    grants: dict[str, list[CreditGrant]] = {}
+    refunds: dict[str, list[CreditRefund]] = {}
+    for row in connection.execute(granted) if wanted else ():
+        grants.setdefault(row.holder_id, []).append(_grant(row.content))
+    for row in connection.execute(refunded) if wanted else ():
+        snapshot = decode_object(row.content)
+        assert isinstance(snapshot, CreditRefund)
+        refunds.setdefault(row.holder_id, []).append(snapshot)
+    return {holder: (tuple(grants.get(holder, ())), tuple(refunds.get(holder, ()))) for holder in {*grants, *refunds}}
+
+
+def posted_since(connection: Connection, *, tenant_id: str, position: int) -> tuple[SourceObject, ...]:
+    """Customers whose ledger went on after a position."""
+    posting, holder = credit_posting.c, credit_holder.c
+    changed = select(posting.holder_id).where(posting.tenant_id == tenant_id, posting.position > position)
+    statement = select(credit_holder).where(holder.tenant_id == tenant_id, holder.holder_id.in_(changed))
+    return tuple(
+        SourceObject(connection=row.connection, kind="customer", outside_id=row.customer)
+        for row in connection.execute(statement.order_by(holder.holder_id))
+    )
+
+
 def posted_of(connection: Connection, *, tenant_id: str, holder_id: str) -> dict[Place, Posted]:
     """What the ledger holds of a customer, by place: the side each movement goes to."""
     table = credit_posting

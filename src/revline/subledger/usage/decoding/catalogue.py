@@ -1,24 +1,31 @@
 """What is known of a tenant's event types, made ready for decoding: one typed decoder for all of them. Pure.
 
-A tenant's catalogue is made once for each configuration version and read by many threads. It knows no log.
+A tenant's catalogue is made once for each configuration version and read by many threads. Tenants with the same event types share
+what is made of them. It knows no log.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Raw
 
+from revline.subledger.usage.columns import field_column
+from revline.subledger.usage.decoding.numbers import NumberRule, mend
 from revline.subledger.usage.events import ID_BYTES_MAX, SOURCE_BYTES_MAX, SUBJECT_BYTES_MAX
 from revline.subledger.usage.kinds import TEXT_BYTES_MAX, EventType, FieldKind, UsageField
 
 INT_PRECISION_MAX: Final = 18
 """A whole number of so many digits fits 64 bits."""
+SHARED_MAX: Final = 4096
+"""Different sets of event types that are kept ready."""
+NO_NUMBER: Final = Raw()
+"""Stands where an optional number was not sent; it is not written."""
 
 
 def content_seed(seed: int) -> int:
@@ -27,32 +34,17 @@ def content_seed(seed: int) -> int:
 
 
 class TypeShape:
-    """One event type ready for decoding.
+    """One event type ready for decoding. event: the Struct its events are decoded into, with data, id, source, subject and time."""
 
-    event: the Struct its events are decoded into, with data, id, source, subject and time. numbers: fields that arrive as the text
-    of a number. moments: fields that must be RFC 3339. texts: fields whose length in bytes has a limit.
-    """
-
-    __slots__ = ("event", "fields", "moments", "numbers", "spec", "texts")
+    __slots__ = ("event", "fields", "spec")
 
     def __init__(self, spec: EventType) -> None:
         self.spec = spec
         self.fields = dict(sorted(spec.fields.items()))
-        self.numbers: dict[str, NumberRule] = {}
-        self.texts = tuple(name for name, field in self.fields.items() if field.kind is FieldKind.TEXT)
-        self.moments: tuple[str, ...] = tuple(
-            name for name, field in self.fields.items() if field.kind is FieldKind.TIME
-        )
-        members: list[tuple[str, Any] | tuple[str, Any, Any]] = [
-            self._member(name, field) for name, field in self.fields.items()
-        ]
-        data = msgspec.defstruct(
-            "Data", members, kw_only=True, gc=False, omit_defaults=True, forbid_unknown_fields=True
-        )
         self.event = msgspec.defstruct(
             "Event",
             [
-                ("data", data),
+                ("data", _data_struct(tuple(self.fields.items()))),
                 ("id", Annotated[str, Meta(min_length=1, max_length=ID_BYTES_MAX)]),
                 ("source", Annotated[str, Meta(min_length=1, max_length=SOURCE_BYTES_MAX)]),
                 ("subject", Annotated[str, Meta(min_length=1, max_length=SUBJECT_BYTES_MAX)]),
@@ -65,16 +57,22 @@ class TypeShape:
             namespace={"shape": self},
         )
 
-    def _member(self, name: str, field: UsageField) -> tuple[str, Any] | tuple[str, Any, Any]:
-        if field.kind is FieldKind.DECIMAL and (field.scale or field.precision > INT_PRECISION_MAX):
-            self.numbers[name] = NumberRule(field)
-            return (name, Raw) if field.required else (name, Raw, NO_NUMBER)
-        kind = _member_type(field)
-        return (name, kind) if field.required else (name, kind | None, None)
+
+def is_number_text(field: UsageField) -> bool:
+    """Whether a field arrives as the text of a number, because no native one holds it exactly."""
+    return field.kind is FieldKind.DECIMAL and (field.scale > 0 or field.precision > INT_PRECISION_MAX)
 
 
-NO_NUMBER: Final = Raw()
-"""Stands where an optional number was not sent; it is not written."""
+@lru_cache(maxsize=SHARED_MAX)
+def _data_struct(fields: tuple[tuple[str, UsageField], ...]) -> type[msgspec.Struct]:
+    members: list[Any] = []
+    for name, field in fields:
+        if is_number_text(field):
+            members.append((name, Raw) if field.required else (name, Raw, NO_NUMBER))
+        else:
+            kind = _member_type(field)
+            members.append((name, kind) if field.required else (name, kind | None, None))
+    return msgspec.defstruct("Data", members, kw_only=True, gc=False, omit_defaults=True, forbid_unknown_fields=True)
 
 
 def _member_type(field: UsageField) -> Any:
@@ -90,32 +88,61 @@ def _member_type(field: UsageField) -> Any:
             return Annotated[str, Meta(max_length=40)]
 
 
-class NumberRule:
-    """What the canonical text of a field's number looks like. whole: digits before the point; scale: digits after it, at most.
+class Member:
+    """A stored column of some event types. kinds: the Structs of the types that have it, None when all of them do."""
 
-    matches: for a text alone; an empty one stands for no number.
-    """
+    __slots__ = ("_get", "_name", "_rule", "column", "field", "kinds")
 
-    __slots__ = ("matches", "scale", "whole")
+    def __init__(self, *, name: str, field: UsageField, kinds: frozenset[Any] | None) -> None:
+        self.field, self.kinds = field, kinds
+        self.column = field_column(name, field)
+        self._name, self._get = name, attrgetter(name)
+        self._rule = NumberRule(field) if is_number_text(field) else None
 
-    def __init__(self, field: UsageField) -> None:
-        self.scale = field.scale
-        digits = field.precision - field.scale
-        self.whole = max(digits, 1)
-        whole = rb"(?:0|[1-9][0-9]{0,%d})" % (digits - 1) if digits else rb"0"
-        fraction = rb"\.[0-9]{0,%d}[1-9]" % (field.scale - 1) if field.scale else rb"(?!)"
-        pattern = rb"0|-?" + whole.replace(rb"0|", b"") + rb"|-?" + whole + fraction + rb"|"
-        if not digits:
-            pattern = rb"0|-?0" + fraction + rb"|"
-        self.matches: Callable[[Any], object] = re.compile(pattern).fullmatch
+    def of(self, datas: Sequence[Any]) -> Sequence[Any] | None:
+        """The column of these data, as `Column.values`; numbers are put in canonical form. None when one can't be."""
+        values = list(map(self._get, datas))
+        if self._rule is None:
+            return values
+        places = mend(values, self._rule)
+        if places is None:
+            return None
+        for place in places:
+            setattr(datas[place], self._name, values[place])
+        return b"\n".join(values)
 
 
-def plain_number(value: Decimal) -> str:
-    """A number without exponent, without zeros that say nothing, and without a sign when it is zero."""
-    text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0").removesuffix(".")
-    return "0" if text == "-0" else text
+class Shapes:
+    """Event types ready for decoding, whoever's they are."""
+
+    def __init__(self, specs: Iterable[EventType]) -> None:
+        self.by_type = {spec.type: TypeShape(spec) for spec in specs}
+        self.many: msgspec.json.Decoder[list[Any]] | None = None
+        self.members: dict[frozenset[Any], tuple[Member, ...]] = {}
+        kind: Any = None
+        for shape in self.by_type.values():
+            kind = shape.event if kind is None else kind | shape.event
+        if kind is not None:
+            self.many = msgspec.json.Decoder(list[kind])
+
+    def members_of(self, kinds: frozenset[Any]) -> tuple[Member, ...]:
+        """The columns of events of these types."""
+        found = self.members.get(kinds)
+        if found is None:
+            having: dict[tuple[str, UsageField], set[Any]] = {}
+            for kind in kinds:
+                for item in kind.shape.fields.items():
+                    having.setdefault(item, set()).add(kind)
+            found = self.members[kinds] = tuple(
+                Member(name=name, field=field, kinds=None if len(mine) == len(kinds) else frozenset(mine))
+                for (name, field), mine in sorted(having.items(), key=lambda item: (item[0][0], item[0][1].scale))
+            )
+        return found
+
+
+@lru_cache(maxsize=SHARED_MAX)
+def _shapes(specs: tuple[tuple[str, bytes], ...]) -> Shapes:
+    return Shapes([msgspec.json.decode(text, type=EventType) for _, text in specs])
 
 
 class TypeCatalogue:
@@ -124,6 +151,8 @@ class TypeCatalogue:
     elsewhere: types that are business facts and belong to POST /v1/events; an event of one is refused with that address.
     """
 
+    __slots__ = ("content_seed", "elsewhere", "many", "members_of", "seed", "shapes", "tenant_id")
+
     def __init__(
         self, *, tenant_id: str, seed: int, types: Mapping[str, EventType], elsewhere: frozenset[str] = frozenset()
     ) -> None:
@@ -131,12 +160,8 @@ class TypeCatalogue:
         self.seed = seed
         self.content_seed = content_seed(seed)
         self.elsewhere = elsewhere
-        self.shapes = {spec.type: TypeShape(spec) for spec in types.values()}
-        self.many: msgspec.json.Decoder[list[Any]] | None = None
-        self.one: msgspec.json.Decoder[Any] | None = None
-        if self.shapes:
-            kind: Any = None
-            for shape in self.shapes.values():
-                kind = shape.event if kind is None else kind | shape.event
-            self.many = msgspec.json.Decoder(list[kind])
-            self.one = msgspec.json.Decoder(kind)
+        specs = sorted(types.values(), key=lambda spec: spec.type)
+        shapes = _shapes(tuple((spec.type, msgspec.json.encode(spec, order="deterministic")) for spec in specs))
+        self.shapes: Mapping[str, TypeShape] = shapes.by_type
+        self.many = shapes.many
+        self.members_of = shapes.members_of

@@ -17,7 +17,7 @@ from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue
 from revline.subledger.usage.decoding.loose import loose_event
 from revline.subledger.usage.decoding.plain import rows_of
-from revline.subledger.usage.decoding.values import Block, Decoded, Invalid, LooseEvent, Rows
+from revline.subledger.usage.decoding.values import Column, Decoded, Invalid, LooseEvent, Rows
 from revline.subledger.usage.events import EVENT_BYTES_MAX, ID_BYTES_MAX
 
 EVENTS_MAX: Final = 50_000
@@ -81,7 +81,7 @@ def _plain(body: bytes, types: TypeCatalogue) -> tuple[list[Any], Rows] | None:
         return None
     if not events:
         return None
-    rows = rows_of(events, ascii_only=body.isascii() and b"\\u" not in body)
+    rows = rows_of(events, types, ascii_only=body.isascii() and b"\\" not in body)
     return None if rows is None else (events, rows)
 
 
@@ -126,15 +126,21 @@ def _rows_among(lines: Sequence[bytes], loose: Sequence[LooseEvent | None], type
     """Columns of events of which some are loose; the others are decoded together from their canonical lines."""
     places = [place for place, event in enumerate(loose) if event is None]
     plain = _plain(b"[" + b",".join([lines[place] for place in places]) + b"]", types)
-    rows = plain[1] if plain else Rows(ids=[], sources=[], subjects=[], times=[])
+    rows = plain[1] if plain else Rows(ids=[], sources=[], subjects=[], times=[], kinds=[])
     apart = [(place, event) for place, event in enumerate(loose) if event is not None]
     if not apart:
         return rows
     at = dict(zip(places, range(len(places)), strict=True))
     common = [
-        (rows.ids[at[place]], rows.sources[at[place]], rows.subjects[at[place]], rows.times[at[place]])
+        (
+            rows.ids[at[place]],
+            rows.sources[at[place]],
+            rows.subjects[at[place]],
+            rows.times[at[place]],
+            rows.kinds[at[place]],
+        )
         if event is None
-        else (event.id, event.source, event.subject, event.time)
+        else (event.id, event.source, event.subject, event.time, None)
         for place, event in enumerate(loose)
     ]
     return Rows(
@@ -142,14 +148,15 @@ def _rows_among(lines: Sequence[bytes], loose: Sequence[LooseEvent | None], type
         sources=[one[1] for one in common],
         subjects=[one[2] for one in common],
         times=[one[3] for one in common],
-        blocks=[_moved(block, places) for block in rows.blocks],
+        kinds=[one[4] for one in common],
+        columns={name: _moved(column, places) for name, column in rows.columns.items()},
         loose=apart,
     )
 
 
-def _moved(block: Block, places: Sequence[int]) -> Block:
-    mine = places if block.places is None else [places[place] for place in block.places]
-    return Block(shape=block.shape, count=block.count, places=mine, columns=block.columns)
+def _moved(column: Column, places: Sequence[int]) -> Column:
+    mine = places if column.places is None else [places[place] for place in column.places]
+    return Column(field=column.field, places=mine, values=column.values)
 
 
 def _too_long(text: bytes) -> Problem | None:

@@ -12,7 +12,8 @@ import msgspec
 
 from revline.core.exact_json import parse_object
 from revline.core.problem import FieldError, Problem, problem
-from revline.subledger.usage.decoding.catalogue import TypeCatalogue, plain_number
+from revline.subledger.usage.decoding.catalogue import TypeCatalogue
+from revline.subledger.usage.decoding.numbers import plain_number
 from revline.subledger.usage.decoding.values import LooseEvent
 from revline.subledger.usage.events import (
     AMEND_TYPE,

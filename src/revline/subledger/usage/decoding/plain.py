@@ -10,17 +10,16 @@ from datetime import UTC
 from operator import attrgetter
 from typing import Any, Final
 
-from revline.subledger.usage.decoding.catalogue import TypeShape
+from revline.subledger.usage.decoding.catalogue import TypeCatalogue
 from revline.subledger.usage.decoding.loose import moment
-from revline.subledger.usage.decoding.numbers import improper, mended
-from revline.subledger.usage.decoding.values import Block, Rows
+from revline.subledger.usage.decoding.values import Column, Rows
 from revline.subledger.usage.events import ID_BYTES_MAX, SOURCE_BYTES_MAX, SUBJECT_BYTES_MAX
-from revline.subledger.usage.kinds import TEXT_BYTES_MAX
+from revline.subledger.usage.kinds import TEXT_BYTES_MAX, FieldKind
 
 _zone: Final = attrgetter("tzinfo")
 
 
-def rows_of(events: Sequence[Any], *, ascii_only: bool) -> Rows | None:
+def rows_of(events: Sequence[Any], types: TypeCatalogue, *, ascii_only: bool) -> Rows | None:
     """The events as columns, their numbers and times in canonical form in the events too; None when one needs a closer look.
 
     ascii_only: no text among them has a character beyond ASCII, or NUL: then lengths in characters are lengths in bytes.
@@ -28,15 +27,17 @@ def rows_of(events: Sequence[Any], *, ascii_only: bool) -> Rows | None:
     times = [event.time for event in events]
     if set(map(_zone, times)) != {UTC}:
         times = _in_utc(events)
-    blocks = _blocks(events)
-    if blocks is None:
+    kinds = list(map(type, events))
+    columns = _columns([event.data for event in events], kinds, types)
+    if columns is None:
         return None
     rows = Rows(
         ids=[event.id for event in events],
         sources=[event.source for event in events],
         subjects=[event.subject for event in events],
         times=times,
-        blocks=blocks,
+        kinds=kinds,
+        columns=columns,
     )
     return rows if ascii_only or _are_short(rows) else None
 
@@ -47,42 +48,18 @@ def _in_utc(events: Sequence[Any]) -> list[Any]:
     return [event.time for event in events]
 
 
-def _blocks(events: Sequence[Any]) -> list[Block] | None:
-    kinds = list(map(type, events))
-    blocks = []
-    distinct: dict[Any, None] = dict.fromkeys(kinds)
-    for kind in distinct:
-        places = None if len(distinct) == 1 else [place for place, one in enumerate(kinds) if one is kind]
-        mine = events if places is None else [events[place] for place in places]
-        columns = _columns([event.data for event in mine], kind.shape)
-        if columns is None:
+def _columns(datas: Sequence[Any], kinds: Sequence[Any], types: TypeCatalogue) -> dict[str, Column] | None:
+    columns: dict[str, Column] = {}
+    for member in types.members_of(frozenset(kinds)):
+        places, mine = None, datas
+        if member.kinds is not None:
+            places = [place for place, kind in enumerate(kinds) if kind in member.kinds]
+            mine = [datas[place] for place in places]
+        values = member.of(mine)
+        if values is None or (member.field.kind is FieldKind.TIME and not all(map(_is_moment, values))):
             return None
-        blocks.append(Block(shape=kind.shape, count=len(mine), places=places, columns=columns))
-    return blocks
-
-
-def _columns(datas: Sequence[Any], shape: TypeShape) -> list[Sequence[Any]] | None:
-    columns: list[Sequence[Any]] = []
-    for name in shape.fields:
-        values = _numbers(datas, name, shape) if name in shape.numbers else list(map(attrgetter(name), datas))
-        if values is None or (name in shape.moments and not all(map(_is_moment, values))):
-            return None
-        columns.append(values)
+        columns[member.column] = Column(field=member.field, places=places, values=values)
     return columns
-
-
-def _numbers(datas: Sequence[Any], name: str, shape: TypeShape) -> Sequence[Any] | None:
-    texts = list(map(attrgetter(name), datas))
-    joined = b"\n".join(texts)
-    rule = shape.numbers[name]
-    places = improper(texts, joined, rule)
-    for place in places:
-        text = mended(bytes(texts[place]), rule)
-        if text is None:
-            return None
-        texts[place] = text
-        setattr(datas[place], name, text)
-    return b"\n".join(texts) if places else joined
 
 
 def _is_moment(text: str | None) -> bool:
@@ -95,10 +72,7 @@ def _are_short(rows: Rows) -> bool:
         _fit(rows.ids, ID_BYTES_MAX) and _fit(rows.sources, SOURCE_BYTES_MAX) and _fit(rows.subjects, SUBJECT_BYTES_MAX)
     )
     return fits and all(
-        _fit(values, TEXT_BYTES_MAX)
-        for block in rows.blocks
-        for name, values in zip(block.shape.fields, block.columns, strict=True)
-        if name in block.shape.texts
+        _fit(column.values, TEXT_BYTES_MAX) for column in rows.columns.values() if column.field.kind is FieldKind.TEXT
     )
 
 

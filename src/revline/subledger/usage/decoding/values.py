@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from revline.core.problem import Problem
-from revline.subledger.usage.kinds import EventType
-
-if TYPE_CHECKING:
-    from revline.subledger.usage.decoding.catalogue import TypeShape
+from revline.subledger.usage.kinds import EventType, UsageField
 
 
 class LooseEvent(msgspec.Struct, kw_only=True, gc=False):
@@ -36,27 +33,30 @@ class LooseEvent(msgspec.Struct, kw_only=True, gc=False):
     voids_id: str | None = None
 
 
-class Block(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of the events of one type. places: where they stand among all, None when they are all there are.
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One field of the events that have it. places: where they stand among all, None when all have it.
 
-    columns: a sequence for each field of the shape, in its order; of the fields in `shape.numbers` the canonical texts joined by
-    line breaks, empty where there is none.
+    values: one for each of them; of a field that is written as the text of a number, the canonical texts joined by line breaks,
+    empty where there is none.
     """
 
-    shape: TypeShape
-    count: int
+    field: UsageField
     places: Sequence[int] | None
-    columns: Sequence[Sequence[Any]]
+    values: Sequence[Any]
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """Events column by column: what all have, a block for each type, and those that need a row of their own by their place."""
+    """Events column by column: what all have, a column for each field, and those that need a row of their own, by their place.
+
+    kinds: the Struct of each event's type, None for a loose one. columns: by the name of the stored column.
+    """
 
     ids: list[str]
     sources: list[str]
     subjects: list[str]
     times: list[datetime | None]
-    blocks: Sequence[Block] = ()
+    kinds: list[Any]
+    columns: Mapping[str, Column] = {}
     loose: Sequence[tuple[int, LooseEvent]] = ()
 
     def __len__(self) -> int:
@@ -65,28 +65,26 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     def chosen(self, places: Sequence[int]) -> Rows:
         """Some of the events, by their places, in that order."""
         at = {place: index for index, place in enumerate(places)}
+        total = len(self)
         return Rows(
             ids=[self.ids[place] for place in places],
             sources=[self.sources[place] for place in places],
             subjects=[self.subjects[place] for place in places],
             times=[self.times[place] for place in places],
-            blocks=[_block_of(block, at) for block in self.blocks],
+            kinds=[self.kinds[place] for place in places],
+            columns={name: _column_of(column, at, total) for name, column in self.columns.items()},
             loose=[(at[place], event) for place, event in self.loose if place in at],
         )
 
 
-def _block_of(block: Block, at: Mapping[int, int]) -> Block:
-    places = range(block.count) if block.places is None else block.places
+def _column_of(column: Column, at: Mapping[int, int], total: int) -> Column:
+    places = range(total) if column.places is None else column.places
     mine = [index for index, place in enumerate(places) if place in at]
-    columns: list[Sequence[Any]] = []
-    for column in block.columns:
-        if isinstance(column, bytes):
-            texts = column.split(b"\n")
-            columns.append(b"\n".join([texts[index] for index in mine]))
-        else:
-            columns.append([column[index] for index in mine])
     new = [at[places[index]] for index in mine]
-    return Block(shape=block.shape, count=len(new), places=new, columns=columns)
+    if isinstance(column.values, bytes):
+        texts = column.values.split(b"\n")
+        return Column(field=column.field, places=new, values=b"\n".join([texts[index] for index in mine]))
+    return Column(field=column.field, places=new, values=[column.values[index] for index in mine])
 
 
 class Invalid(msgspec.Struct, frozen=True, kw_only=True):

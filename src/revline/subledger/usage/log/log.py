@@ -43,9 +43,10 @@ class UsageLog:
         self._committer = committer
         self._ownership = ownership
         self._limits = limits
-        self._waiting: queue.SimpleQueue[tuple[Submission, Done] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Sequence[tuple[Submission, Done]] | None] = queue.SimpleQueue()
         self._waiting_events = 0
         self._counting = threading.Lock()
+        self._committing = threading.Lock()
         self._committed: queue.SimpleQueue[list[CommittedBatch] | None] = queue.SimpleQueue()
         self._behind_events = 0
         self._subscribers: tuple[Subscriber, ...] = ()
@@ -127,11 +128,27 @@ class UsageLog:
 
     def submit_then(self, submission: Submission, done: Done) -> None:
         """Queues a submission and calls `done` with what `submit` would give: on the committer's thread, so it must be quick."""
-        refusal = self._refusal(submission.decoded.storable)
-        if refusal is not None:
-            done(refusal)
+        self.submit_all([(submission, done)])
+
+    def submit_all(self, submissions: Sequence[tuple[Submission, Done]]) -> None:
+        """Queues submissions that are to stand in one record, each with whom to tell, as `submit_then` does."""
+        refusal = self._refusal(sum([submission.decoded.storable for submission, _ in submissions]))
+        if refusal is None:
+            self._waiting.put(submissions)
             return
-        self._waiting.put((submission, done))
+        for _, done in submissions:
+            done(refusal)
+
+    def commit(self, submissions: Sequence[Submission]) -> list[Answers | Problem]:
+        """Commits submissions in one record on the caller's thread, and gives what `submit` would give for each.
+
+        For a caller that has nothing else to do meanwhile (an import, a consumer): it saves the way to another thread and back.
+        """
+        events = sum([submission.decoded.storable for submission in submissions])
+        refusal = self._refusal(events)
+        if refusal is not None:
+            return [refusal] * len(submissions)
+        return self._commit(submissions, events)
 
     def delete_through(self, sealed: Sealed) -> int:
         """Deletes the finished files of which every tenant's events are sealed; how many."""
@@ -164,10 +181,11 @@ class UsageLog:
     def _commit_groups(self) -> None:
         ended = False
         while not ended:
-            first = self._waiting.get()
-            if first is None:
+            waiting = self._waiting.get()
+            if waiting is None:
                 break
-            group, events = [first], first[0].decoded.storable
+            group = list(waiting)
+            events = sum([submission.decoded.storable for submission, _ in group])
             while events < self._limits.group_events_max:
                 try:
                     more = self._waiting.get_nowait()
@@ -176,17 +194,22 @@ class UsageLog:
                 if more is None:
                     ended = True
                     break
-                group.append(more)
-                events += more[0].decoded.storable
-            done = self._committer.commit([submission for submission, _ in group])
-            with self._counting:
-                self._waiting_events -= events
-                self._behind_events += sum(batch.count for batch in done.batches) if self._subscribers else 0
-            for (_, answer), answers in zip(group, done.answers, strict=True):
-                answer(answers)
+                group.extend(more)
+                events += sum([submission.decoded.storable for submission, _ in more])
+            answers = self._commit([submission for submission, _ in group], events)
+            for (_, done), answer in zip(group, answers, strict=True):
+                done(answer)
+        self._committed.put(None)
+
+    def _commit(self, submissions: Sequence[Submission], events: int) -> list[Answers | Problem]:
+        with self._committing:
+            done = self._committer.commit(submissions)
             if self._subscribers and done.batches:
                 self._committed.put(done.batches)
-        self._committed.put(None)
+            with self._counting:
+                self._waiting_events -= events
+                self._behind_events += sum([batch.count for batch in done.batches]) if self._subscribers else 0
+        return done.answers
 
     def _tell(self) -> None:
         while (batches := self._committed.get()) is not None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from revline.subledger.usage import columns
 from revline.subledger.usage.decoding.loose import moment
-from revline.subledger.usage.decoding.values import LooseEvent, Rows
+from revline.subledger.usage.decoding.values import Column, LooseEvent, Rows
 from revline.subledger.usage.events import VOID_TYPE
 from revline.subledger.usage.kinds import FieldKind, UsageField
 from revline.subledger.usage.log.reading import EPOCH
@@ -64,7 +64,7 @@ def to_table(batches: Sequence[CommittedBatch], *, words: bool = True) -> pa.Tab
     starts = list(accumulate(map(len, every), initial=0))
     total = starts[-1]
     loose = [(start + place, event) for start, rows in zip(starts, every, strict=False) for place, event in rows.loose]
-    named = _typed_columns(every, starts, loose)
+    named = _field_columns(every, starts, loose)
     kept = _kept(batches, starts)
     received, sequences = _receipt(batches)
     common = _common(every, starts, loose, words=words)
@@ -76,7 +76,7 @@ def to_table(batches: Sequence[CommittedBatch], *, words: bool = True) -> pa.Tab
     common[columns.SEQUENCE] = pa.array(sequences)
     common[columns.RECEIVED_AT] = received
     common[columns.OCCURRED_AT] = pc.coalesce(common[columns.OCCURRED_AT], received)
-    arrays = {name: common[name] for name in columns.COMMON} | dict(sorted(named.items()))
+    arrays = {name: common[name] for name in columns.COMMON} | named
     return pa.table(arrays)
 
 
@@ -109,7 +109,7 @@ def _common(
         columns.SOURCE: _texts([rows.sources for rows in every]),
         columns.SUBJECT: _texts([rows.subjects for rows in every]),
         columns.OCCURRED_AT: _moments(times),
-        columns.TYPE: _types(every, starts, loose),
+        columns.TYPE: _types(every, loose),
     }
     if words:
         found |= {name: found[name].dictionary_encode() for name in (columns.SOURCE, columns.SUBJECT)}
@@ -138,55 +138,65 @@ def _moments(times: Sequence[datetime | None]) -> pa.Array:
     return pa.array(spans, pa.duration("us")).cast(pa.int64()).cast(_TIME)
 
 
-def _types(every: Sequence[Rows], starts: Sequence[int], loose: Sequence[tuple[int, LooseEvent]]) -> pa.Array:
+def _types(every: Sequence[Rows], loose: Sequence[tuple[int, LooseEvent]]) -> pa.Array:
+    kinds = list(chain.from_iterable([rows.kinds for rows in every]))
     names: dict[str, int] = {}
-    codes = np.zeros(starts[-1], np.int32)
-    for start, rows in zip(starts, every, strict=False):
-        for block in rows.blocks:
-            code = names.setdefault(block.shape.spec.type, len(names))
-            if block.places is None:
-                codes[start : start + block.count] = code
-            else:
-                codes[np.array(block.places, np.int64) + start] = code
+    code_of = {
+        kind: 0 if kind is None else names.setdefault(kind.__struct_config__.tag, len(names))
+        for kind in dict.fromkeys(kinds)
+    }
+    codes = np.fromiter(map(code_of.__getitem__, kinds), np.int32, len(kinds))
     for place, event in loose:
         codes[place] = names.setdefault(event.type, len(names))
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(names), pa.string()))
 
 
-def _typed_columns(
+class _Gathered:
+    """The values of one column from many batches, and where they stand."""
+
+    def __init__(self, field: UsageField) -> None:
+        self.field = field
+        self._parts: list[Sequence[Any]] = []
+        self._places: list[np.ndarray[Any, Any]] = []
+        self._single: list[Any] = []
+        self._single_places: list[int] = []
+
+    def take(self, column: Column, *, start: int, count: int) -> None:
+        self._parts.append(column.values)
+        places = range(count) if column.places is None else column.places
+        self._places.append(np.asarray(places, np.int64) + start)
+
+    def take_one(self, value: Any, *, place: int) -> None:
+        self._single.append(value)
+        self._single_places.append(place)
+
+    def array(self, total: int) -> pa.Array:
+        arrays, places = [], self._places
+        if self._parts:
+            arrays.append(_column(self.field, self._parts))
+        if self._single:
+            arrays.append(pa.array(self._single, field_type(self.field)))
+            places = [*places, np.array(self._single_places, np.int64)]
+        return _scattered(pa.concat_arrays(arrays) if len(arrays) > 1 else arrays[0], np.concatenate(places), total)
+
+
+def _field_columns(
     every: Sequence[Rows], starts: Sequence[int], loose: Sequence[tuple[int, LooseEvent]]
 ) -> dict[str, pa.Array]:
-    """A column for each field of the types there are. Events of types with the same field, stored alike, share its column."""
-    total = starts[-1]
-    gathered: dict[str, tuple[UsageField, list[Sequence[Any]], list[np.ndarray[Any, Any]]]] = {}
+    """A column for each field of the types there are. Types with the same field, stored alike, share its column."""
+    gathered: dict[str, _Gathered] = {}
     for start, rows in zip(starts, every, strict=False):
-        for block in rows.blocks:
-            places = start + (
-                np.arange(block.count) if block.places is None else np.array(block.places, dtype=np.int64)
-            )
-            for (name, field), values in zip(block.shape.fields.items(), block.columns, strict=True):
-                _, parts, where = gathered.setdefault(columns.field_column(name, field), (field, [], []))
-                parts.append(values)
-                where.append(places)
-    single: dict[str, tuple[UsageField, list[Any], list[int]]] = {}
+        for name, column in rows.columns.items():
+            if name not in gathered:
+                gathered[name] = _Gathered(column.field)
+            gathered[name].take(column, start=start, count=len(rows))
     for place, event in loose:
-        for name, field in event.spec.fields.items() if event.spec else ():
-            _, values, at = single.setdefault(columns.field_column(name, field), (field, [], []))
-            values.append(event.values.get(name))
-            at.append(place)
-    found: dict[str, pa.Array] = {}
-    for column in {*gathered, *single}:
-        arrays, order = [], []
-        if column in gathered:
-            field, parts, where = gathered[column]
-            arrays.append(_column(field, parts))
-            order.extend(where)
-        if column in single:
-            field, values, at = single[column]
-            arrays.append(pa.array(values, field_type(field)))
-            order.append(np.array(at, np.int64))
-        found[column] = _scattered(pa.concat_arrays(arrays), np.concatenate(order), total)
-    return found
+        for field_name, field in event.spec.fields.items() if event.spec else ():
+            name = columns.field_column(field_name, field)
+            if name not in gathered:
+                gathered[name] = _Gathered(field)
+            gathered[name].take_one(event.values.get(field_name), place=place)
+    return {name: gathered[name].array(starts[-1]) for name in sorted(gathered)}
 
 
 def _column(field: UsageField, parts: Sequence[Sequence[Any]]) -> pa.Array:

@@ -29,7 +29,7 @@ def _discounts(terms: PriceTerms, parts: Parts, tally: Tally) -> None:
     original = tally.charged
     for discount in terms.discounts:
         base = original if terms.conventions.discount_base is DiscountBase.ORIGINAL else tally.charged
-        label, off = _off(discount, base, terms, parts)
+        label, off = _off(discount, base, terms, parts, tally)
         left = tally.charged.greatest(ZERO)
         tally.add(
             StepColumn(
@@ -40,13 +40,13 @@ def _discounts(terms: PriceTerms, parts: Parts, tally: Tally) -> None:
         )
 
 
-def _off(discount: Discount, base: Column, terms: PriceTerms, parts: Parts) -> tuple[str, Column]:
+def _off(discount: Discount, base: Column, terms: PriceTerms, parts: Parts, tally: Tally) -> tuple[str, Column]:
     if discount.percent is not None:
         percent = Fraction(discount.percent)
         return f"{discount.name}, {shown(percent)} % off", base.greatest(ZERO).times(percent / 100)
     amount = Fraction(discount.amount or 0)
     prorated = terms.conventions.prorate_spend
-    return f"{discount.name}, {shown(amount)} off", parts.of(constant(amount), prorated=prorated)
+    return f"{discount.name}, {tally.money(amount)} off", parts.of(constant(amount), prorated=prorated)
 
 
 def _limits(terms: PriceTerms, parts: Parts, tally: Tally) -> None:
@@ -54,10 +54,10 @@ def _limits(terms: PriceTerms, parts: Parts, tally: Tally) -> None:
     if terms.maximum is not None:
         maximum = Fraction(terms.maximum)
         over = parts.of(constant(maximum), prorated=prorated).minus(tally.charged).least(ZERO)
-        label = parts.label(f"at most {shown(maximum)}", prorated=prorated)
+        label = parts.label(f"at most {tally.money(maximum)}", prorated=prorated)
         tally.add(StepColumn(kind=StepKind.MAXIMUM, label=label, amount=over))
     if terms.minimum is not None:
         minimum = Fraction(terms.minimum)
         under = parts.of(constant(minimum), prorated=prorated).minus(tally.charged).greatest(ZERO)
-        label = parts.label(f"at least {shown(minimum)}", prorated=prorated)
+        label = parts.label(f"at least {tally.money(minimum)}", prorated=prorated)
         tally.add(StepColumn(kind=StepKind.MINIMUM, label=label, amount=under))

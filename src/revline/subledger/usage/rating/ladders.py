@@ -68,4 +68,5 @@ def walk_of(model: Ladder, walk: Walk) -> Walk:
         unit_kind=unit_kind,
         flat_kind=flat_kind,
         name=name,
+        flat_only=isinstance(model, Flat | Capacity),
     )

@@ -218,7 +218,14 @@ class _Run:
         if isinstance(given, Problem):
             return given
         self.quantity = given.amount.summed(given.offsets)
-        self.tally.note(StepColumn(kind=StepKind.QUANTITY, label="sum", quantity=self.quantity, seen=ONE.above(ZERO)))
+        self.tally.note(
+            StepColumn(
+                kind=StepKind.QUANTITY,
+                label=lambda row: f"sum of {len(self.inputs[row].transactions):,} transactions",
+                quantity=self.quantity,
+                seen=ONE.above(ZERO),
+            )
+        )
         charge_transactions(model=model, given=given, conventions=self.conventions, parts=self.parts, tally=self.tally)
         return None
 

@@ -104,6 +104,10 @@ class Tally:
         else:
             self.charged = self.charged.plus(self.rounded(step.amount) if charged is None else charged)
 
+    def money(self, amount: Fraction) -> str:
+        """An amount for reading."""
+        return shown(amount, digits=self.currency.scale)
+
     def rounded(self, amount: Column) -> Column:
         """Amounts brought to the currency's scale, as amounts."""
         return self.minor_units(amount).times(Fraction(1, 10**self.currency.scale))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -82,7 +82,8 @@ def charged_units(given: Measured) -> Column:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Walk:
-    """How rungs are charged and said. flat_kind, unit_kind: kinds of their steps. percent: rates are said as percentages."""
+    """How rungs are charged and said. flat_kind, unit_kind: kinds of their steps. percent: rates are said as percentages.
+    flat_only: rungs have no rate."""
 
     conventions: Conventions
     parts: Parts
@@ -90,6 +91,7 @@ class Walk:
     unit_kind: StepKind = StepKind.TIER
     flat_kind: StepKind = StepKind.TIER_FLAT
     name: str = "tier"
+    flat_only: bool = False
 
 
 def graduated(*, rungs: Sequence[Rung], given: Measured, walk: Walk, tally: Tally) -> None:
@@ -153,35 +155,25 @@ def _flat_due(given: Measured, walk: Walk) -> Mask:
     return left.above(ZERO) | ZERO.above(left)
 
 
-def _charge(
-    rung: Rung, part: Column, reached: Mask, label: Callable[[int], str] | str, walk: Walk, tally: Tally
-) -> None:
+def _charge(rung: Rung, part: Column, reached: Mask, label: str, walk: Walk, tally: Tally) -> None:
     units = part.times(rung.rate)
-    tally.add(
-        StepColumn(kind=walk.unit_kind, label=label, amount=units, quantity=part, rate=rung.rate, percent=walk.percent)
-    )
+    if not walk.flat_only:
+        step = StepColumn(
+            kind=walk.unit_kind, label=label, amount=units, quantity=part, rate=rung.rate, percent=walk.percent
+        )
+        tally.add(step)
     flat = ZERO
     if rung.flat:
         prorated = walk.conventions.prorate_flat
         flat = walk.parts.of(constant(rung.flat), prorated=prorated).only(reached)
-        text = walk.parts.label("flat amount", prorated=prorated)
-        tally.add(StepColumn(kind=walk.flat_kind, label=_joined(label, text), amount=flat))
+        text = walk.parts.label(label if walk.flat_only else f"{label}, flat amount", prorated=prorated)
+        tally.add(StepColumn(kind=walk.flat_kind, label=text, amount=flat))
     if rung.cap is not None:
         prorated = walk.conventions.prorate_flat
         cap = walk.parts.of(constant(rung.cap), prorated=prorated)
-        text = walk.parts.label(f"at most {shown(rung.cap)}", prorated=prorated)
+        text = walk.parts.label(f"{label}, at most {tally.money(rung.cap)}", prorated=prorated)
         over = cap.minus(units.plus(flat)).least(ZERO)
-        tally.add(StepColumn(kind=StepKind.TIER_CAP, label=_joined(label, text), amount=over))
-
-
-def _joined(first: Label, second: Label) -> Label:
-    if isinstance(first, str) and isinstance(second, str):
-        return f"{first}, {second}"
-    return lambda row: f"{_said(first, row)}, {_said(second, row)}"
-
-
-def _said(label: Label, row: int) -> str:
-    return label if isinstance(label, str) else label(row)
+        tally.add(StepColumn(kind=StepKind.TIER_CAP, label=text, amount=over))
 
 
 def _label(rungs: Sequence[Rung], index: int, walk: Walk) -> str:

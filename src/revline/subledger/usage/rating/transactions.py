@@ -14,7 +14,7 @@ import numpy as np
 from revline.core.problem import Problem, problem
 from revline.subledger.usage.rating.conventions import Conventions, FreeEnd, FreeStraddle, NegativeUsage
 from revline.subledger.usage.rating.exact import ONE, ZERO, Column, Mask, Places, constant, decimals
-from revline.subledger.usage.rating.explanation import StepKind, shown
+from revline.subledger.usage.rating.explanation import StepKind
 from revline.subledger.usage.rating.inputs import TRANSACTIONS_MAX, RatingInput
 from revline.subledger.usage.rating.models import Percentage
 from revline.subledger.usage.rating.rated import StepColumn, Tally
@@ -91,7 +91,7 @@ def charge_transactions(
         (StepKind.TRANSACTION_MAXIMUM, "transactions lowered to", capped, ZERO.above(capped), model.maximum),
     ):
         if each is not None:
-            said = f"{label} {shown(Fraction(each))}"
+            said = f"{label} {tally.money(Fraction(each))}"
             step = StepColumn(kind=kind, label=said, amount=amount.summed(summed), quantity=count(mask))
             tally.add(step, charged=ZERO)
 

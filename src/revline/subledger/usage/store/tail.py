@@ -16,7 +16,6 @@ from typing import Final, Protocol
 import numpy as np
 import pyarrow as pa
 
-from revline.subledger.usage import columns
 from revline.subledger.usage.committed import SharedTable
 from revline.subledger.usage.log.rows import to_table
 from revline.subledger.usage.log.values import CommittedBatch
@@ -245,16 +244,12 @@ def _tables(shard: int, batches: Sequence[CommittedBatch]) -> Iterator[SharedTab
     """Columns of batches, of all tenants in one table unless their fields are too many."""
     tenants = list(map(attrgetter("tenant_id"), batches))
     names = tuple(dict.fromkeys(tenants))
-    shapes = {id(block.shape): block.shape for one in batches for block in one.rows.blocks}
-    if len(names) > 1 and sum(len(shape.fields) for shape in shapes.values()) > FIELDS_MAX:
-        fields = {
-            columns.field_column(name, field) for shape in shapes.values() for name, field in shape.fields.items()
-        }
-        if len(fields) > FIELDS_MAX:
-            half = frozenset(names[: len(names) // 2])
-            yield from _tables(shard, [one for one in batches if one.tenant_id in half])
-            yield from _tables(shard, [one for one in batches if one.tenant_id not in half])
-            return
+    fields = {name for one in batches for name in one.rows.columns}
+    if len(names) > 1 and len(fields) > FIELDS_MAX:
+        half = frozenset(names[: len(names) // 2])
+        yield from _tables(shard, [one for one in batches if one.tenant_id in half])
+        yield from _tables(shard, [one for one in batches if one.tenant_id not in half])
+        return
     place = {name: index for index, name in enumerate(names)}
     counts = np.fromiter(map(attrgetter("count"), batches), np.int64, len(batches))
     owners = np.repeat(np.fromiter(map(place.__getitem__, tenants), np.int64, len(batches)), counts)
