@@ -40,6 +40,9 @@ MEANINGS: Final = {
     "tenant_backlog_max": "Roots to derive and documents to deliver of a tenant beyond which its intake is held back; 0: no limit.",
     "cell_backlog_max": "The same over all tenants: beyond it everybody's intake is held back; 0: no limit.",
     "due_age_max_hours": "How long the oldest of a tenant's due work may wait before its intake is held back; 0: no limit.",
+    "key_encryption_key": "What data keys are wrapped under: a `secret://` reference of 32 bytes as base64 or hexadecimal. "
+    "Empty: a key kept in the data folder, which production refuses.",
+    "key_encryption_keys_older": "Earlier ones that keys may still be wrapped under, with commas between (`revline keys rewrap`).",
     "usage_shards": "Over how many shards usage is spread. It can't be changed once there is usage.",
     "usage_in_serve": "Whether `serve` takes the usage shards that no other process owns. false: only `usage-shard` does.",
     "usage_body_bytes_max": "Bytes of a request to POST /v1/usage at the most, as sent and once unpacked.",

@@ -15,6 +15,7 @@ from revline.app import feeding
 from revline.app.acting import bulk_acts
 from revline.app.asking import answers_of
 from revline.app.crediting import desk_of
+from revline.app.data_keys import data_keys_of
 from revline.app.directory import Directory, pool_id
 from revline.app.enumerating import Asking, retry_handler
 from revline.app.kinds import registry
@@ -103,6 +104,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         settings=settings,
         clock=time,
         database=database,
+        data_keys=partial(data_keys_of, settings, database=reading, secrets_resolver=secrets, clock=time),
         registry=kinds,
         channels=directory,
         intake=intake,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 import threading
 import time
@@ -30,7 +29,7 @@ from revline.doors.usage.shards import InnerDoor, LocalShard, RemoteShard
 from revline.platform.collecting import collect_seldom
 from revline.platform.logs import configure, log
 from revline.platform.settings import Settings
-from revline.platform.tenancy.data_keys import DataKeys, MemoryDataKeys
+from revline.platform.tenancy.data_keys import DataKeys
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue
 from revline.subledger.usage.kinds import EventType, FieldKind
 from revline.subledger.usage.log.log import UsageLog
@@ -137,7 +136,9 @@ def open_usage(
     differs = _layout(settings)
     if differs is not None:
         return differs
-    keys = data_keys(settings)
+    keys = runtime.services.data_keys()
+    if isinstance(keys, Problem):
+        return keys
     catalogues = CatalogueDirectory(directory=runtime.directory, keys=keys)
     shards: dict[int, Shard] = {}
     closing: list[Callable[[], None]] = []
@@ -147,6 +148,7 @@ def open_usage(
             each()
         receiver.close()
         catalogues.close()
+        keys.close()
 
     receiver = Receiver(catalogues=catalogues, shards=shards, events_max=settings.usage_events_per_request_max)
     owned = set()
@@ -231,19 +233,6 @@ def run_shard(settings: Settings, shards: Sequence[int], port: int) -> int:
         room.close()
         runtime.services.close()
     return 0
-
-
-def data_keys(settings: Settings) -> DataKeys:
-    """Where tenants' data keys come from."""
-    path = settings.data_folder / "usage" / "key"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        with path.open("xb") as stream:
-            path.chmod(0o600)
-            stream.write(secrets.token_bytes(32))
-    except FileExistsError:
-        pass
-    return MemoryDataKeys(secret=path.read_bytes())
 
 
 def _layout(settings: Settings) -> Problem | None:

@@ -28,6 +28,7 @@ from revline.platform.config.registry import Registry
 from revline.platform.lineage.walk import Hops
 from revline.platform.settings import Settings
 from revline.platform.store.engine import Database
+from revline.platform.tenancy.stored_data_keys import StoredDataKeys
 from revline.platform.work.pressure import Pressure
 from revline.subledger.usage.credits.service import CreditDesk
 
@@ -70,6 +71,7 @@ class Services:
     settings: Settings
     clock: Clock
     database: Database
+    data_keys: Callable[[], StoredDataKeys | Problem]
     registry: Registry
     channels: Channels
     intake: Intake

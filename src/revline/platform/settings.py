@@ -65,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     when on a transaction is told of.
     tenant_backlog_max, cell_backlog_max: roots to derive and documents to deliver, of a tenant and of all, beyond which intake is
     held back; due_age_max_hours: and how long the oldest may be due. 0 for no limit.
+    key_encryption_key: secret:// reference of what data keys are wrapped under, "" for one in the data folder;
+    key_encryption_keys_older: earlier ones, with commas between.
     usage_shards: over how many shards usage is spread, a power of two up to 64. usage_in_serve: whether `serve` takes those that
     nobody owns. usage_body_bytes_max, usage_events_per_request_max, usage_under_way_bytes_max, usage_requests_per_second,
     usage_requests_burst: what bites at POST /v1/usage.
@@ -103,6 +105,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_acts_days: int = 90
     keep_rereads_days: int = 30
     long_transaction_minutes: int = 5
+    key_encryption_key: str = ""
+    key_encryption_keys_older: str = ""
     usage_shards: int = 1
     usage_in_serve: bool = True
     usage_body_bytes_max: int = 8 * 1024 * KIBIBYTE
@@ -257,6 +261,8 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "keep_acts_days": _whole(1, 3_650),
     "keep_rereads_days": _whole(1, 3_650),
     "long_transaction_minutes": _whole(1, 1_440),
+    "key_encryption_key": _word,
+    "key_encryption_keys_older": _word,
     "usage_shards": _shards,
     "usage_in_serve": _truth,
     "usage_body_bytes_max": _whole(KIBIBYTE, 64 * 1024 * KIBIBYTE),

@@ -11,6 +11,7 @@ import typer
 from revline.core.journal import JournalEntry
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.doors.cli.context import JsonOption, LimitOption, TenantOption, actor, one_tenant, services_of
+from revline.doors.cli.data_keys import add_data_keys
 from revline.doors.cli.output import EXIT_FAILED, emit_json, emit_rows, fail, lines, say
 from revline.platform.access.roles import Role
 from revline.platform.store import units
@@ -91,6 +92,7 @@ def key_commands() -> typer.Typer:
                 fail(unknown, as_json=as_json)
         emit_json({"key_id": key_id, "revoked": True}) if as_json else say(f"key {key_id} is revoked")
 
+    add_data_keys(app)
     return app
 
 

@@ -1,12 +1,12 @@
-"""The registry of tenants: a control table, so it holds no business data; titles are configuration."""
+"""The registry of tenants, a control table, so it holds no business data (titles are configuration); and tenants' data keys."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Table, Text
+from sqlalchemy import CheckConstraint, Column, DateTime, Integer, LargeBinary, Table, Text
 
-from revline.platform.store.walls import control_table
+from revline.platform.store.walls import control_table, tenant_table
 
 tenant: Final[Table] = control_table(
     "tenant",
@@ -18,3 +18,17 @@ tenant: Final[Table] = control_table(
     control_role="read",
 )
 """Every tenant of this database, active or closed."""
+
+tenant_data_key: Final[Table] = tenant_table(
+    "tenant_data_key",
+    Column("key_id", Integer, primary_key=True, autoincrement=False),
+    Column("wrapping", Integer, primary_key=True, autoincrement=False),
+    Column("wrapped_under", Text, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("key_id >= 0 AND wrapping >= 1", name="numbers"),
+    CheckConstraint("octet_length(wrapped) <= 1024", name="wrapped"),
+    recorded=True,
+)
+"""Data keys of each tenant, wrapped; key 0 is its identity seed. Wrapped anew under another key-encryption key, a key gets another
+row: the one with the greatest `wrapping` counts."""

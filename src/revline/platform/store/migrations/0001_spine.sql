@@ -1824,6 +1824,29 @@ CREATE TABLE tenant (
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant TO revline_app;
 GRANT SELECT ON tenant TO revline_control;
 
+CREATE TABLE tenant_data_key (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    key_id INTEGER NOT NULL,
+    wrapping INTEGER NOT NULL,
+    wrapped_under TEXT NOT NULL,
+    wrapped BYTEA NOT NULL,
+    made_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_tenant_data_key PRIMARY KEY (tenant_id, key_id, wrapping),
+    CONSTRAINT ck_tenant_data_key_numbers CHECK (key_id >= 0 AND wrapping >= 1),
+    CONSTRAINT ck_tenant_data_key_wrapped CHECK (octet_length(wrapped) <= 1024),
+    CONSTRAINT uq_tenant_data_key_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
+);
+
+ALTER TABLE tenant_data_key ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenant_data_key FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_wall ON tenant_data_key
+    USING (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0)
+    WITH CHECK (strpos(current_setting('revline.tenants', true), ',' || tenant_id || ',') > 0);
+
+GRANT SELECT, INSERT ON tenant_data_key TO revline_app;
+
 CREATE TABLE tenant_ring (
     kind TEXT NOT NULL,
     pool_id TEXT NOT NULL,
