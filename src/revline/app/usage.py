@@ -17,6 +17,7 @@ import msgspec
 from revline.app import processes
 from revline.app.directory import Directory
 from revline.app.runtime import Runtime, open_runtime
+from revline.app.usage_store import Storing
 from revline.core.canonical import KINDS
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.doors.api.server import serve as serve_app
@@ -141,7 +142,14 @@ def open_usage(
         return keys
     catalogues = CatalogueDirectory(directory=runtime.directory, keys=keys)
     shards: dict[int, Shard] = {}
-    closing: list[Callable[[], None]] = []
+    storing = Storing(
+        settings=settings,
+        database=runtime.database,
+        clock=runtime.clock,
+        directory=runtime.directory,
+        types_of=catalogues.types_of,
+    )
+    closing: list[Callable[[], None]] = [storing.close]
 
     def close() -> None:
         for each in reversed(closing):
@@ -158,6 +166,11 @@ def open_usage(
         if wanted is None or number in wanted:
             opened = UsageLog.open(folder=folder, shard=number, keys=keys, clock=runtime.clock)
         if isinstance(opened, UsageLog):
+            unread = storing.follow(opened)
+            if unread is not None:
+                opened.close()
+                close()
+                return unread
             local = shards[number] = LocalShard(opened)
             door = InnerDoor(shard=local, folder=folder, types_of=catalogues.types_of)
             closing.extend((opened.close, door.close))
@@ -168,6 +181,8 @@ def open_usage(
         else:
             remote = shards[number] = RemoteShard(folder)
             closing.append(remote.close)
+    if owned:
+        storing.start()
     return UsageRoom(sink=receiver, owned=frozenset(owned), fields_of=catalogues.fields_of, close=close)
 
 

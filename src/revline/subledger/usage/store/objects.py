@@ -89,7 +89,12 @@ class FolderObjects:
                 )
 
     def _path(self, key: str) -> Path:
-        parts = PurePosixPath(key).parts
-        if not parts or key.startswith("/") or ".." in parts:
-            raise ValueError(f"not a key: {key!r}")
-        return self._folder.joinpath(*parts)
+        return self._folder.joinpath(*checked_key(key))
+
+
+def checked_key(key: str) -> tuple[str, ...]:
+    """The parts of a key. Raises ValueError for what could lead out of the store."""
+    parts = PurePosixPath(key).parts
+    if not parts or key.startswith("/") or ".." in parts:
+        raise ValueError(f"not a key: {key!r}")
+    return parts

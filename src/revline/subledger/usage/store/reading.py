@@ -130,11 +130,18 @@ class UsageReader:
                 manifest = queries.manifest_of(connection, tenant_id=tenant_id)
             found = [tail.after(tenant_id=tenant_id, sealed=manifest.sealed) for tail in self._tails]
             tails = [one for one in found if one is not None]
-            if len(tails) == len(found):
+            if len(tails) == len(found) and self._stood(tenant_id, manifest):
                 return manifest, _joined(tails), _version(manifest, tails)
         raise ProblemError(
             problem("usage.moving", f"usage of {tenant_id} was sealed {ATTEMPTS} times while it was looked at")
         )
+
+    def _stood(self, tenant_id: str, manifest: Manifest) -> bool:
+        """Whether nothing was sealed, and so gone from a log of another process, while tails were read."""
+        if all(tail.follows for tail in self._tails):
+            return True
+        with self._database.read(tenants=[tenant_id]) as connection:
+            return queries.sealed_of(connection, tenant_id=tenant_id) == manifest.sealed
 
 
 def _joined(tails: Sequence[TailRows]) -> pa.Table | None:

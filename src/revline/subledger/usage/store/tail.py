@@ -41,7 +41,11 @@ class TailRows:
 
 
 class TailSource(Protocol):
-    """Where rows that are not sealed are read."""
+    """Where rows that are not sealed are read. follows: it knows of every seal before its rows are gone, and says so; of one that
+    doesn't, the manifest is asked again after its rows were read."""
+
+    @property
+    def follows(self) -> bool: ...
 
     def after(self, *, tenant_id: str, sealed: Mapping[int, int]) -> TailRows | None:
         """Rows after these sequences; None when some of them were sealed since and are no longer here: ask the manifest again."""
@@ -65,6 +69,8 @@ class Captured:
 
 class Tail:
     """The rows of one process's shards that wait to be sealed. Follows a log as its subscriber."""
+
+    follows = True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
