@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from revline.subledger.usage.metering.ports import Boxes
 from revline.subledger.usage.metering.subjects import KnownCustomer, SubjectDirectory, SubjectMapping
 from revline.subledger.usage.metering.values import CustomerWindow, Demand, MeterCatalogue
 from revline.subledger.usage.store.layout import column_type, plain_table
-from revline.subledger.usage.store.parquet import described, parquet_bytes, partials_bytes
+from revline.subledger.usage.store.parquet import SegmentFileWriter, partials_bytes
 from revline.subledger.usage.store.partials import partials_of
 from revline.subledger.usage.store.values import PartialSpec, Segment, SegmentFile, SegmentKind
 from revline.subledger.usage.versions import UsageVersion, Window
@@ -52,6 +53,9 @@ SEATS = EventType(
     fields={"level": UsageField(kind=FieldKind.DECIMAL, precision=12, scale=2)},
 )
 TYPES = {"calls": CALLS, "seats": SEATS}
+
+
+NUMBERS = count()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,12 +154,11 @@ class Stored:
         if ordered:
             numbered = sorted(numbered, key=lambda each: (each[1].type, each[1].subject, each[1].at))
         table = table_of(numbered, types)
-        body = parquet_bytes(table, row_group_rows=64)
-        path = self._folder / f"{len(self._files)}.parquet"
+        path = self._folder / f"{next(NUMBERS)}.parquet"  # a name is never used twice: engines remember what they read
+        making = SegmentFileWriter(row_group_rows=64)
+        making.add(table)
+        segment, body = making.finish(segment_id=path.stem, key=path.name, kind=SegmentKind.SEALED, erasure_epoch=0)
         path.write_bytes(body)
-        segment = described(
-            table, segment_id=path.stem, key=path.name, kind=SegmentKind.SEALED, body=body, erasure_epoch=0
-        )
         partials = partials_of(plain_table([table]), specs=specs, minutes=minutes) if specs else None
         if partials is not None:
             ahead = self._folder / f"{path.stem}-partials.parquet"
