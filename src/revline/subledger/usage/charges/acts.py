@@ -30,6 +30,14 @@ define(
     remedy="List the lines: `revline usage charges`.",
 )
 define(
+    code="usage.no_events",
+    title="This line is made of other lines",
+    status=409,
+    retryable=Retryable.NO,
+    mender=Mender.SENDER,
+    remedy="Ask for the events of the lines it is made of; its explanation names the figures.",
+)
+define(
     code="usage.period_unknown",
     title="No such billing period",
     status=404,
