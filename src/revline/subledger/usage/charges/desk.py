@@ -128,8 +128,8 @@ class ChargeDesk:
         after: tuple[datetime, int, int] | None = None,
         limit: int = 100,
     ) -> LineagePage | Problem:
-        """A page of the events behind a revision of a line (0: the newest), and the sum of all of them. Of an adjustment: the events
-        of the closed period as they count now."""
+        """A page of the events behind a revision of a line (0: the newest), and the sum of them all. Of an adjustment: those of
+        the closed period as they count now."""
         charge = self._revision(tenant_id, charge_id, revision)
         if isinstance(charge, Problem):
             return charge

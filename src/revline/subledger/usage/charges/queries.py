@@ -183,7 +183,8 @@ class ChargeFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 def charges(connection: Connection, *, tenant_id: str, wanted: ChargeFilter, limit: int = 100) -> tuple[Charge, ...]:
     """The newest revision of each line, by the beginning of its period, oldest first."""
-    line, revision = tables.charge.c, tables.charge_revision.c
+    line = tables.charge.c
+    revision = tables.charge_revision.c
     joined = and_(
         revision.tenant_id == line.tenant_id,
         revision.charge_id == line.charge_id,

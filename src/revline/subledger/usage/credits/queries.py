@@ -110,7 +110,8 @@ def granted_to(
 ) -> Mapping[str, tuple[tuple[CreditGrant, ...], tuple[CreditRefund, ...]]]:
     """Grants and refunds of many customers in two queries, each by id; who has none has no key."""
     wanted = sorted(holder_ids)
-    grant, refund = credit_grant.c, credit_refund.c
+    grant = credit_grant.c
+    refund = credit_refund.c
     granted = (
         select(grant.holder_id, grant.content)
         .where(grant.tenant_id == tenant_id, grant.holder_id.in_(wanted))
@@ -134,7 +135,8 @@ def granted_to(
 
 def posted_since(connection: Connection, *, tenant_id: str, position: int) -> tuple[SourceObject, ...]:
     """Customers whose ledger went on after a position."""
-    posting, holder = credit_posting.c, credit_holder.c
+    posting = credit_posting.c
+    holder = credit_holder.c
     changed = select(posting.holder_id).where(posting.tenant_id == tenant_id, posting.position > position)
     statement = select(credit_holder).where(holder.tenant_id == tenant_id, holder.holder_id.in_(changed))
     return tuple(
