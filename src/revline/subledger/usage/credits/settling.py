@@ -2,8 +2,8 @@
 
 A statement is computed from everything known of a customer, in the order of time; the order in which it became known is no part
 of it. At one instant: lines charged then are paid first (they are of the time before it), then credits expire, are refunded,
-and are granted. Lines of one instant are paid in the order of their subjects, those that give back last. A line is paid from
-the grants that cover it in the order of `Lot.order`.
+and are granted. Lines of one instant are paid in the order of their subjects, use before what commitments add, those that give
+back last. A line is paid from the grants that cover it in the order of `Lot.order`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from revline.subledger.usage.judging import judge
 LINE, EXPIRY, REFUND, GRANT = range(4)
 """What comes first at one instant."""
 CHARGE: Final = "charge"
+PROMISED: Final = frozenset({ChargeKind.COMMITMENT, ChargeKind.MINIMUM})
 Due = tuple[datetime, int, str]
 
 define(
@@ -289,10 +290,10 @@ class _Run:
         return reserved
 
 
-def _line_order(line: Line) -> tuple[datetime, bool, ChargeSubject, str]:
+def _line_order(line: Line) -> tuple[datetime, bool, bool, ChargeSubject, str]:
     subject = line.subject
     known = subject if subject.origin is not None else msgspec.structs.replace(subject, origin=subject.window)
-    return (line.draws_at, line.amount < 0, known, line.charge_id)
+    return (line.draws_at, line.amount < 0, subject.kind in PROMISED, known, line.charge_id)
 
 
 def _refund_order(refund: CreditRefund) -> tuple[datetime, str]:
