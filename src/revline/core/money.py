@@ -6,7 +6,7 @@ An amount is a finite Decimal in code, a string in JSON, numeric in SQL, never a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -137,6 +137,25 @@ def round_amount(*, amount: Decimal, currency: Currency, rounding: Rounding) -> 
     with localcontext() as context:
         context.prec = PRECISION
         return amount.quantize(currency.quantum, rounding=_MODES[rounding])
+
+
+def shortest(number: Decimal) -> Decimal:
+    """The same number without zeros at its end, and without an exponent: what two numbers of one value are alike in."""
+    with localcontext() as context:
+        context.prec = PRECISION
+        return number.normalize() + 0
+
+
+def summed(numbers: Iterable[Decimal]) -> Decimal:
+    """The exact sum of amounts or quantities. (Python's own sums keep 28 digits; a metered quantity may have 38.)"""
+    with localcontext() as context:
+        context.prec = PRECISION
+        return sum(numbers, Decimal(0))
+
+
+def less(number: Decimal, *others: Decimal) -> Decimal:
+    """A number less others, exactly; see `summed`."""
+    return summed([number, *(other.copy_negate() for other in others)])
 
 
 def convert(*, amount: Decimal, rate: Decimal, currency: Currency, rounding: Rounding) -> Decimal:

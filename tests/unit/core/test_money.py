@@ -21,8 +21,11 @@ from revline.core.money import (
     from_minor_units,
     in_scale,
     known_currency,
+    less,
     parse_amount,
     round_amount,
+    shortest,
+    summed,
     to_minor_units,
 )
 from revline.core.problem import Problem
@@ -132,3 +135,15 @@ def test_digits_are_never_lost_in_silence() -> None:
 )
 def test_a_stored_amount_is_shown_in_its_currency(stored: str, code: str, shown: str) -> None:
     assert amount_text(at_least_in_scale(amount=Decimal(stored), code=code)) == shown
+
+
+def test_sums_and_differences_keep_every_digit_a_quantity_may_have() -> None:
+    """38 digits; Python's own arithmetic keeps 28 and says nothing."""
+    most = Decimal("12345678901234567890123456.789012345678")
+
+    assert summed([most, Decimal("0.000000000001")]) == Decimal("12345678901234567890123456.789012345679")
+    assert less(most, most.copy_negate(), Decimal("0.000000000001")) == Decimal(
+        "24691357802469135780246913.578024691355"
+    )
+    assert str(shortest(Decimal("12345678901234567890123456.789012340000"))) == "12345678901234567890123456.78901234"
+    assert str(shortest(Decimal("5E+3"))) == "5000"

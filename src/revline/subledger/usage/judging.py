@@ -56,6 +56,12 @@ def judge(*, commitment: NamedCommitment, lines: Iterable[Line], at: datetime, t
     Amounts are rounded half up to the currency's scale, once for each line charged; a cumulative promise by what was promised
     to date, so that the windows sum to the promise exactly.
     """
+    with localcontext() as context:
+        context.prec = PRECISION
+        return _judged(commitment, lines, at, time_zone)
+
+
+def _judged(commitment: NamedCommitment, lines: Iterable[Line], at: datetime, time_zone: str) -> Judgement:
     spec = commitment.spec
     cuts = tuple(cut(start=spec.starts_on, end=spec.ends_on, every=spec.every, until=at, time_zone=time_zone))
     windows = tuple(each.window for each in cuts)
@@ -120,11 +126,9 @@ def _promises(spec: Commitment, cuts: Sequence[Cut], time_zone: str) -> Iterator
 
 def _rounded(spec: Commitment, share: Fraction) -> Decimal:
     """A share of what is promised."""
-    with localcontext() as context:
-        context.prec = PRECISION
-        value = Decimal(spec.promised) * share.numerator / share.denominator
-        if spec.measure is Measure.QUANTITY:
-            return value.quantize(QUANTITY_STEP, rounding=ROUND_HALF_UP)
+    value = Decimal(spec.promised) * share.numerator / share.denominator
+    if spec.measure is Measure.QUANTITY:
+        return value.quantize(QUANTITY_STEP, rounding=ROUND_HALF_UP)
     return _money(spec, value)
 
 
@@ -165,12 +169,10 @@ def _charges(
         missing = _money(spec, standing.owed * price)
         yield from _charge(commitment, window, SHORTFALL, missing, (*figures, ("shortfall", str(standing.shortfall))))
     if standing.overage and spec.overage_factor != 1:
-        with localcontext() as context:
-            context.prec = PRECISION
-            beyond = standing.overage
-            if spec.measure is Measure.QUANTITY:
-                beyond = amount * standing.overage / quantity if quantity else ZERO
-            more = _money(spec, beyond * (spec.overage_factor - 1))
+        beyond = standing.overage
+        if spec.measure is Measure.QUANTITY:
+            beyond = amount * standing.overage / quantity if quantity else ZERO
+        more = _money(spec, beyond * (spec.overage_factor - 1))
         shown = (*figures, ("overage", str(standing.overage)), ("factor", str(spec.overage_factor)))
         yield from _charge(commitment, window, OVERAGE, more, shown)
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from revline.core.hashing import canonical_bytes, digest_text
+from revline.core.money import less, shortest
 from revline.subledger.usage.charges.values import Charge, ChargeKind, ChargeSubject
 from revline.subledger.usage.versions import UsageVersion, Window
 
@@ -157,7 +158,7 @@ def explained(charge: Charge, *, before: Charge | None) -> Mapping[str, object]:
         "revision": charge.revision,
         "from": None if before is None else _state(before),
         "to": _state(charge),
-        "quantity": charge.quantity - (ZERO if before is None else before.quantity),
+        "quantity": charge.quantity if before is None else less(charge.quantity, before.quantity),
         "amount": charge.amount - (ZERO if before is None else before.amount),
         "events": charge.events - (0 if before is None else before.events),
     }
@@ -176,7 +177,7 @@ def _state(charge: Charge) -> Mapping[str, object]:
 
 def _content(line: Line) -> bytes:
     """What a revision is compared by. Numbers are compared by value: 5 and 5.00 are one amount."""
-    numbers = msgspec.structs.replace(line, quantity=_plain(line.quantity), amount=_plain(line.amount))
+    numbers = msgspec.structs.replace(line, quantity=shortest(line.quantity), amount=shortest(line.amount))
     return canonical_bytes(numbers)
 
 
@@ -193,7 +194,7 @@ def _same_but_window(one: ChargeSubject, other: ChargeSubject) -> bool:
 def _difference(own: ChargeSubject, was: Line, now: Line, elsewhere: Sequence[Charge], *, held: bool) -> Line:
     """The adjustment: what the line would be now, less what it was, less what other periods bear of it."""
     amount = now.amount - was.amount - sum((charge.amount for charge in elsewhere), ZERO)
-    quantity = now.quantity - was.quantity - sum((charge.quantity for charge in elsewhere), ZERO)
+    quantity = less(now.quantity, was.quantity, *(charge.quantity for charge in elsewhere))
     events = now.events - was.events - sum(charge.events for charge in elsewhere)
     explanation = {
         "kind": "adjustment",
@@ -216,8 +217,3 @@ def _difference(own: ChargeSubject, was: Line, now: Line, elsewhere: Sequence[Ch
         explanation=canonical_bytes(explanation),
         held=held,
     )
-
-
-def _plain(number: Decimal) -> Decimal:
-    """The number without zeros at its end, and without an exponent."""
-    return number.normalize() + ZERO

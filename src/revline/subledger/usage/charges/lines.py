@@ -13,6 +13,7 @@ import msgspec
 
 from revline.core.hashing import digest_text
 from revline.core.ids import SourceObject
+from revline.core.money import shortest, summed
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.subledger.usage.charges.comparing import Line
 from revline.subledger.usage.charges.values import GROUPS_MAX, ChargeKind, ChargeSubject
@@ -158,14 +159,14 @@ def _one(
     group: tuple[tuple[str, str], ...],
     mine: Sequence[Measured],
 ) -> _Priced:
-    quantity = sum((each.quantity for each in mine), ZERO)
+    quantity = summed(each.quantity for each in mine)
     match needs.shape:
         case Shape.GROUPS:
             places = [fields.index(name) for name in needs.group_by]
             sums: dict[tuple[str, ...], Decimal] = {}
             for each in mine:
                 key = tuple(each.values[place] for place in places)
-                sums[key] = sums.get(key, ZERO) + each.quantity
+                sums[key] = summed((sums.get(key, ZERO), each.quantity))
             given = RatingInput(quantity=quantity, groups=tuple(sorted(sums.items())), share=wanted.share)
         case Shape.TRANSACTIONS:
             amounts = tuple(amount for each in mine for amount in each.transactions)
@@ -185,7 +186,7 @@ def _one(
 
 def quantity_digest(mine: Iterable[Measured]) -> str:
     """What proves a line: over values, quantity, events and the sum of receipt sequences of each group that it is made of."""
-    parts = [(each.values, (each.quantity.normalize() + ZERO), each.events, str(each.sequences)) for each in mine]
+    parts = [(each.values, shortest(each.quantity), each.events, str(each.sequences)) for each in mine]
     return digest_text(sorted(parts))
 
 

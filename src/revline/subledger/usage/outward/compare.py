@@ -12,7 +12,7 @@ from decimal import Decimal, localcontext
 from typing import Final
 
 from revline.core.ids import SourceObject
-from revline.core.money import PRECISION, Currency, currency
+from revline.core.money import PRECISION, Currency, currency, less
 from revline.subledger.usage.outward.values import (
     Billed,
     BilledLine,
@@ -77,11 +77,11 @@ def _parts(expected: Expected, billed: Billed, tolerance: Tolerance) -> list[Par
     then = expected.amount if expected.amount_then is None else expected.amount_then
     quantity_then = expected.quantity if expected.quantity_then is None else expected.quantity_then
     if then != expected.amount or quantity_then != expected.quantity:
-        late = expected.quantity - quantity_then
-        found.append(Part(cause=Cause.LATE_USAGE, amount=then - expected.amount, quantity=-late))
+        late = less(quantity_then, expected.quantity)
+        found.append(Part(cause=Cause.LATE_USAGE, amount=then - expected.amount, quantity=late))
     priced = _at_billed_quantity(expected, billed, then, quantity_then)
     if billed.quantity != quantity_then:
-        more = billed.quantity - quantity_then
+        more = less(billed.quantity, quantity_then)
         detail = f"{billed.quantity} billed, {quantity_then} known" + (f" ({expected.unit})" if expected.unit else "")
         cause = Cause.QUANTITY if quantity_then or expected.quantity else Cause.BILLED_WITHOUT_USAGE
         found.append(Part(cause=cause, amount=priced - then, quantity=more, detail=detail))

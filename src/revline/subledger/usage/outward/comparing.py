@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from revline.core.ids import SourceObject
+from revline.core.money import summed
 from revline.subledger.usage.charges.accruing import Billing
 from revline.subledger.usage.charges.values import Charge, ChargeKind
 from revline.subledger.usage.outward.accruals import BillingLink, billings
@@ -56,7 +57,7 @@ def charged(charges: Iterable[Charge], *, customer: SourceObject) -> tuple[Expec
             meter=lines[0].meter,
             unit=lines[0].unit,
             currency=code,
-            quantity=sum((line.quantity for line in lines), ZERO),
+            quantity=summed(line.quantity for line in lines),
             amount=sum((line.amount for line in lines), ZERO),
             charges=tuple(sorted(line.charge_id for line in lines)),
         )

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from revline.core.ids import SourceObject, derived_id
-from revline.core.money import Amount
+from revline.core.money import Amount, summed
 from revline.subledger.usage.versions import Window
 
 LINES_MAX: Final = 1_000
@@ -118,7 +118,7 @@ class Billed(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def quantity(self) -> Decimal:
         """The quantity of all lines. A tiered price has each unit on one line, beside lines of quantity 0 or 1 for flat fees."""
-        return sum((line.quantity for line in self.lines), Decimal(0))
+        return summed(line.quantity for line in self.lines)
 
     @property
     def amount(self) -> Decimal:
