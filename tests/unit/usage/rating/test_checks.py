@@ -40,10 +40,13 @@ PEAK = Meter(
     bucket=Bucket(size=BucketSize.HOUR, aggregation=Aggregation.SUM),
 )
 BY_REGION = Meter(title="By region", event_type="call", aggregation=Aggregation.COUNT, group_by=("region",))
+SUMS_BY_REGION = Meter(
+    title="Sums by region", event_type="call", aggregation=Aggregation.SUM, field="tokens", group_by=("region",)
+)
 OTHERS: dict[type, dict[str, Any]] = {
     LegalEntity: {"us": LegalEntity(title="Acme", functional_currency="USD", time_zone="America/New_York")},
     Connection: {"stripe-us": Connection(connector="stripe", entity="us")},
-    Meter: {"calls": CALLS, "tokens": TOKENS, "peak": PEAK, "by-region": BY_REGION},
+    Meter: {"calls": CALLS, "tokens": TOKENS, "peak": PEAK, "by-region": BY_REGION, "sums-by-region": SUMS_BY_REGION},
 }
 
 
@@ -153,6 +156,7 @@ def test_terms_that_contradict_themselves_are_refused(fields: dict[str, Any], po
             price(Matrix(fields=("size",), cells=(MatrixCell(values=("l",), unit_amount=D(1)),)), meter="by-region"),
             "spec.terms.model.matrix.fields",
         ),
+        (price(Percentage(percent=D(1)), meter="sums-by-region"), "spec.groupLines"),
         (price(DAY_AND_NIGHT, group_lines=GroupLines.EACH), "spec.groupLines"),
         (price(GOOD, billing=Billing(interval_count=0)), "spec.billing.intervalCount"),
         (price(GOOD, billing=Billing(follow_subscription=True)), "spec.billing.followSubscription"),

@@ -129,27 +129,34 @@ def _missing(price: UsagePrice, needs: MeterNeeds, fields: tuple[str, ...]) -> P
     if lacking:
         detail = f"the meter {price.meter} is not grouped by {', '.join(lacking)}"
         return problem("usage.price_unmetered", detail, field=price.meter)
-    if needs.week:
-        detail = f"the meter {price.meter} does not tell the hours apart that the price names"
-        return problem("usage.price_unmetered", detail, field=price.meter)
     return None
+
+
+def answered_as(price: UsagePrice, wanted: Wanted) -> tuple[str, SourceObject, Window]:
+    """The key of a meter's answer. Of a price by time of day it names the price too: its groups are that price's bands."""
+    meter = f"{price.meter}/{wanted.price}" if needs_of(price.terms).week else price.meter
+    return (meter, wanted.customer, wanted.counted)
 
 
 def _priced(
     price: UsagePrice, needs: MeterNeeds, fields: tuple[str, ...], wanted: Wanted, answers: Answers
 ) -> list[_Priced] | Problem:
     """One line over all groups, or one for each combination of the fields the model does not price one by one."""
-    measured = answers.get((price.meter, wanted.customer, wanted.counted), ())
+    key = answered_as(price, wanted)
+    if needs.week and key not in answers:
+        detail = f"the meter {price.meter} was not asked by the hours that the price names"
+        return problem("usage.price_unmetered", detail, field=price.meter)
+    measured = answers.get(key, ())
     own = [index for index, name in enumerate(fields) if name not in needs.group_by]
     apart = price.group_lines is GroupLines.EACH and bool(own)
     parts: dict[tuple[tuple[str, str], ...], list[Measured]] = {} if apart and measured else {(): []}
     for each in measured:
-        key = tuple((fields[index], each.values[index]) for index in own) if apart else ()
-        parts.setdefault(key, []).append(each)
+        group = tuple((fields[index], each.values[index]) for index in own) if apart else ()
+        parts.setdefault(group, []).append(each)
     if len(parts) > GROUPS_MAX:
         detail = f"{len(parts)} groups of meter {price.meter} for {wanted.customer.outside_id}"
         return problem("usage.groups_too_many", detail, field=price.meter)
-    return [_one(needs, fields, wanted, key, mine) for key, mine in sorted(parts.items())]
+    return [_one(needs, fields, wanted, group, mine) for group, mine in sorted(parts.items())]
 
 
 def _one(
@@ -162,7 +169,7 @@ def _one(
     quantity = summed(each.quantity for each in mine)
     match needs.shape:
         case Shape.GROUPS:
-            places = [fields.index(name) for name in needs.group_by]
+            places = [0] if needs.week else [fields.index(name) for name in needs.group_by]
             sums: dict[tuple[str, ...], Decimal] = {}
             for each in mine:
                 key = tuple(each.values[place] for place in places)

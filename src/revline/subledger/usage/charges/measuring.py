@@ -9,6 +9,7 @@ from typing import Final
 
 from revline.core.ids import SourceObject
 from revline.core.problem import Problem, ProblemError
+from revline.subledger.usage.charges.bands import asked_for, by_band, pieces_of
 from revline.subledger.usage.charges.booking import Rated
 from revline.subledger.usage.charges.comparing import Line
 from revline.subledger.usage.charges.lines import Measured, Unrated, Wanted, lines_of
@@ -19,6 +20,7 @@ from revline.subledger.usage.charges.state import Tick
 from revline.subledger.usage.charges.values import ChargeSubject
 from revline.subledger.usage.metering.values import CUSTOMER, LineageDemand, Metered
 from revline.subledger.usage.rating.inputs import TRANSACTIONS_MAX, Shape, needs_of
+from revline.subledger.usage.rating.week import BandWindow
 from revline.subledger.usage.versions import UsageVersion, Window
 
 EVENTS_PER_PAGE: Final = 10_000
@@ -64,7 +66,12 @@ def ask(*, meters: Meters, setup: ChargingSetup, wanted: Sequence[Wanted], versi
     """What meters give for everything wanted. Raises ProblemError."""
     answers: Answers = {}
     pairs = [(each, setup.prices[each.price].meter) for each in wanted]
-    for demands in demands_of(pairs):
+    bands = {each: pieces for each in wanted if (pieces := _pieces(setup, each))}
+    asked = [(each, meter) for each, meter in pairs if each not in bands]
+    asked += [
+        (piece, setup.prices[each.price].meter) for each, pieces in bands.items() for piece in asked_for(each, pieces)
+    ]
+    for demands in demands_of(asked):
         found = meters.quantities(
             tenant_id=setup.tenant_id, catalogue=setup.catalogue, demands=demands, version=version
         )
@@ -72,6 +79,9 @@ def ask(*, meters: Meters, setup: ChargingSetup, wanted: Sequence[Wanted], versi
             raise ProblemError(found)
         for metered in found.values():
             read_answers(metered, into=answers)
+    for each, pieces in bands.items():
+        key, mine = by_band(price=setup.prices[each.price], wanted=each, pieces=pieces, answers=answers)
+        answers[key] = mine
     for each, meter in pairs:
         if needs_of(setup.prices[each.price].terms).shape is Shape.TRANSACTIONS:
             key = (meter, each.customer, each.counted)
@@ -79,6 +89,13 @@ def ask(*, meters: Meters, setup: ChargingSetup, wanted: Sequence[Wanted], versi
                 _with_transactions(meters, setup, meter, each, measured, version) for measured in answers.get(key, [])
             ]
     return answers
+
+
+def _pieces(setup: ChargingSetup, wanted: Wanted) -> tuple[BandWindow, ...]:
+    seller = setup.seller_of(wanted.customer)
+    if seller is None:
+        return ()
+    return pieces_of(price=setup.prices[wanted.price], wanted=wanted, time_zone=seller.time_zone)
 
 
 def read_answers(metered: Metered, *, into: Answers) -> None:

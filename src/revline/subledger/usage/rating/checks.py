@@ -109,6 +109,12 @@ def _meter_errors(spec: UsagePrice, others: Specs) -> Iterator[FieldError]:
             f"a percentage is taken of each event's amount, and {spec.meter} does not sum the events' own field",
             "a meter with aggregation sum, without bucket and conversion",
         )
+    if isinstance(model, Percentage) and meter.group_by and spec.group_lines is GroupLines.TOGETHER:
+        yield error(
+            "spec.groupLines",
+            f"the transactions of the groups of {spec.meter} have no one order",
+            "each, or a meter without groupBy",
+        )
     if isinstance(model, TimeOfDay) and (meter.aggregation not in ADDITIVE or _reshaped(meter)):
         yield error(
             "spec.meter",
