@@ -50,6 +50,8 @@ MEANINGS: Final = {
     "usage_under_way_bytes_max": "Bytes of all such requests that wait for their answer; beyond it the answer is 429.",
     "usage_requests_per_second": "Such requests of one key that come back each second, counted by each process for itself.",
     "usage_requests_burst": "Such requests of one key at once; beyond that the answer is 429 with `Retry-After`.",
+    "kafka_brokers": "Where streams of usage are: `host:port`, with commas between.",
+    "kafka_options": "Options of the Kafka client, such as those of TLS and SASL: `name=value`, with commas between.",
     "public_url": "Where people reach the console. With https:// its cookies are secure; a provider sends people back here.",
     "oidc_issuer": "The OpenID Connect provider people may log in with; empty: passwords only.",
     "oidc_client_id": "The id the provider knows this Revline by; its redirect address is `<public url>/login/return`.",

@@ -51,6 +51,8 @@ def program_of(settings: Settings) -> Program:
         worker=partial(processes.run_worker, settings),
         serve=partial(processes.run_server, settings),
         usage_shard=partial(_usage_shard, settings),
+        usage_consume=partial(_usage_consume, settings),
+        usage_spread=partial(_usage_spread, settings),
         usage=partial(_usage, settings),
         upgrade=partial(processes.upgrade, settings),
         demo=_demo,
@@ -86,6 +88,18 @@ def _usage_shard(settings: Settings, shards: Sequence[int], port: int | None) ->
     from revline.app.usage import run_shard  # noqa: PLC0415
 
     return run_shard(settings, shards, settings.port if port is None else port)
+
+
+def _usage_consume(settings: Settings, topic: str, tenant: str) -> int:
+    from revline.app.usage_stream import run_consumer  # noqa: PLC0415 - as above
+
+    return run_consumer(settings, topic, tenant)
+
+
+def _usage_spread(settings: Settings, topic: str, into: str, tenant: str) -> int:
+    from revline.app.usage_stream import run_spreader  # noqa: PLC0415 - as above
+
+    return run_spreader(settings, topic, into, tenant)
 
 
 def _usage(settings: Settings) -> tuple[Services, UsageRoom] | Problem:

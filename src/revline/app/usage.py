@@ -134,7 +134,7 @@ def open_usage(
     """The room as this process has it: of the wanted shards (None: every one) those that nobody owns become its own, the others it
     reaches through their owners. must_own: `usage.log_owned` when one of the wanted has another owner."""
     settings = runtime.settings
-    differs = _layout(settings)
+    differs = layout_problem(settings)
     if differs is not None:
         return differs
     keys = runtime.services.data_keys()
@@ -250,7 +250,7 @@ def run_shard(settings: Settings, shards: Sequence[int], port: int) -> int:
     return 0
 
 
-def _layout(settings: Settings) -> Problem | None:
+def layout_problem(settings: Settings) -> Problem | None:
     """Writes down how many shards there are when there are none yet; a problem when there were more or fewer."""
     path = settings.data_folder / "usage" / "shards" / LAYOUT_FILE
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -27,6 +27,7 @@ SECRET_PREFIX: Final = "REVLINE_SECRET_"  # noqa: S105 - the name of variables, 
 SETTINGS_FILE_BYTES_MAX: Final = 256 * 1024
 KIBIBYTE: Final = 1024
 GRANT: Final = re.compile(r"[^=,@]{1,200}=(administrator|operator|finance|auditor)@(\*|[a-z][a-z0-9-]{0,38})")
+OPTION: Final = re.compile(r"[a-z][a-z0-9_.]{1,60}=[^,]{0,1000}")
 
 define(
     code="settings.invalid",
@@ -69,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_encryption_keys_older: earlier ones, with commas between.
     usage_shards: over how many shards usage is spread, a power of two up to 64. usage_in_serve: whether `serve` takes those that
     nobody owns. usage_body_bytes_max, usage_events_per_request_max, usage_under_way_bytes_max, usage_requests_per_second,
-    usage_requests_burst: what bites at POST /v1/usage.
+    usage_requests_burst: what bites at POST /v1/usage. kafka_brokers, kafka_options: where streams of usage are.
     public_url: where people reach the console; https:// makes its cookies secure. oidc_issuer, oidc_client_id, oidc_client_secret:
     the identity provider, "" for none. oidc_groups_claim, oidc_grants: the claim that names groups, and what each gives, as
     group=role@tenant with commas between.
@@ -114,6 +115,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     usage_under_way_bytes_max: int = 256 * 1024 * KIBIBYTE
     usage_requests_per_second: int = 20_000
     usage_requests_burst: int = 40_000
+    kafka_brokers: str = ""
+    kafka_options: Secret = Secret("")
     public_url: str = ""
     oidc_issuer: str = ""
     oidc_client_id: str = ""
@@ -222,6 +225,12 @@ def _word(text: str) -> str:
     return text
 
 
+def _options(text: str) -> Secret:
+    if len(text) > 4_000 or not all(OPTION.fullmatch(one.strip()) for one in text.split(",") if one):
+        raise _RefusedError("is not a list of options", "security.protocol=SASL_SSL,sasl.username=revline")
+    return Secret(text)
+
+
 def _grants(text: str) -> str:
     if len(text) > 4_000 or not all(GRANT.fullmatch(one.strip()) for one in text.split(",") if text):
         raise _RefusedError(
@@ -270,6 +279,8 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "usage_under_way_bytes_max": _whole(1024 * KIBIBYTE, 16 * 1024 * 1024 * KIBIBYTE),
     "usage_requests_per_second": _whole(1, 1_000_000),
     "usage_requests_burst": _whole(1, 10_000_000),
+    "kafka_brokers": _word,
+    "kafka_options": _options,
     "public_url": _url,
     "oidc_issuer": _url,
     "oidc_client_id": _word,

@@ -36,7 +36,8 @@ class Program:
 
     services: opens the services, or says why they can't be; usage: also where usage
     events are handed. up: starts the embedded database, migrates it, keeps it until
-    a signal (unless told to end at once). worker, serve, usage_shard: run until a signal; they return the exit code.
+    a signal (unless told to end at once). worker, serve,
+    usage_shard, usage_consume, usage_spread: run until a signal; they return the exit code.
     """
 
     services: Callable[[], Services | Problem]
@@ -44,6 +45,8 @@ class Program:
     worker: Callable[[bool], int]
     serve: Callable[[], int]
     usage_shard: Callable[[Sequence[int], int | None], int]
+    usage_consume: Callable[[str, str], int]
+    usage_spread: Callable[[str, str, str], int]
     usage: Callable[[], tuple[Services, UsageRoom] | Problem]
     upgrade: Callable[[bool], Problem | str]
     demo: Callable[[Path, bool, bool], int]

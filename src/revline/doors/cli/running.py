@@ -57,6 +57,27 @@ def add_processes(app: typer.Typer) -> None:
         program: Program = context.obj
         raise typer.Exit(program.usage_shard(shards or (), port))
 
+    @app.command(name="usage-consume")
+    def usage_consume(
+        context: typer.Context,
+        topic: Annotated[str, typer.Option("--topic", help="It has a partition for each shard, filled by identity.")],
+        tenant: Annotated[str, typer.Option("--tenant", help="Of messages without the header tenant.")] = "",
+    ) -> None:
+        """Read usage from Kafka into the shards whose partitions this process is given, until a signal."""
+        program: Program = context.obj
+        raise typer.Exit(program.usage_consume(topic, tenant))
+
+    @app.command(name="usage-spread")
+    def usage_spread(
+        context: typer.Context,
+        topic: Annotated[str, typer.Option("--topic", help="What is read; its partitions may be by anything.")],
+        into: Annotated[str, typer.Option("--into", help="What `usage-consume` reads.")],
+        tenant: Annotated[str, typer.Option("--tenant", help="Of messages without the header tenant.")] = "",
+    ) -> None:
+        """Spread a topic of usage over the partitions of another one by identity, until a signal."""
+        program: Program = context.obj
+        raise typer.Exit(program.usage_spread(topic, into, tenant))
+
     @app.command()
     def demo(
         context: typer.Context,

@@ -92,7 +92,8 @@ class Committer:
         if self.stopped is not None:
             return Group(answers=[self.stopped] * len(submissions), batches=[])
         received = self._clock.now()
-        ciphers = [self._cipher(one.decoded.tenant_id) for one in submissions]
+        # A submission without events only says how far a stream was read: it is nobody's.
+        ciphers = [self._cipher(one.decoded.tenant_id) if one.decoded.storable else None for one in submissions]
         held = [one for one, cipher in zip(submissions, ciphers, strict=True) if not isinstance(cipher, Problem)]
         verdicts = self.identities.meet(
             list(chain.from_iterable([one.decoded.keys for one in held])),
