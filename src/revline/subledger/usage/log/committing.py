@@ -89,6 +89,7 @@ class Committer:
 
     def commit(self, submissions: Sequence[Submission]) -> Group:
         """Commits submissions in one record. When the disk refuses, the log stops: nothing is acknowledged from then on."""
+        self.stopped = self.stopped or self.identities.failed
         if self.stopped is not None:
             return Group(answers=[self.stopped] * len(submissions), batches=[])
         received = self._clock.now()
@@ -204,18 +205,16 @@ class Committer:
         return found[1]
 
     def delete_through(self, sealed: Sealed) -> int:
-        """Deletes finished files of which every tenant's events are sealed and every identity is in a run."""
-        covered = self.identities.covered_through
+        """Deletes the oldest finished files, up to the first with an event that is not sealed or whose identity is in no run."""
+        covered, gone = self.identities.covered_through, 0
         with self._deleting:
-            gone = [
-                path
-                for path, last in self._finished.items()
-                if all(sequence <= min(covered, sealed(tenant)) for tenant, sequence in last.items())
-            ]
-            for path in gone:
+            for path, last in sorted(self._finished.items()):
+                if not all(sequence <= min(covered, sealed(tenant)) for tenant, sequence in last.items()):
+                    break
                 path.unlink(missing_ok=True)
                 del self._finished[path]
-        return len(gone)
+                gone += 1
+        return gone
 
     def close(self) -> None:
         self.identities.close()

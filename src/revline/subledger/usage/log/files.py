@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,18 @@ from typing import Final
 import msgspec
 
 from revline.core.problem import Problem, problem
-from revline.subledger.usage.log.records import FileHeader, Record, header_bytes, read_header, read_record
+from revline.subledger.usage.log.records import (
+    RECORD_MARK,
+    FileHeader,
+    Record,
+    header_bytes,
+    read_header,
+    read_record,
+    record_step,
+)
 
 SUFFIX: Final = ".log"
+TORN_SUFFIX: Final = ".torn"
 
 
 def log_files(folder: Path) -> list[Path]:
@@ -73,8 +83,14 @@ class ReadFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_file(path: Path) -> ReadFile | None:
-    """All whole records of a file from its beginning; None when not even its header is whole."""
-    data = memoryview(path.read_bytes())
+    """All whole records of a file from its beginning; None when not even its header is whole.
+
+    What the disk has is read, not what memory has of a write that failed: all is written out first, then forgotten.
+    """
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        data = memoryview(stream.read())
     found = read_header(data)
     if found is None:
         return None
@@ -86,37 +102,90 @@ def read_file(path: Path) -> ReadFile | None:
     return ReadFile(path=path, header=header, records=tuple(records), good_bytes=place, total_bytes=len(data))
 
 
+def records_after(path: Path, *, after: int) -> tuple[FileHeader, list[Record]] | None:
+    """The whole records of a file that hold events beyond a sequence, for a reader while its owner writes. Others are stepped over
+    by their heads. None when there is no header yet."""
+    with path.open("rb") as stream:
+        if not os.fstat(stream.fileno()).st_size:
+            return None
+        data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    found = read_header(data)
+    if found is None:
+        return None
+    header, _, place = found
+    records = []
+    while (step := record_step(data[place:])) is not None:
+        length, last = step
+        if last > after:
+            record = read_record(data[place:], before=None)
+            if record is None:
+                break
+            records.append(record)
+        place += length
+    return header, records
+
+
+def first_sequence_of(path: Path) -> int:
+    """The first sequence of a file, by its name."""
+    return int(path.name.partition("-")[0])
+
+
 def holds_record_after(path: Path, start: int) -> bool:
     """Whether a whole record begins anywhere behind a place where none could be read: then what is there is damage, not the torn
     end of a write that nobody was told of."""
-    data = memoryview(path.read_bytes())[start:]
-    magic = b"\x52\x45\x43\x31"
-    text = bytes(data)
-    place = text.find(magic, 1)
+    text = path.read_bytes()[start:]
+    data = memoryview(text)
+    place = text.find(RECORD_MARK, 1)
     while place >= 0:
         if read_record(data[place:], before=None) is not None:
             return True
-        place = text.find(magic, place + 1)
+        place = text.find(RECORD_MARK, place + 1)
     return False
 
 
-def read_all(folder: Path) -> list[ReadFile] | Problem:
-    """Every file of a log in order, each following on the one before; only the end of the last one may be torn."""
-    found: list[ReadFile] = []
+def read_all(folder: Path) -> Iterator[ReadFile | Problem]:
+    """Every file of a log in order, each following on the one before; a problem, and no more, where an acknowledged record can't be
+    read. Only the end of the last file may be torn."""
+    expected: int | None = None
     paths = log_files(folder)
-    for number, path in enumerate(paths):
-        is_last = number == len(paths) - 1
+    for path in paths:
+        is_last = path is paths[-1]
         one = read_file(path)
         if one is None:
-            if not is_last or holds_record_after(path, 0):
-                return _damaged(path, "its header can't be read")
-            continue
+            if is_last and not holds_record_after(path, 0):
+                return
+            yield _damaged(path, "its header can't be read")
+            return
         if one.good_bytes < one.total_bytes and (not is_last or holds_record_after(path, one.good_bytes)):
-            return _damaged(path, f"the record at byte {one.good_bytes} can't be read")
-        if found and found[-1].next_sequence != one.header.first_sequence:
-            return _damaged(path, f"events before {one.header.first_sequence} are missing")
-        found.append(one)
-    return found
+            yield _damaged(path, f"the record at byte {one.good_bytes} can't be read")
+            return
+        if expected not in {None, one.header.first_sequence}:
+            yield _damaged(path, f"events from {expected} on are missing before it")
+            return
+        expected = one.next_sequence
+        yield one
+
+
+def cut_torn(folder: Path) -> list[Path]:
+    """Puts the torn end of the last file aside, or the whole of one that has no header; call it once `read_all` found no damage.
+    What was put aside was never acknowledged; it is kept to be looked at. The files made."""
+    paths = log_files(folder)
+    if not paths:
+        return []
+    path = paths[-1]
+    one = read_file(path)
+    aside = path.with_suffix(TORN_SUFFIX)
+    if one is None:
+        path.replace(aside)
+    elif one.good_bytes < one.total_bytes:
+        aside.write_bytes(path.read_bytes()[one.good_bytes :])
+        with path.open("r+b") as stream:
+            stream.truncate(one.good_bytes)
+            os.fsync(stream.fileno())
+    else:
+        return []
+    sync_folder(folder)
+    return [aside]
 
 
 def _damaged(path: Path, detail: str) -> Problem:

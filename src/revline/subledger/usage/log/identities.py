@@ -114,8 +114,8 @@ class Identities:
 
     def turn(self, *, last_sequence: int) -> None:
         """Called between commits: sends the hot identities on their way when there are enough. last_sequence: the last event's."""
-        if len(self._hot) < self._hot_max or self._view.frozen or self.failed:
-            return
+        if len(self._hot) < self._hot_max or self._freezing is not None or self.failed:
+            return  # while the thread is at work the view is its own
         with self._wake:
             frozen, self._hot = self._hot, {}
             self._view = _View(frozen=frozen, runs=self._view.runs)

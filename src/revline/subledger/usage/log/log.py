@@ -15,9 +15,10 @@ from pathlib import Path
 
 from revline.core.clock import Clock
 from revline.core.problem import Problem, problem
+from revline.platform.logs import log
 from revline.platform.tenancy.data_keys import DataKeys
 from revline.subledger.usage.log.committing import Committer, Group
-from revline.subledger.usage.log.files import LogWriter, read_all
+from revline.subledger.usage.log.files import LogWriter, ReadFile, cut_torn, read_all
 from revline.subledger.usage.log.identities import Identities
 from revline.subledger.usage.log.owner import Ownership, take
 from revline.subledger.usage.log.reading import TypesOf, batch_of, identities_of, lines_of
@@ -101,14 +102,14 @@ class UsageLog:
 
     def recovered(self, *, types_of: TypesOf, sealed: Sealed) -> Iterator[CommittedBatch | Problem]:
         """What the files held when the log was opened and is not sealed: each tenant's events after `sealed`."""
-        found = read_all(self._committer.folder)
-        if isinstance(found, Problem):
-            yield found
-            return
-        for file in found:
+        for file in read_all(self._committer.folder):
+            if isinstance(file, Problem):
+                yield file
+                return
             wanted = self._committer.first_new_sequence
             for lines in lines_of(
-                file,
+                file.header,
+                file.records,
                 keys=self._committer.keys,
                 wanted=lambda one, end=wanted: (  # type: ignore[misc]
                     one.first_sequence < end and one.first_sequence + one.events - 1 > sealed(one.tenant_id)
@@ -203,7 +204,10 @@ class UsageLog:
 
     def _commit(self, submissions: Sequence[Submission], events: int) -> list[Answers | Problem]:
         with self._committing:
-            done = self._committer.commit(submissions)
+            try:
+                done = self._committer.commit(submissions)
+            except Exception:  # noqa: BLE001 - memory and disk may no longer agree, so nothing more is acknowledged
+                done = Group(answers=[self._stop("a commit failed unexpectedly")] * len(submissions), batches=[])
             if self._subscribers and done.batches:
                 self._committed.put(done.batches)
             with self._counting:
@@ -211,10 +215,18 @@ class UsageLog:
                 self._behind_events += sum([batch.count for batch in done.batches]) if self._subscribers else 0
         return done.answers
 
+    def _stop(self, detail: str) -> Problem:
+        log().exception("usage.log_stopped", code="usage.log_stopped")
+        stopped = self._committer.stopped = self._committer.stopped or problem("usage.log_stopped", detail)
+        return stopped
+
     def _tell(self) -> None:
         while (batches := self._committed.get()) is not None:
-            for subscriber in self._subscribers:
-                subscriber.on_committed(batches)
+            try:
+                for subscriber in self._subscribers:
+                    subscriber.on_committed(batches)
+            except Exception:  # noqa: BLE001 - what it missed it gets from the files when the log is opened anew
+                self._stop("a subscriber failed")
             with self._counting:
                 self._behind_events -= sum(batch.count for batch in batches)
 
@@ -222,16 +234,9 @@ class UsageLog:
 def _recover(
     folder: Path, shard: int, keys: DataKeys, clock: Clock, limits: LogLimits, ownership: Ownership
 ) -> Committer | Problem:
-    found = read_all(folder)
-    if isinstance(found, Problem):
-        return found
     identities = Identities.open(folder, hot_max=limits.hot_events_max)
     if isinstance(identities, Problem):
         return identities
-    offsets: dict[tuple[str, int], int] = {}
-    next_sequence = identities.covered_through + 1
-    if found and found[0].header.first_sequence > next_sequence:
-        return problem("usage.log_damaged", f"events from {next_sequence} on are missing before {found[0].path.name}")
     committer = Committer(
         folder=folder,
         shard=shard,
@@ -241,31 +246,57 @@ def _recover(
         limits=limits,
         identities=identities,
     )
-    for file in found:
-        if file.header.shard != shard:
-            return problem("usage.log_damaged", f"{file.path.name} is of shard {file.header.shard}, not {shard}")
-        _take_offsets(offsets, file.header.offsets)
-        for record in file.records:
-            _take_offsets(offsets, record.meta.offsets)
-        covered = identities.covered_through
-        for lines in lines_of(file, keys=keys, wanted=lambda one: one.first_sequence > covered):  # noqa: B023
-            if isinstance(lines, Problem):
-                return lines
-            seed = keys.identity_seed(lines.chunk.tenant_id)
-            if isinstance(seed, Problem):
-                return seed
-            committer.identities.meet(*identities_of(lines.lines, seed=seed))
-        next_sequence = max(next_sequence, file.next_sequence)
-        committer.remember(file)
+    offsets: dict[tuple[str, int], int] = {}
+    covered = identities.covered_through
+    next_sequence: int | None = None
+    for file in read_all(folder):
+        if isinstance(file, Problem):
+            identities.close()
+            return file
+        if next_sequence is None and file.header.first_sequence > covered + 1:
+            identities.close()
+            return problem("usage.log_damaged", f"events from {covered + 1} on are missing before {file.path.name}")
+        failed = _take_file(file, committer, offsets)
+        if failed is not None:
+            identities.close()
+            return failed
+        next_sequence = file.next_sequence
+    if covered >= (next_sequence or 1):
+        identities.close()
+        return problem(
+            "usage.log_damaged", f"events up to {covered} were acknowledged, and the log ends before", field=str(folder)
+        )
+    cut_torn(folder)
     header = FileHeader(
         shard=shard,
         fence=ownership.fence,
-        first_sequence=next_sequence,
+        first_sequence=next_sequence or 1,
         salt=secrets.token_bytes(SALT_BYTES),
         offsets=tuple(Offset(topic=topic, partition=part, next_offset=at) for (topic, part), at in offsets.items()),
     )
     committer.start(LogWriter(folder=folder, header=header), offsets=offsets)
     return committer
+
+
+def _take_file(file: ReadFile, committer: Committer, offsets: dict[tuple[str, int], int]) -> Problem | None:
+    """Takes what a file holds: offsets, and the identities that are in no run yet."""
+    if file.header.shard != committer.shard:
+        return problem("usage.log_damaged", f"{file.path.name} is of shard {file.header.shard}, not {committer.shard}")
+    _take_offsets(offsets, file.header.offsets)
+    for record in file.records:
+        _take_offsets(offsets, record.meta.offsets)
+    covered = committer.identities.covered_through
+    for lines in lines_of(
+        file.header, file.records, keys=committer.keys, wanted=lambda one: one.first_sequence > covered
+    ):
+        if isinstance(lines, Problem):
+            return lines
+        seed = committer.keys.identity_seed(lines.chunk.tenant_id)
+        if isinstance(seed, Problem):
+            return seed
+        committer.identities.meet(*identities_of(lines.lines, seed=seed))
+    committer.remember(file)
+    return None
 
 
 def _take_offsets(into: dict[tuple[str, int], int], offsets: Sequence[Offset]) -> None:

@@ -17,8 +17,8 @@ from revline.core.problem import Problem, problem
 from revline.platform.tenancy.data_keys import DataKeys
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue, content_seed
 from revline.subledger.usage.decoding.decode import decode_each
-from revline.subledger.usage.log.files import ReadFile, chunks_of, log_files, read_file
-from revline.subledger.usage.log.records import ChunkMeta, cipher_of, unseal
+from revline.subledger.usage.log.files import chunks_of, first_sequence_of, log_files, records_after
+from revline.subledger.usage.log.records import ChunkMeta, FileHeader, Record, cipher_of, unseal
 from revline.subledger.usage.log.values import CommittedBatch
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,11 +52,15 @@ class Lines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lines_of(
-    file: ReadFile, *, keys: DataKeys, wanted: Callable[[ChunkMeta], bool] = lambda _: True
+    header: FileHeader,
+    records: Sequence[Record],
+    *,
+    keys: DataKeys,
+    wanted: Callable[[ChunkMeta], bool] = lambda _: True,
 ) -> Iterator[Lines | Problem]:
     """The opened chunks of a file in order; a problem for one that can't be opened."""
-    ciphers = Ciphers(keys=keys, salt=file.header.salt)
-    for record in file.records:
+    ciphers = Ciphers(keys=keys, salt=header.salt)
+    for record in records:
         received = EPOCH + timedelta(microseconds=record.received_at_micros)
         for index, sealed in chunks_of(record):
             chunk = record.meta.chunks[index]
@@ -99,21 +103,27 @@ def read_tail(
     Only whole records are seen. Make columns of the batches with `rows.to_table`.
     """
     batches = []
-    for path in log_files(folder):
+    paths = log_files(folder)
+    ends = [*map(first_sequence_of, paths[1:]), None]
+    for path, end in zip(paths, ends, strict=True):
+        if end is not None and end <= after + 1:
+            continue
         try:
-            file = read_file(path)
+            file = records_after(path, after=after)
         except FileNotFoundError:  # deleted by its owner since: its events are sealed
             continue
-        if file is None or file.next_sequence <= after + 1:
+        if file is None:
             continue
+        header, records = file
         for found in lines_of(
-            file,
+            header,
+            records,
             keys=keys,
             wanted=lambda one: one.tenant_id == tenant_id and one.first_sequence + one.events > after + 1,
         ):
             if isinstance(found, Problem):
                 return found
-            batches.append(_beyond(batch_of(found, shard=file.header.shard, types=types), after))
+            batches.append(_beyond(batch_of(found, shard=header.shard, types=types), after))
     return batches
 
 

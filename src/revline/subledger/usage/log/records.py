@@ -22,6 +22,7 @@ from revline.subledger.usage.log.values import Offset
 
 MAGIC: Final = b"RVUSAGE1"
 RECORD_MAGIC: Final = 0x31434552
+RECORD_MARK: Final = RECORD_MAGIC.to_bytes(4, "little")
 SALT_BYTES: Final = 16
 CHECKSUM_BYTES: Final = 16
 HEAD: Final = struct.Struct("<IIQQq16sI")
@@ -124,6 +125,14 @@ def read_record(data: memoryview, *, before: bytes | None) -> Record | None:
         checksum=checksum,
         length=length,
     )
+
+
+def record_step(data: memoryview) -> tuple[int, int] | None:
+    """The bytes and the last sequence of the record that data begins with, by its head alone; None when it is not all there."""
+    if len(data) < HEAD.size + CHECKSUM_BYTES:
+        return None
+    magic, length, first, events, _, _, _ = HEAD.unpack_from(data)
+    return (length, first + events - 1) if magic == RECORD_MAGIC and length <= len(data) else None
 
 
 def cipher_of(key: DataKey, *, salt: bytes) -> AESGCM:
