@@ -35,8 +35,6 @@ from revline.subledger.usage.store.values import (
 from revline.subledger.usage.store.writing import Writer
 from revline.subledger.usage.versions import Window
 
-ROW_GROUP_ROWS: Final = 32 * 1024
-"""Of sorted files: small, so that a query for one subject reads little."""
 CHUNK_ROWS: Final = 256 * 1024
 MEMORY: Final = "768MB"
 LEASE: Final = timedelta(minutes=10)
@@ -125,7 +123,6 @@ class Compactor:
                     erasure_epoch=epoch,
                     specs=self._specs(tenant_id),
                     minutes=(DAY_MINUTES,),
-                    row_group_rows=ROW_GROUP_ROWS,
                 )
         if tuple(map(int, expected)) != tuple(seen) or _rows(made) != _rows(group):
             raise ValueError(f"a merge of {_rows(group)} rows came to {seen}, not {expected}: nothing was published")

@@ -16,6 +16,8 @@ from revline.subledger.usage.store.values import Segment, SegmentKind, SequenceR
 
 COMPRESSION_LEVEL: Final = 1
 ROW_GROUP_ROWS: Final = 128 * 1024
+SORTED_ROW_GROUP_ROWS: Final = 32 * 1024
+"""Of sorted files: small, so that a query for one subject reads little."""
 WORDS: Final = frozenset({columns.TYPE, columns.SUBJECT, columns.SOURCE, columns.SHARD, columns.TYPED})
 """Columns with few values: each is written once, and then its number."""
 RISING: Final = (columns.SEQUENCE, columns.RECEIVED_AT, columns.OCCURRED_AT)

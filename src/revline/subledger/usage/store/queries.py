@@ -78,3 +78,11 @@ def seal_requests(connection: Connection) -> Mapping[str, int]:
     """Tenant -> how often sealing it at once was asked for; in a control transaction."""
     table = usage_seal_request
     return {row.tenant_id: int(row.asked) for row in connection.execute(select(table.c.tenant_id, table.c.asked))}
+
+
+def named_objects(connection: Connection, *, tenant_id: str) -> frozenset[str]:
+    """Keys of every object that the manifest names, of live and of replaced segments."""
+    table = usage_segment
+    key, partials = table.c.body["key"].astext, table.c.body["partials_key"].astext
+    rows = connection.execute(select(key, partials).where(table.c.tenant_id == tenant_id).limit(2 * SEGMENTS_MAX))
+    return frozenset(name for row in rows for name in row if name)

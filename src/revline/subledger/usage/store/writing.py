@@ -11,7 +11,13 @@ import pyarrow as pa
 from revline.core.clock import Clock
 from revline.core.ids import uuid7
 from revline.subledger.usage.store.objects import ObjectStore
-from revline.subledger.usage.store.parquet import ROW_GROUP_ROWS, SegmentFileWriter, partials_bytes, parts_of
+from revline.subledger.usage.store.parquet import (
+    ROW_GROUP_ROWS,
+    SORTED_ROW_GROUP_ROWS,
+    SegmentFileWriter,
+    partials_bytes,
+    parts_of,
+)
 from revline.subledger.usage.store.partials import partials_of
 from revline.subledger.usage.store.values import PartialSpec, Segment, SegmentKind
 
@@ -39,11 +45,11 @@ class Writer:
         erasure_epoch: int,
         specs: Sequence[PartialSpec] = (),
         minutes: Sequence[int] = (),
-        row_group_rows: int = ROW_GROUP_ROWS,
     ) -> tuple[Segment, ...]:
         """Durable files of these plain rows, in their order; all tables have the same columns. minutes: buckets of partial
         aggregates beside the specs' own. Raises OSError."""
         found: list[Segment] = []
+        row_group_rows = SORTED_ROW_GROUP_ROWS if kind is SegmentKind.COMPACTED else ROW_GROUP_ROWS
         making, partials = SegmentFileWriter(row_group_rows=row_group_rows), _Partials(specs, minutes)
 
         def end() -> None:
