@@ -171,6 +171,12 @@ class Stored:
             )
         self._files.append((segment, str(path)))
 
+    def move(self, folder: Path) -> None:
+        """The last file stands in another folder."""
+        folder.mkdir()
+        segment, path = self._files[-1]
+        self._files[-1] = (segment, str(Path(path).rename(folder / Path(path).name)))
+
     def keep(self, events: Sequence[Event], *, types: Mapping[str, EventType] = TYPES) -> None:
         """Events that are in no file."""
         if events:
@@ -224,14 +230,13 @@ class ClickHouseBox:
     """The same queries on ClickHouse's engine: tables it is given become views over Parquet files."""
 
     def __init__(self, session: Any, folder: Path) -> None:
-        self._session, self._folder, self._given = session, folder, 0
+        self._session, self._folder = session, folder
 
     def dialect(self) -> ClickHouse:
         return ClickHouse()
 
     def give(self, name: str, table: pa.Table) -> None:
-        self._given += 1
-        path = self._folder / f"given-{self._given}-{id(self)}.parquet"
+        path = self._folder / f"given-{next(NUMBERS)}.parquet"
         path.write_bytes(parquet_bytes_of(table))
         described_fields = ClickHouse().files([str(path)], fields=[each for each in table.column_names if "__" in each])
         relation = described_fields if name == "tail" else f"file('{path}', Parquet, '{_structure(table)}')"

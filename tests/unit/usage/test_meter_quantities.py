@@ -310,3 +310,12 @@ def test_partial_aggregates_give_what_events_give(
         found = asked(stored, ahead, people=PEOPLE, window=Window(start=start, end=end))
     for name, one in ahead.items():
         assert found[name] == expected(stored, one, people=PEOPLE, windows=wanted, scale=scale_of(one)), name
+
+
+def test_clickhouse_reads_files_of_several_folders(tmp_path: Path, clickhouse: Boxes) -> None:
+    stored = Stored(tmp_path)
+    for _ in range(3):
+        stored.seal([Event(subject=ANNA, at=MARCH.start, fields={"tokens": Decimal(1)})] * 2)
+    stored.move(tmp_path / "another folder")
+    found = asked(stored, {"sum": METERS["sum"]}, people=PEOPLE, boxes=clickhouse)
+    assert found["sum"] == {(ANNA, MARCH.start): (Decimal("6.000"), 6, 21)}

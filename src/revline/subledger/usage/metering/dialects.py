@@ -228,8 +228,17 @@ class ClickHouse(Dialect):
         )
         if any(set(path) & set("{},*?") for path in paths):
             raise ValueError("a path of a segment has a character that means a pattern")
-        pattern = paths[0] if len(paths) == 1 else "{" + ",".join(paths) + "}"
-        return f"file({literal(pattern)}, Parquet, {literal(structure)})"
+        folders: dict[str, list[str]] = {}
+        for path in paths:
+            folder, _, name = path.rpartition("/")
+            folders.setdefault(folder, []).append(name)
+        # Braces choose among names within one folder only; across folders they match nothing, and no one is told.
+        found = [
+            f"file({literal(f'{folder}/' + (names[0] if len(names) == 1 else '{' + ','.join(names) + '}'))},"
+            f" Parquet, {literal(structure)})"
+            for folder, names in folders.items()
+        ]
+        return found[0] if len(found) == 1 else f"({' UNION ALL '.join(f'SELECT * FROM {each}' for each in found)})"
 
 
 _CLICKHOUSE_COMMON: Final = {
