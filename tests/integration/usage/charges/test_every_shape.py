@@ -1,0 +1,88 @@
+"""Prices that need more of their meter than one number: a fee of each payment, a price by the hour, one for each combination."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from revline.platform.store.engine import Database
+from tests.integration.usage.charges.world import ADA, Shop, at, policy
+
+BY_REGION = """
+---
+apiVersion: revline/v1
+kind: Meter
+metadata: {name: machines, tenant: birch}
+spec: {title: Machine hours, eventType: api-call, aggregation: sum, field: calls, unit: hour, groupBy: [region]}
+"""
+
+
+def price(name: str, meter: str, model: str) -> str:
+    return f"""
+---
+apiVersion: revline/v1
+kind: UsagePrice
+metadata: {{name: {name}, tenant: birch}}
+spec:
+  title: {name}
+  meter: {meter}
+  entity: birch-us
+  terms:
+    currency: USD
+    model: {model}
+"""
+
+
+FEES = price(
+    "fees", "calls", '{percentage: {percent: "2.9", fixedAmount: "0.30", freeTransactions: 1, maximum: "20.00"}}'
+)
+POWER = price(
+    "power",
+    "storage",
+    '{timeOfDay: {bands: [{name: day, start: "08:00", end: "20:00", unitAmount: "0.30"}], otherwise: "0.10"}}',
+)
+ONLY_EU = '{matrix: {fields: [region], cells: [{values: [eu], unitAmount: "0.40"}]}}'
+ANYWHERE = '{matrix: {fields: [region], cells: [{values: [eu], unitAmount: "0.40"}], otherwise: "0.20"}}'
+MACHINES = price("machines", "machines", ONLY_EU)
+
+
+def test_each_payment_owes_its_own_fee_in_the_order_of_time(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database, tmp_path / "configuration", FEES, policy())
+    for day, paid in (("2026-01-07", "1000"), ("2026-01-05", "50"), ("2026-01-06", "100")):
+        shop.use(day, paid)
+    shop.rate("2026-01-10")
+
+    assert [(one.price, one.quantity, one.amount) for one in shop.lines()] == [("fees", "1150", "23.20")]
+    shop.close()
+
+
+def test_an_hour_has_the_price_of_its_band_and_is_rated_anew_with_late_usage(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = Shop(database, tmp_path / "configuration", POWER, policy())
+    shop.usage.use(ADA, "storage", at("2026-01-02", 8), "10")
+    shop.usage.use(ADA, "storage", at("2026-01-02", 20), "5")
+    shop.rate("2026-01-03")
+    shop.usage.use(ADA, "storage", at("2026-01-02", 7), "2")
+    shop.rate("2026-01-04")
+
+    (line,) = shop.charges()
+    assert shop.revisions(line) == [(1, "3.50"), (2, "3.70")]
+    assert (str(line.quantity), line.events) == ("17", 3)
+    assert b"day: 10 at 0.30 = 3.00" in line.explanation
+    shop.close()
+
+
+def test_use_that_no_cell_prices_is_a_case_and_nobody_elses_problem(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database, tmp_path / "configuration", BY_REGION, MACHINES, POWER, policy())
+    shop.usage.use(ADA, "machines", at("2026-01-02", 9), "3", group=("eu",))
+    shop.usage.use(ADA, "machines", at("2026-01-02", 9), "1", group=("us",))
+    shop.usage.use(ADA, "storage", at("2026-01-02", 9), "1")
+    shop.rate("2026-01-03")
+    assert [one.price for one in shop.lines()] == ["power"]
+    assert shop.cases() == ["usage.price_unmatched"]
+
+    shop.configure(BY_REGION, price("machines", "machines", ANYWHERE), POWER, policy())
+    shop.rate("2026-01-04")
+    assert {one.price: one.amount for one in shop.lines()} == {"machines": "1.40", "power": "0.30"}
+    assert shop.cases() == []
+    shop.close()
