@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from revline.core.hashing import plain
-from revline.core.problem import ProblemError, problem
+from revline.core.problem import Problem, ProblemError, problem
 from revline.delivery import queries as deliveries
 from revline.doors.api.ports import Key, Listing
 from revline.doors.credits import plain_grant
+from revline.doors.usage_shadow import filter_of, plain_finding
 from revline.doors.waiting_view import Hop, first_hops
 from revline.intake import queries as fact_log
 from revline.platform.bulk import queries as bulk
@@ -20,6 +21,9 @@ from revline.platform.cases import behind
 from revline.platform.cases import queries as cases
 from revline.platform.store.engine import Database
 from revline.subledger.usage.credits import queries as credit_queries
+from revline.subledger.usage.outward import queries as finding_queries
+
+FINDING_FILTERS: Final = frozenset({"connection", "customer", "cause", "direction", "since", "until", "all"})
 
 
 def listings_of(database: Database) -> Mapping[str, Listing]:
@@ -30,6 +34,7 @@ def listings_of(database: Database) -> Mapping[str, Listing]:
         "cases": Listing(page=partial(_cases, database), filters=frozenset({"state", "cause", "sort", "currency"})),
         "credits": Listing(page=partial(_credits, database), filters=frozenset({"connection", "customer"})),
         "acts": Listing(page=partial(_acts, database), filters=frozenset({"state"})),
+        "usage-findings": Listing(page=partial(_findings, database), filters=FINDING_FILTERS),
     }
 
 
@@ -128,3 +133,21 @@ def _credits(
             limit=limit,
         )
     return [(plain_grant(one), (one.grant.granted_at.isoformat(), one.grant_id)) for one in page]
+
+
+def _findings(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    asked = {name: value for name, value in filters.items() if name != "all"}
+    wanted = filter_of(**asked, everything=filters.get("all", "") == "true")
+    if isinstance(wanted, Problem):
+        raise ProblemError(wanted)
+    with database.read(tenants=[tenant_id]) as connection:
+        page = finding_queries.findings(
+            connection,
+            tenant_id=tenant_id,
+            wanted=wanted,
+            after=(datetime.fromisoformat(str(after[0])), str(after[1])) if after else None,
+            limit=limit,
+        )
+    return [(plain_finding(one), (one.finding.subject.window.end.isoformat(), one.finding_id)) for one in page]

@@ -226,11 +226,12 @@ def _routes(services: Services) -> tuple[Callable[[Threads], Sequence[Any]], ...
     from revline.doors.api.credits import credit_routes  # noqa: PLC0415
     from revline.doors.api.enumerations import enumeration_handlers  # noqa: PLC0415
     from revline.doors.api.pools import pool_handlers  # noqa: PLC0415
+    from revline.doors.api.usage_findings import usage_finding_routes  # noqa: PLC0415
     from revline.doors.api.waiting import waiting_routes  # noqa: PLC0415
     from revline.doors.usage.description import usage_description  # noqa: PLC0415
 
     makers = (act_handlers, bulk_handlers, pool_handlers, enumeration_handlers, waiting_routes, question_routes)
-    return (*(partial(make, services) for make in (*makers, credit_routes)), usage_description)
+    return (*(partial(make, services) for make in (*makers, credit_routes, usage_finding_routes)), usage_description)
 
 
 def _usage_types(directory: Directory, tenant_id: str) -> frozenset[str]:
