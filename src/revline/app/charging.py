@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from revline.app.directory import Directory
+from revline.app.usage_billing import BillingDirectory
 from revline.core.clock import Clock
 from revline.core.ids import SourceObject
 from revline.core.problem import Problem, problem
@@ -25,6 +26,7 @@ from revline.subledger.usage.charges.ticking import Ticker
 from revline.subledger.usage.credits import queries as ledger
 from revline.subledger.usage.credits.record import ask as ask_credits
 from revline.subledger.usage.credits.record import holder_of
+from revline.subledger.usage.outward.record import request_comparison
 
 VERSIONS_KEPT = 8
 """Configuration versions of one tenant that are held in memory; closed periods are rated by the one they were closed with."""
@@ -73,6 +75,10 @@ class ChargingDirectory:
 class CreditBooks:
     """Implements the port `Credits` of charging over the ledger of prepaid credits."""
 
+    def __init__(self, *, billing: BillingDirectory | None = None) -> None:
+        """billing: how connections bill, where what they bill is compared."""
+        self._billing = billing
+
     def settled(
         self, connection: Connection, /, *, setup: ChargingSetup, customers: Collection[SourceObject]
     ) -> Mapping[SourceObject, Settled]:
@@ -90,8 +96,12 @@ class CreditBooks:
         return ledger.posted_since(connection, tenant_id=tenant_id, position=position)
 
     def revised(self, unit: Unit, /, *, tenant_id: str, customers: Iterable[SourceObject]) -> None:
-        """Have their ledgers settled again."""
-        ask_credits(unit, tenant_id=tenant_id, customers=customers)
+        """Have their ledgers settled, and what billing bills them compared, again."""
+        mine = tuple(customers)
+        ask_credits(unit, tenant_id=tenant_id, customers=mine)
+        found = None if self._billing is None else self._billing.usage_billing(tenant_id=tenant_id)
+        if found is not None and not isinstance(found, Problem) and found.by_connection:
+            request_comparison(unit, tenant_id=tenant_id, customers=mine)
 
 
 def charging_of(
@@ -112,7 +122,7 @@ def charging_of(
         clock=clock,
         random_bytes=os.urandom,
         owner=owner,
-        paying=CreditBooks(),
+        paying=CreditBooks(billing=BillingDirectory(directory)),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from revline.app import feeding
+from revline.app import feeding, usage_billing
 from revline.app.acting import bulk_acts
 from revline.app.asking import answers_of
 from revline.app.crediting import desk_of
@@ -172,6 +172,8 @@ def _handlers(database: Database, intake: Intake, directory: Directory, clock: C
         "source_cursor": intake.read_on,
         "feedback": feeding.retry_handler(database=database, clock=clock),
         "credits": retry_credits(database=database, clock=clock),
+        "usage_finding": usage_billing.retry_handler(database=database, clock=clock),
+        "usage_billing": usage_billing.lane_retry_handler(database=database, clock=clock),
         RECORD_SUBJECT: retry_handler(Asking(database=database, directory=directory, clock=clock)),
     }
 

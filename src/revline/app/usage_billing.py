@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 from revline.app.directory import Directory
 from revline.core.clock import Clock
+from revline.core.ids import SourceObject
 from revline.core.problem import Problem
 from revline.platform.cases.service import RetryHandler
 from revline.platform.config.documents import Configuration
 from revline.platform.store.engine import Database
+from revline.platform.store.unit import Unit
 from revline.platform.tenancy.kinds import Connection, LegalEntity
-from revline.subledger.usage.metering.values import CustomerWindow
+from revline.subledger.usage.charges.accruing import Billing
+from revline.subledger.usage.charges.ports import Meters, Versions
+from revline.subledger.usage.charges.queries import standing_charges
+from revline.subledger.usage.charges.record import ask, write_billings
+from revline.subledger.usage.metering.values import MeterCatalogue, catalogue_of
 from revline.subledger.usage.outward import queries, record
+from revline.subledger.usage.outward.expecting import MeteredExpectations
 from revline.subledger.usage.outward.kinds import UsageBilling
+from revline.subledger.usage.outward.measuring import MeteredQuantities
 from revline.subledger.usage.outward.ports import BillingConfiguration, BillingConnection
+from revline.subledger.usage.outward.queries import billings_by_charge
+from revline.subledger.usage.outward.shadow import Shadow
 from revline.subledger.usage.rating.kinds import UsagePrice
 
 
@@ -38,6 +47,11 @@ class BillingDirectory:
             if made is None or made.version != configuration.version:
                 made = self._made[tenant_id] = billing_of(configuration)
             return made
+
+    def catalogue(self, *, tenant_id: str) -> MeterCatalogue | Problem:
+        """The event types and meters of the active version."""
+        configuration = self._directory.configuration(tenant_id=tenant_id)
+        return configuration if isinstance(configuration, Problem) else catalogue_of(configuration)
 
     def prices(self, *, tenant_id: str) -> Mapping[str, UsagePrice] | Problem:
         """The UsagePrice documents of the active version."""
@@ -74,12 +88,45 @@ def billing_of(configuration: Configuration) -> BillingConfiguration:
     return BillingConfiguration(version=configuration.version, by_connection=found)
 
 
-def no_quantities(
-    *, tenant_id: str, meter: str, windows: Sequence[CustomerWindow]
-) -> Mapping[CustomerWindow, Decimal] | Problem:
-    """Nothing was used, as long as no usage log is open in this process."""
-    del tenant_id, meter, windows
-    return {}
+def shadow_of(
+    *, database: Database, directory: Directory, meters: Meters, versions: Versions, clock: Clock, owner: str
+) -> Shadow:
+    """What a worker does with invoices that bill usage."""
+    configurations = BillingDirectory(directory)
+    quantities = MeteredQuantities(meters=meters, versions=versions, catalogues=configurations.catalogue)
+    return Shadow(
+        database=database,
+        configurations=configurations,
+        expectations=MeteredExpectations(database=database, quantities=quantities, prices=configurations.prices),
+        clock=clock,
+        owner=owner,
+        charges=standing_charges,
+        linked=link_charges,
+    )
+
+
+def link_charges(
+    unit: Unit, /, *, tenant_id: str, customer: SourceObject, billings: Mapping[str, Billing | None]
+) -> None:
+    """Tell charging what bills its lines, where that is new; it then takes accruals back or gives them again."""
+    known = billings_by_charge(unit.connection, tenant_id=tenant_id, charge_ids=billings)
+    news = {charge_id: one for charge_id, one in billings.items() if known.get(charge_id) != one}
+    if news:
+        ask(unit, tenant_id=tenant_id, customers=[customer])
+        write_billings(unit, tenant_id=tenant_id, billings=news)
+
+
+def lane_retry_handler(*, database: Database, clock: Clock) -> RetryHandler:
+    """How lanes that failed are run again."""
+
+    def retry(*, tenant_id: str, subject_ids: Sequence[str], actor: str, reason: str) -> int:
+        with database.unit(
+            tenants=[tenant_id], kind="retry", actor=actor, reason=reason, recorded_at=clock.now()
+        ) as unit:
+            record.request_lanes(unit, tenant_id=tenant_id, lanes=subject_ids)
+        return len(subject_ids)
+
+    return retry
 
 
 def retry_handler(*, database: Database, clock: Clock) -> RetryHandler:

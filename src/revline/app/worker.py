@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -22,6 +22,7 @@ from revline.app.feeding import FeedbackDirectory
 from revline.app.keeping import Keeper
 from revline.app.readers import Readers
 from revline.app.reading import ReadingLoop
+from revline.app.usage_billing import BillingDirectory
 from revline.core.clock import Clock
 from revline.core.ids import derived_id
 from revline.core.journal import JournalEntry
@@ -31,6 +32,7 @@ from revline.delivery.loop import DeliveryLoop
 from revline.delivery.service import Desk
 from revline.delivery.values import LANE_KIND as DELIVERY
 from revline.delivery.values import Timing
+from revline.derive.ports import Told
 from revline.derive.service import LANE_KIND as DERIVE
 from revline.derive.service import Derive
 from revline.feedback.service import Feedback
@@ -40,17 +42,21 @@ from revline.platform.bulk.ports import Handler
 from revline.platform.bulk.runner import BulkRunner
 from revline.platform.logs import log
 from revline.platform.store.engine import Database, is_transient
+from revline.platform.store.unit import Unit
 from revline.platform.tenancy import queries as tenancy
 from revline.platform.work import service as work
 from revline.platform.work.cell import read_epoch
 from revline.platform.work.pressure import BacklogLimits, Pressure, sample_backlog
 from revline.subledger.posting import queries as posting
+from revline.subledger.usage.outward.shadow import Asking as Comparing
+from revline.subledger.usage.outward.shadow import Shadow
 
 T = TypeVar("T")
 DATABASE_THREADS: Final = 6
 IDLE_SECONDS: Final = 0.05
 FEEDBACK_IDLE_SECONDS: Final = 0.5
 CREDITS_IDLE_SECONDS: Final = 0.5
+BILLING_IDLE_SECONDS: Final = 0.5
 BULK_PAUSE_SECONDS: Final = 0.05
 BULK_IDLE_SECONDS: Final = 0.5
 WATCH_SECONDS: Final = 0.2
@@ -61,7 +67,8 @@ CLOSING_IDLE_SECONDS: Final = 1.0
 
 class Worker:
     """One worker. owner: unique to this process; every lease and write is fenced by it. epoch: of the cell. steady: as `Desk`.
-    bulk: acts on many records by kind. keeper: its housekeeping, if it does any."""
+    bulk: acts on many records by kind. keeper: its housekeeping, if it does any. shadow: compares what billing
+    bills with usage, where a usage log can be read."""
 
     def __init__(
         self,
@@ -79,10 +86,12 @@ class Worker:
         steady: Clock | None = None,
         bulk: Mapping[str, Handler] | None = None,
         keeper: Keeper | None = None,
+        shadow: Shadow | None = None,
         backlog: BacklogLimits | None = None,
     ) -> None:
         self._database, self._directory, self._intake = database, directory, intake
         self._owner, self._version, self._clock, self._keeper = owner, version, clock, keeper
+        self._shadow, self._billing = shadow, BillingDirectory(directory)
         self._backlog, self._pressure = backlog or BacklogLimits(), Pressure(database=database)
         self._stopping = asyncio.Event()
         self._threads = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
@@ -148,7 +157,7 @@ class Worker:
             owner=self._owner,
             epoch=epoch,
             lease=pauses.lease,
-            told=told.asking().derived,
+            told=each_hears(told.asking().derived, Comparing(compares=self._billing).derived),
         )
 
     def _reading_loop(self, readers: Readers, uniform: Callable[[float, float], float]) -> ReadingLoop:
@@ -178,6 +187,8 @@ class Worker:
                 group.create_task(self._feedback())
                 group.create_task(self._credits())
                 group.create_task(self._bulk())
+                if self._shadow is not None:
+                    group.create_task(self._compare(self._shadow))
                 group.create_task(self._closings())
                 group.create_task(self._timers())
                 if self._keeper is not None:
@@ -228,6 +239,16 @@ class Worker:
                 settled = 0
             if not settled:
                 await self._pause(CREDITS_IDLE_SECONDS)
+
+    async def _compare(self, shadow: Shadow) -> None:
+        while not self._stopping.is_set():
+            try:
+                compared = await self.blocking(shadow.turn)
+            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
+                log().exception("usage_billing.turn_failed")
+                compared = 0
+            if not compared:
+                await self._pause(BILLING_IDLE_SECONDS)
 
     async def _bulk(self) -> None:
         """A small batch, then a pause: what people do to many records at once leaves room for what is due by itself."""
@@ -294,6 +315,16 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), timeout=seconds)
         except TimeoutError:
             return
+
+
+def each_hears(*told: Told) -> Told:
+    """Tells every one of them that roots were derived."""
+
+    def hear(unit: Unit, /, *, tenant_id: str, root_ids: Collection[str]) -> None:
+        for one in told:
+            one(unit, tenant_id=tenant_id, root_ids=root_ids)
+
+    return hear
 
 
 class Sweep(Protocol):

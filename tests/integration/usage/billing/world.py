@@ -18,6 +18,8 @@ from revline.core.ids import SourceObject
 from revline.core.problem import Problem
 from revline.derive.service import Derive
 from revline.platform.store.engine import Database
+from revline.platform.store.unit import Unit
+from revline.subledger.usage.charges.accruing import Billing
 from revline.subledger.usage.charges.values import Charge
 from revline.subledger.usage.metering.values import CustomerWindow
 from revline.subledger.usage.outward import queries
@@ -104,7 +106,7 @@ class World:
         self.used: dict[str, Decimal] = {}
         self.asked: list[CustomerWindow] = []
         self.charges: list[Charge] = []
-        self.heard: list[SourceObject] = []
+        self.billings: dict[str, Billing | None] = {}
         self.configure()
 
     def configure(self, **spec: Any) -> None:
@@ -137,7 +139,7 @@ class World:
             clock=self.harness.clock,
             owner="test",
             charges=self.charges_of,
-            heard=lambda unit, tenant, customers: self.heard.extend(customers),
+            linked=self.linked,
         )
 
     def quantities(
@@ -146,7 +148,12 @@ class World:
         self.asked += windows
         return {one: self.used[one.customer.outside_id] for one in windows if one.customer.outside_id in self.used}
 
-    def charges_of(self, connection: Connection, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]:
+    def linked(
+        self, unit: Unit, /, *, tenant_id: str, customer: SourceObject, billings: Mapping[str, Billing | None]
+    ) -> None:
+        self.billings.update(billings)
+
+    def charges_of(self, connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]:
         return [one for one in self.charges if one.subject.customer == customer]
 
     def run(self) -> None:

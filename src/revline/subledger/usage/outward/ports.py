@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from revline.core.ids import SourceObject
 from revline.core.problem import Problem
 from revline.platform.store.unit import Unit
+from revline.subledger.usage.charges.accruing import Billing
 from revline.subledger.usage.charges.values import Charge
 from revline.subledger.usage.outward.kinds import UsageBilling
 from revline.subledger.usage.outward.values import Billed, BillingSubject, Cause, Expected
@@ -62,18 +63,23 @@ class Expectations(Protocol):
 class Charges(Protocol):
     """Charge lines as they stand: the newest revision of each line of a customer, without those that are held."""
 
-    def __call__(self, connection: Connection, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]: ...
+    def __call__(self, connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]: ...
 
 
-Heard = Callable[[Unit, str, Sequence[SourceObject]], None]
-"""Hears, inside the unit of work, of whom lines were billed or are billed no more: (unit, tenant, customers)."""
+class Linked(Protocol):
+    """Hears, inside the unit of work, what takes back the accrual of each standing charge line of a customer; None where no
+    finished invoice bills it."""
+
+    def __call__(
+        self, unit: Unit, /, *, tenant_id: str, customer: SourceObject, billings: Mapping[str, Billing | None]
+    ) -> None: ...
 
 
-def nobody(unit: Unit, tenant_id: str, customers: Sequence[SourceObject]) -> None:
+def nobody(unit: Unit, /, *, tenant_id: str, customer: SourceObject, billings: Mapping[str, Billing | None]) -> None:
     """Nobody hears."""
 
 
-def no_charges(connection: Connection, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]:
+def no_charges(connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]:
     """No charge lines: only what was billed is compared."""
     del connection, tenant_id, customer
     return ()

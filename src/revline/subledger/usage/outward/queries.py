@@ -12,6 +12,8 @@ from sqlalchemy import Connection, RowMapping, func, select
 
 from revline.core.ids import SourceObject
 from revline.core.money import at_least_in_scale, decode_hook
+from revline.subledger.usage.charges.accruing import Billing
+from revline.subledger.usage.charges.tables import charge_billing
 from revline.subledger.usage.outward.compare import gather
 from revline.subledger.usage.outward.comparing import First
 from revline.subledger.usage.outward.tables import usage_billed_line, usage_finding
@@ -127,6 +129,16 @@ def finding_ids(connection: Connection, *, tenant_id: str, customer_root: str) -
     table = usage_finding
     statement = select(table.c.finding_id).where(table.c.tenant_id == tenant_id, table.c.customer_root == customer_root)
     return frozenset(connection.execute(statement).scalars())
+
+
+def billings_by_charge(connection: Connection, *, tenant_id: str, charge_ids: Collection[str]) -> Mapping[str, Billing]:
+    """What was said last of what bills these charge lines; those that nothing bills are left out."""
+    table = charge_billing
+    statement = select(table).where(
+        table.c.tenant_id == tenant_id, table.c.charge_id.in_(sorted(charge_ids)), table.c.billed
+    )
+    rows = connection.execute(statement) if charge_ids else ()
+    return {row.charge_id: Billing(charge_id=row.charge_id, day=row.day, cleared=row.cleared) for row in rows}
 
 
 def customers_of(connection: Connection, *, tenant_id: str, ids: Collection[str]) -> tuple[str, ...]:

@@ -45,6 +45,11 @@ def request_invoices(unit: Unit, *, tenant_id: str, roots: Collection[str]) -> N
     work_record.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=lanes)
 
 
+def request_lanes(unit: Unit, *, tenant_id: str, lanes: Collection[str]) -> None:
+    """Run lanes of this kind again by their ids."""
+    work_record.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=lanes)
+
+
 def write_lines(
     unit: Unit, *, tenant_id: str, source: str, invoice: str, lines: Sequence[ReadLine]
 ) -> tuple[SourceObject, ...]:

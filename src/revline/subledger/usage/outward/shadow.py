@@ -20,16 +20,18 @@ from revline.core.problem import Problem, ProblemError, problem
 from revline.intake.queries import facts_of_roots, root_sources
 from revline.platform.cases.record import NewCase, open_cases, resolve_cases
 from revline.platform.logs import log
-from revline.platform.store.engine import Database
+from revline.platform.store.engine import Database, is_transient
 from revline.platform.store.unit import Unit
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
 from revline.platform.work.batches import batches_of, run_batch
 from revline.platform.work.lanes import ClaimedLane, LaneChange, finished, parked
+from revline.subledger.usage.charges.accruing import Billing
 from revline.subledger.usage.outward import queries, record
 from revline.subledger.usage.outward.comparing import (
     Compared,
     First,
+    billings_of,
     charged,
     compare_customer,
     merged,
@@ -42,7 +44,7 @@ from revline.subledger.usage.outward.ports import (
     Charges,
     Configurations,
     Expectations,
-    Heard,
+    Linked,
     Unrated,
     no_charges,
     nobody,
@@ -57,14 +59,17 @@ LANE_SUBJECT: Final = "usage_billing"
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What comparing one customer came to. again_in: after how long it is due without anything new."""
+    """What comparing one customer came to. billings: of each of its charge lines, None where nothing bills it. again_in: after how
+    long it is due without anything new."""
 
     found: tuple[Compared, ...] = ()
+    customer: SourceObject | None = None
+    billings: Mapping[str, Billing | None] = {}
     again_in: timedelta | None = None
 
 
 class Shadow:
-    """Runs the lanes. owner: this worker's id; every write is fenced by it. heard: who is told of whom lines were billed."""
+    """Runs the lanes. owner: this worker's id; every write is fenced by it. linked: who is told which charges are billed."""
 
     def __init__(
         self,
@@ -75,11 +80,11 @@ class Shadow:
         clock: Clock,
         owner: str,
         charges: Charges = no_charges,
-        heard: Heard = nobody,
+        linked: Linked = nobody,
         lease: timedelta = work.DEFAULT_LEASE,
     ) -> None:
         self._database, self._configurations, self._expectations = database, configurations, expectations
-        self._clock, self._owner, self._charges, self._heard, self._lease = clock, owner, charges, heard, lease
+        self._clock, self._owner, self._charges, self._linked, self._lease = clock, owner, charges, linked, lease
 
     def turn(self, *, limit: int = 100) -> int:
         """Claim up to `limit` due lanes, fairly over tenants, and run them; gives how many."""
@@ -112,8 +117,6 @@ class Shadow:
             if configuration is not None:
                 changed = self._read(unit, tenant_id, roots, configuration)
                 record.request_comparison(unit, tenant_id=tenant_id, customers=changed)
-                if changed:
-                    self._heard(unit, tenant_id, changed)
             self._finish(unit, tenant_id, claimed_at, [finished(lane=lane) for lane in lanes])
 
     def _read(
@@ -140,6 +143,8 @@ class Shadow:
         draft = Draft() if configuration is None else self.compared(tenant_id, root, configuration)
         with self._unit(tenant_id, "billed usage was compared") as unit:
             if work_record.hold(unit.connection, owner=self._owner, lanes=[lane]):
+                if draft.customer is not None and draft.billings:
+                    self._linked(unit, tenant_id=tenant_id, customer=draft.customer, billings=draft.billings)
                 record.write_findings(
                     unit, tenant_id=tenant_id, customer_root=root, found=draft.found, compared_at=self._clock.now()
                 )
@@ -178,7 +183,13 @@ class Shadow:
         )
         days = billing.spec.deadline_days
         deadline = next_deadline(charges=mine, billed=billed, deadline_days=days, now=now)
-        return Draft(found=found, again_in=None if deadline is None else deadline - now)
+        links = {} if customer is None else billings_of(charges=lines, billed=billed, customer=customer)
+        return Draft(
+            found=found,
+            customer=customer,
+            billings={charge.charge_id: links.get(charge.charge_id) for charge in lines},
+            again_in=None if deadline is None else deadline - now,
+        )
 
     def _configuration(self, tenant_id: str) -> BillingConfiguration | None:
         found = self._configurations.usage_billing(tenant_id=tenant_id)
@@ -230,13 +241,20 @@ class Asking:
         found = self._configurations.usage_billing(tenant_id=tenant_id)
         if isinstance(found, Problem) or not found.by_connection or not root_ids:
             return
-        sources = root_sources(unit.connection, tenant_id=tenant_id, root_ids=root_ids)
-        wanted = {
-            root
-            for root, source in sources.items()
-            if source.kind == "invoice" and source.connection in found.by_connection
-        }
-        record.request_invoices(unit, tenant_id=tenant_id, roots=wanted)
+        try:
+            with unit.connection.begin_nested():
+                sources = root_sources(unit.connection, tenant_id=tenant_id, root_ids=root_ids)
+                wanted = {
+                    root
+                    for root, source in sources.items()
+                    if source.kind == "invoice" and source.connection in found.by_connection
+                }
+                record.request_invoices(unit, tenant_id=tenant_id, roots=wanted)
+        except Exception as error:
+            # Nothing may fail to be booked because it could not be compared; what passes by itself is tried again as a whole.
+            if is_transient(error):
+                raise
+            log().error("usage_billing.not_asked", tenant_id=tenant_id, exc_info=error)
 
 
 def _renamed(subject: BillingSubject, billing: BillingConnection) -> BillingSubject:
