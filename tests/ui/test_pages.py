@@ -35,6 +35,7 @@ PATHS: Final = {
     "trace": "/t/birch/trace",
     "corrections": "/t/birch/corrections",
     "webhooks": "/t/birch/webhooks",
+    "credits": "/t/birch/credits",
 }
 LogIn = Callable[[str], Any]
 Picture = Callable[[str], None]

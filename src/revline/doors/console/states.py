@@ -50,6 +50,7 @@ STATES: Final[Mapping[str, Look]] = {
     "paid": Look("circle-check", "good", "Paid", "posted, and nothing is open on it"),
     "cancelled": Look("circle-slash", "muted", "Cancelled", "taken back in the far system"),
     "active": Look("circle-check", "good", "Active", "in use"),
+    "used_up": Look("circle", "muted", "Used up", "everything of it was drawn"),
     "closed": Look("lock", "muted", "Closed", "takes nothing any more"),
     "soft_closed": Look("lock", "warn", "Soft-closed", "open for adjustments only"),
     "draft": Look("circle-dashed", "muted", "Draft", "may change in any way"),
