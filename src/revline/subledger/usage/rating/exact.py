@@ -24,6 +24,8 @@ WORD_MAX: Final = 2**62
 
 DIGITS_MAX: Final = 100
 """Digits a decimal may have, the point moved to its end."""
+SAMPLE: Final = 32
+"""Numbers of a column that are looked at for how many digits it has; most columns come from one scale."""
 
 
 class Column:
@@ -195,10 +197,20 @@ def whole_numbers(numbers: Sequence[int], *, denominator: int = 1) -> Column:
 
 def decimals(numbers: Sequence[Decimal]) -> Column:
     """A column of finite decimals."""
-    digits = max(0, *(-int(number.as_tuple().exponent) for number in numbers), 0)
     with localcontext() as context:
         context.prec = DIGITS_MAX
-        return whole_numbers([int(number.scaleb(digits)) for number in numbers], denominator=10**digits)
+        digits = _digits(numbers[:SAMPLE])
+        scaled = [number.scaleb(digits) for number in numbers]
+        units = [int(number) for number in scaled]
+        if units != scaled:
+            digits = _digits(numbers)
+            units = [int(number.scaleb(digits)) for number in numbers]
+    return whole_numbers(units, denominator=10**digits)
+
+
+def _digits(numbers: Sequence[Decimal]) -> int:
+    """The most digits after the point that any of them has."""
+    return max(0, *(-int(number.as_tuple().exponent) for number in numbers), 0)
 
 
 def fractions(numbers: Sequence[Fraction]) -> Column:
