@@ -159,7 +159,6 @@ def test_terms_that_contradict_themselves_are_refused(fields: dict[str, Any], po
         (price(Percentage(percent=D(1)), meter="sums-by-region"), "spec.groupLines"),
         (price(DAY_AND_NIGHT, group_lines=GroupLines.EACH), "spec.groupLines"),
         (price(GOOD, billing=Billing(interval_count=0)), "spec.billing.intervalCount"),
-        (price(GOOD, billing=Billing(follow_subscription=True)), "spec.billing.followSubscription"),
         (price(GOOD, effective_from=date(2026, 2, 1), effective_to=date(2026, 2, 1)), "spec.effectiveTo"),
         (price(GOOD, applies_to=AppliesTo(customers=("cus_1",))), "spec.appliesTo.customers[0]"),
         (price(GOOD, applies_to=AppliesTo(subscription_prices=("crm/p1",))), "spec.appliesTo.subscriptionPrices[0]"),

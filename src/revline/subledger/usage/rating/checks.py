@@ -144,12 +144,6 @@ def _customer_errors(spec: UsagePrice, others: Specs) -> Iterator[FieldError]:
                 yield unknown_reference(
                     pointer=f"{path}[{index}]", kind="Connection", value=text.partition("/")[0], known=connections
                 )
-    if spec.billing.follow_subscription and not spec.applies_to.subscription_prices:
-        yield error(
-            "spec.billing.followSubscription",
-            "no subscription brings this price",
-            "appliesTo.subscriptionPrices, or false",
-        )
 
 
 def _twin_errors(name: str, spec: UsagePrice, others: Specs) -> Iterator[FieldError]:

@@ -27,13 +27,12 @@ class Billing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     interval, interval_count: every so many of them; a quarter is three months. anchor: the first day of some period; left out, the
     calendar's own (Monday, the first of the month, the first of January). An anchor on a day a month does not have begins on its
-    last day. follow_subscription: the periods of the subscription that brings the price instead.
+    last day.
     """
 
     interval: Interval = Interval.MONTH
     interval_count: int = 1
     anchor: date | None = None
-    follow_subscription: bool = False
 
 
 class AppliesTo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
