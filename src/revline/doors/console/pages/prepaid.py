@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any, Final
 
 from revline.core.ids import SourceObject
@@ -28,8 +29,11 @@ from revline.doors.console.values import (
     Visit,
 )
 from revline.platform.access.roles import Permission
+from revline.subledger.usage.calendar import day_of, last_day
 from revline.subledger.usage.credits.queries import GrantRow
-from revline.subledger.usage.credits.values import ZERO, Rule
+from revline.subledger.usage.credits.running import Settled
+from revline.subledger.usage.credits.values import ZERO, GrantBalance, Rule
+from revline.subledger.usage.versions import Window
 
 LEDGER_SHOWN_MAX: Final = 200
 LINES_SHOWN_MAX: Final = 200
@@ -147,6 +151,7 @@ def customer_credits(visit: Visit) -> Answer:
         "posted": len(ledger),
         "words": WORDS,
         "findings": statement.findings,
+        "days": _days(visit, customer, settled),
         "same_as": SameAs(
             command=f"revline credits show {customer.outside_id} --connection {customer.connection}"
             f" --tenant {visit.tenant_id}",
@@ -157,7 +162,19 @@ def customer_credits(visit: Visit) -> Answer:
     return View(template="customer_credits.html", title=customer.outside_id, values=values, trail=trail)
 
 
-def _totals(balances: Any) -> list[dict[str, Any]]:
+def _days(visit: Visit, customer: SourceObject, settled: Settled) -> dict[Window, tuple[date, date]]:
+    """First and last day of each window, where the entity keeps its books."""
+    setup = visit.services.credits.setups.credit_setup(tenant_id=visit.tenant_id)
+    zone = "UTC" if isinstance(setup, Problem) else setup.zones.get(customer.connection, "UTC")
+    windows = {one.window for one in settled.statement.commitments}
+    windows |= {one.line.subject.window for one in settled.statement.lines}
+    return {
+        window: (day_of(moment=window.start, time_zone=zone), last_day(moment=window.end, time_zone=zone))
+        for window in windows
+    }
+
+
+def _totals(balances: Sequence[GrantBalance]) -> list[dict[str, Any]]:
     """By currency: granted, left, available, and the cost of what is left, which is owed in use."""
     found: dict[str, dict[str, Any]] = {}
     for one in balances:
