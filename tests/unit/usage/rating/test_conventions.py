@@ -7,6 +7,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from revline.core.problem import Problem
+from revline.subledger.usage.rating import transactions
 from revline.subledger.usage.rating.conventions import (
     Conventions,
     FreeUnits,
@@ -18,7 +20,9 @@ from revline.subledger.usage.rating.conventions import (
     ZeroUsage,
 )
 from revline.subledger.usage.rating.inputs import RatingInput
-from tests.unit.usage.rating.terms import D, cost, graduated, rated, terms, tier
+from revline.subledger.usage.rating.models import Percentage, PerUnit
+from revline.subledger.usage.rating.rate import rate
+from tests.unit.usage.rating.terms import DAY_AND_NIGHT, D, cost, graduated, rated, terms, tier
 from tools.reference.usage_conventions import values_of
 from tools.reference.usage_examples import EXAMPLES, Example
 
@@ -88,3 +92,30 @@ def test_a_flat_amount_of_the_next_tier_is_due_at_its_bound_when_bounds_are_excl
 
     assert cost(terms(tiers), 100) == D("100.00")
     assert cost(terms(tiers, conventions={"tier_bound": TierBound.EXCLUSIVE}), 100) == D("107.00")
+
+
+def test_the_explanation_says_how_free_units_were_counted() -> None:
+    price = terms(PerUnit(unit_amount=D(1)), free_units=D(20))
+    said = [
+        rated(msgspec.structs.replace(price, conventions=Conventions(free_units=each)), RatingInput(quantity=D(30)))
+        .explain()
+        .steps[1]
+        .words
+        for each in FreeUnits
+    ]
+
+    assert said == ["free units: 20", "free units, the first of the tiers: 20", "free until exceeded: 20"]
+
+
+def test_more_transactions_than_one_charge_may_have_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "TRANSACTIONS_MAX", 2)
+    price = terms(Percentage(percent=D(1)))
+    found = rate(terms=price, inputs=[RatingInput(transactions=(D(1), D(2), D(3)))])
+
+    assert isinstance(found, Problem)
+    assert found.code == "usage.transactions_too_many"
+
+
+def test_an_empty_column_is_rated_to_nothing() -> None:
+    for model in (PerUnit(unit_amount=D(1)), Percentage(percent=D(1)), DAY_AND_NIGHT):
+        assert rated(terms(model)).amounts() == []

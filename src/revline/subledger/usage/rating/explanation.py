@@ -102,6 +102,8 @@ class Numerals:
             if number.denominator == self.denominator:
                 return f"{number.numerator}/{number.denominator}"
             return numerals(number.denominator).exact(number.numerator)
+        if not numerator:
+            return "0"
         text = decimal_text(numerator * self._factor, self._digits)
         return text.rstrip("0").rstrip(".") if self._digits else text
 
@@ -126,8 +128,8 @@ def decimal_text(units: int, digits: int) -> str:
     """`units` with the point `digits` from the right: 1050 and 2 are 10.50."""
     if digits == 0:
         return str(units)
-    whole, part = divmod(abs(units), 10**digits)
-    return f"{'-' if units < 0 else ''}{whole}.{part:0{digits}d}"
+    text = str(abs(units)).zfill(digits + 1)
+    return f"{'-' if units < 0 else ''}{text[:-digits]}.{text[-digits:]}"
 
 
 def shown(number: Fraction, *, digits: int = 0) -> str:

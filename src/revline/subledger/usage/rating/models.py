@@ -176,7 +176,10 @@ class TimeOfDay(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Dynamic(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Events carry their price: the meter sums it. multiplier: what the sum is multiplied by, "1.2" for twenty percent on top."""
+    """Events carry their price, in the currency of the terms: the meter sums it.
+
+    multiplier: what the sum is multiplied by, "1.2" for twenty percent on top.
+    """
 
     multiplier: Amount = Decimal(1)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 
 from revline.core.money import Currency, known_currency
 from revline.core.problem import Problem
 from revline.subledger.usage.rating.adjusting import adjust
-from revline.subledger.usage.rating.conventions import Conventions, NegativeUsage, RoundingScope
+from revline.subledger.usage.rating.conventions import Conventions, FreeUnits, NegativeUsage, RoundingScope
 from revline.subledger.usage.rating.exact import ONE, ZERO, Column, Mask, constant, decimals, fractions
 from revline.subledger.usage.rating.explanation import StepKind, shown
 from revline.subledger.usage.rating.groups import band_prices, charge_groups, grouped, matrix_prices
@@ -49,6 +50,12 @@ from revline.subledger.usage.rating.tiers import (
     volume,
 )
 from revline.subledger.usage.rating.transactions import charge_transactions, transactions
+
+FREE_WORDS: Final = {
+    FreeUnits.BEFORE_TIERS: "free units",
+    FreeUnits.WITHIN_TIERS: "free units, the first of the tiers",
+    FreeUnits.UNTIL_EXCEEDED: "free until exceeded",
+}
 
 
 def rate(*, terms: PriceTerms, inputs: Sequence[RatingInput]) -> Rated | Problem:
@@ -183,7 +190,7 @@ class _Run:
         prorated = self.conventions.prorate_free_units
         column = self.parts.of(free, prorated=prorated)
         if not column.is_zero():
-            label = self.parts.label("free units", prorated=prorated)
+            label = self.parts.label(FREE_WORDS[self.conventions.free_units], prorated=prorated)
             self.tally.note(StepColumn(kind=StepKind.FREE_UNITS, label=label, quantity=column))
         return column
 
