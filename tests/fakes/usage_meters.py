@@ -72,7 +72,13 @@ class MemoryUsage:
         return [one for one in known if not one.voids and one.sequence not in gone]
 
     def quantities(
-        self, *, tenant_id: str, catalogue: MeterCatalogue, demands: Sequence[Demand], version: UsageVersion
+        self,
+        *,
+        tenant_id: str,
+        catalogue: MeterCatalogue,
+        demands: Sequence[Demand],
+        version: UsageVersion,
+        position: int | None = None,
     ) -> Mapping[str, Metered] | Problem:
         self.asked.extend(demands)
         return {each.meter: self._metered(each, version) for each in demands}
@@ -124,6 +130,7 @@ class MemoryUsage:
         demand: LineageDemand,
         after: tuple[datetime, int, int] | None = None,
         limit: int = 100,
+        position: int | None = None,
     ) -> LineagePage | Problem:
         mine = [
             one

@@ -35,7 +35,15 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     explanation: bytes = b"{}"
     held: bool = False
 
-    def charge(self, *, tenant_id: str, revision: int, usage_version: UsageVersion, configuration: int) -> Charge:
+    def charge(
+        self,
+        *,
+        tenant_id: str,
+        revision: int,
+        usage_version: UsageVersion,
+        configuration: int,
+        read_position: int = 0,
+    ) -> Charge:
         """A revision that says this."""
         return Charge(
             charge_id=self.subject.charge_id(tenant_id),
@@ -53,6 +61,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
             configuration=configuration,
             digest=self.digest,
             explanation=self.explanation,
+            read_position=read_position,
             held=self.held,
         )
 
@@ -87,6 +96,7 @@ def compare(
     computed: Iterable[Line],
     usage_version: UsageVersion,
     configuration: int,
+    read_position: int = 0,
     keep_zero: bool = False,
 ) -> tuple[Charge, ...]:
     """The revisions that turn what is stored into what was computed, in order of their subjects.
@@ -107,7 +117,11 @@ def compare(
         revision = 1 if known is None else known.revision + 1
         revisions.append(
             line.charge(
-                tenant_id=tenant_id, revision=revision, usage_version=usage_version, configuration=configuration
+                tenant_id=tenant_id,
+                revision=revision,
+                usage_version=usage_version,
+                configuration=configuration,
+                read_position=read_position,
             )
         )
     return tuple(revisions)

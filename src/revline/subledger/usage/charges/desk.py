@@ -140,7 +140,12 @@ class ChargeDesk:
         if isinstance(demand, Problem):
             return demand
         return self._meters.lineage(
-            tenant_id=tenant_id, catalogue=setup.catalogue, demand=demand, after=after, limit=limit
+            tenant_id=tenant_id,
+            catalogue=setup.catalogue,
+            demand=demand,
+            after=after,
+            limit=limit,
+            position=charge.read_position,
         )
 
     def changed_events(self, *, tenant_id: str, charge_id: str, revision: int) -> ChangedEvents | Problem:
@@ -152,7 +157,7 @@ class ChargeDesk:
                 return found
         assert isinstance(now, Charge)
         new = self._every_event(tenant_id, now, now.usage_version)
-        old = ({}, True) if before is None else self._every_event(tenant_id, now, before.usage_version)  # type: ignore[union-attr]
+        old = ({}, True) if before is None else self._every_event(tenant_id, before, before.usage_version)  # type: ignore[arg-type, union-attr]
         if isinstance(new, Problem):
             return new
         if isinstance(old, Problem):
@@ -179,7 +184,11 @@ class ChargeDesk:
             customers=tuple(CustomerWindow(customer=charge.subject.customer, window=day) for day in days),
         )
         found = self._meters.quantities(
-            tenant_id=tenant_id, catalogue=setup.catalogue, demands=[demand], version=charge.usage_version
+            tenant_id=tenant_id,
+            catalogue=setup.catalogue,
+            demands=[demand],
+            version=charge.usage_version,
+            position=charge.read_position,
         )
         if isinstance(found, Problem):
             return found
@@ -218,7 +227,13 @@ class ChargeDesk:
         if share is None:
             return None
         wanted = Wanted(customer=charge.subject.customer, window=window, price=charge.subject.price, share=share)
-        answers = ask(meters=self._meters, setup=setup, wanted=[wanted], version=charge.usage_version)
+        answers = ask(
+            meters=self._meters,
+            setup=setup,
+            wanted=[wanted],
+            version=charge.usage_version,
+            position=charge.read_position,
+        )
         lines, _ = rated_lines(setup, [wanted], answers)
         return next((line for line in lines if line.subject.group == charge.subject.group), None)
 
@@ -250,6 +265,7 @@ class ChargeDesk:
                 demand=demand,
                 after=after,
                 limit=EVENTS_PER_PAGE,
+                position=charge.read_position,
             )
             if isinstance(page, Problem):
                 return page
@@ -275,6 +291,11 @@ def _demand(setup: ChargingSetup, charge: Charge) -> LineageDemand | Problem:
         group=tuple(given[name] for name in fields) if set(fields) == set(given) else (),
         version=charge.usage_version,
     )
+
+
+def _point(charge: Charge) -> dict[str, Any]:
+    """The point of the log and of what was known that a line was computed at."""
+    return {"version": charge.usage_version, "position": charge.read_position}
 
 
 def _proof(charge: Charge, line: Line | None) -> Proof:

@@ -40,7 +40,13 @@ def rate_dues(*, meters: Meters, setups: Setups, tick: Tick, dues: Iterable[Due]
         setup = setups[configuration]
         whole = [wanted for due in mine for wanted in due.whole]
         parts = [wanted for due in mine for wanted in due.cuts]
-        answers = ask(meters=meters, setup=setup, wanted=[*whole, *parts], version=tick.usage_version)
+        answers = ask(
+            meters=meters,
+            setup=setup,
+            wanted=[*whole, *parts],
+            version=tick.usage_version,
+            position=tick.read_position,
+        )
         made, failed = rated_lines(setup, whole, answers)
         lines += made
         unrated += failed
@@ -62,8 +68,10 @@ def rated_lines(
     return lines_of(prices=setup.prices, groups_of=groups, wanted=wanted, answers=answers)
 
 
-def ask(*, meters: Meters, setup: ChargingSetup, wanted: Sequence[Wanted], version: UsageVersion) -> Answers:
-    """What meters give for everything wanted. Raises ProblemError."""
+def ask(
+    *, meters: Meters, setup: ChargingSetup, wanted: Sequence[Wanted], version: UsageVersion, position: int
+) -> Answers:
+    """What meters give for everything wanted, customers as known at a position. Raises ProblemError."""
     answers: Answers = {}
     pairs = [(each, setup.prices[each.price].meter) for each in wanted]
     bands = {each: pieces for each in wanted if (pieces := _pieces(setup, each))}
@@ -73,7 +81,7 @@ def ask(*, meters: Meters, setup: ChargingSetup, wanted: Sequence[Wanted], versi
     ]
     for demands in demands_of(asked):
         found = meters.quantities(
-            tenant_id=setup.tenant_id, catalogue=setup.catalogue, demands=demands, version=version
+            tenant_id=setup.tenant_id, catalogue=setup.catalogue, demands=demands, version=version, position=position
         )
         if isinstance(found, Problem):
             raise ProblemError(found)
@@ -86,7 +94,8 @@ def ask(*, meters: Meters, setup: ChargingSetup, wanted: Sequence[Wanted], versi
         if needs_of(setup.prices[each.price].terms).shape is Shape.TRANSACTIONS:
             key = (meter, each.customer, each.counted)
             answers[key] = [
-                _with_transactions(meters, setup, meter, each, measured, version) for measured in answers.get(key, [])
+                _with_transactions(meters, setup, meter, each, measured, version, position)
+                for measured in answers.get(key, [])
             ]
     return answers
 
@@ -114,7 +123,13 @@ def read_answers(metered: Metered, *, into: Answers) -> None:
 
 
 def _with_transactions(
-    meters: Meters, setup: ChargingSetup, meter: str, wanted: Wanted, measured: Measured, version: UsageVersion
+    meters: Meters,
+    setup: ChargingSetup,
+    meter: str,
+    wanted: Wanted,
+    measured: Measured,
+    version: UsageVersion,
+    position: int,
 ) -> Measured:
     """The amounts of each event, for a price that is taken of each one. At most one more than rating takes."""
     demand = LineageDemand(
@@ -129,6 +144,7 @@ def _with_transactions(
             demand=demand,
             after=after,
             limit=EVENTS_PER_PAGE,
+            position=position,
         )
         if isinstance(page, Problem):
             raise ProblemError(page)

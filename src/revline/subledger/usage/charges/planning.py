@@ -298,6 +298,7 @@ class _Work:
             computed=computed,
             usage_version=self.tick.usage_version,
             configuration=configuration,
+            read_position=self.tick.read_position,
             keep_zero=True,
         )
         for charge in revisions:

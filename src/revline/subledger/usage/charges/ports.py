@@ -29,7 +29,13 @@ class Meters(Protocol):
     """Quantities of the usage log, as `metering.service.Metering` gives them."""
 
     def quantities(
-        self, *, tenant_id: str, catalogue: MeterCatalogue, demands: Sequence[Demand], version: UsageVersion
+        self,
+        *,
+        tenant_id: str,
+        catalogue: MeterCatalogue,
+        demands: Sequence[Demand],
+        version: UsageVersion,
+        position: int | None = None,
     ) -> Mapping[str, Metered] | Problem: ...
 
     def touched(
@@ -44,6 +50,7 @@ class Meters(Protocol):
         demand: LineageDemand,
         after: tuple[datetime, int, int] | None = None,
         limit: int = 100,
+        position: int | None = None,
     ) -> LineagePage | Problem: ...
 
     def tally(

@@ -13,8 +13,7 @@ from revline.core.ids import SourceObject
 from revline.core.money import at_least_in_scale
 from revline.subledger.usage.charges import tables
 from revline.subledger.usage.charges.accruing import Entry
-from revline.subledger.usage.charges.record import read_version
-from revline.subledger.usage.charges.state import Period, PeriodState, Tick
+from revline.subledger.usage.charges.state import Period, PeriodState, Tick, read_version
 from revline.subledger.usage.charges.values import Charge, ChargeKind, ChargeSubject
 from revline.subledger.usage.metering.values import CUSTOMER
 from revline.subledger.usage.versions import Window
@@ -265,6 +264,7 @@ def charge_of(row: Any) -> Charge:
         events=row.events,
         usage_version=read_version(row.usage_version),
         configuration=row.configuration_version,
+        read_position=row.read_position,
         digest=row.digest,
         explanation=row.explanation.encode(),
         held=row.held,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from sqlalchemy import delete, text
@@ -26,11 +26,13 @@ from revline.platform.store.unit import Unit
 from revline.platform.work import record as work
 from revline.subledger.usage.charges import tables
 from revline.subledger.usage.charges.accruing import Billing, Entry, fact_of
-from revline.subledger.usage.charges.planning import CustomerPlan
 from revline.subledger.usage.charges.setup import Touch
-from revline.subledger.usage.charges.state import LANE_KIND, Decision, Period, Tick, customer_lane
+from revline.subledger.usage.charges.state import LANE_KIND, Decision, Period, Tick, customer_lane, version_text
 from revline.subledger.usage.charges.values import Charge
 from revline.subledger.usage.versions import UsageVersion
+
+if TYPE_CHECKING:  # what plans is heavy, and whoever only asks for a run has no need of it
+    from revline.subledger.usage.charges.planning import CustomerPlan
 
 SUBJECT_KIND: Final = "usage"
 """The kind of subject of cases about a customer's charges; its id is `case_subject`."""
@@ -194,16 +196,6 @@ def close_books(unit: Unit, *, tenant_id: str, entity: str, through: date) -> No
     _decision(unit, tenant_id, kind="close_books", subject=entity, through=through)
 
 
-def version_text(version: UsageVersion) -> str:
-    """A usage version as it is stored."""
-    return canonical_bytes(version).decode()
-
-
-def read_version(content: str) -> UsageVersion:
-    """A usage version from its stored text."""
-    return msgspec.json.decode(content, type=UsageVersion)
-
-
 def _decision(
     unit: Unit, tenant_id: str, *, kind: str, subject: str, revision: int = 0, through: date | None = None
 ) -> None:
@@ -243,6 +235,7 @@ def _write_revision(unit: Unit, tenant_id: str, lane: str, charge: Charge) -> No
         events=charge.events,
         usage_version=version_text(charge.usage_version),
         configuration_version=charge.configuration,
+        read_position=charge.read_position,
         digest=charge.digest,
         explanation=charge.explanation.decode(),
         held=charge.held,

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from revline.core.hashing import canonical_bytes
 from revline.core.ids import SourceObject, derived_id, lane_id
 from revline.subledger.usage.charges.accruing import Billing, Entry
 from revline.subledger.usage.charges.setup import Touch
@@ -107,3 +108,13 @@ def period_id(*, tenant_id: str, customer: SourceObject, window: Window) -> str:
 def customer_lane(*, tenant_id: str, customer: SourceObject) -> str:
     """The lane of a customer: its periods share commitments and credits, so they are computed one after another."""
     return lane_id(tenant=tenant_id, kind=LANE_KIND, key=f"{customer.connection}/{customer.outside_id}")
+
+
+def version_text(version: UsageVersion) -> str:
+    """A usage version as it is stored."""
+    return canonical_bytes(version).decode()
+
+
+def read_version(content: str) -> UsageVersion:
+    """A usage version from its stored text."""
+    return msgspec.json.decode(content, type=UsageVersion)

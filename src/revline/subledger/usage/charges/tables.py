@@ -91,6 +91,7 @@ charge_revision: Final[Table] = tenant_table(
     Column("events", BigInteger, nullable=False),
     Column("usage_version", Text, nullable=False),
     Column("configuration_version", Integer, nullable=False),
+    Column("read_position", BigInteger, nullable=False),
     Column("digest", Text, nullable=False),
     Column("explanation", Text, nullable=False),
     Column("held", Boolean, nullable=False),

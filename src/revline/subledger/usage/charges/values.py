@@ -69,7 +69,8 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     revision: 1 for the first. held: it waits for a person's approval and counts for nothing until then. entity: the legal entity
     that sells. currency: ISO 4217; amount has its scale, rounded once, by the price's convention. quantity: what was priced, exact,
     in `unit`. events: how many events it counts. usage_version: the point of the log it was computed from. configuration: version
-    of the tenant's configuration its price and meter were read from. digest: SHA-256 over what the query gave (events, quantity and
+    of the tenant's configuration its price and meter were read from. read_position: the tenant's position as of which customers and
+    subjects were known. digest: SHA-256 over what the query gave (events, quantity and
     the sum of receipt sequences), so that the query run again proves the line. explanation: the rating's steps as JSON.
     """
 
@@ -88,4 +89,5 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     configuration: int
     digest: str
     explanation: bytes = b"{}"
+    read_position: int = 0
     held: bool = False
