@@ -50,6 +50,7 @@ MEANINGS: Final = {
     "usage_under_way_bytes_max": "Bytes of all such requests that wait for their answer; beyond it the answer is 429.",
     "usage_requests_per_second": "Such requests of one key that come back each second, counted by each process for itself.",
     "usage_requests_burst": "Such requests of one key at once; beyond that the answer is 429 with `Retry-After`.",
+    "usage_rate_seconds": "Charges are computed at most so often while usage comes in; what is due by time is at once.",
     "kafka_brokers": "Where streams of usage are: `host:port`, with commas between.",
     "kafka_options": "Options of the Kafka client, such as those of TLS and SASL: `name=value`, with commas between.",
     "public_url": "Where people reach the console. With https:// its cookies are secure; a provider sends people back here.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
 
 import msgspec
 from sqlalchemy import Connection
@@ -22,7 +23,7 @@ from revline.subledger.usage.charges.ports import Meters, Versions, commitments_
 from revline.subledger.usage.charges.service import Charging
 from revline.subledger.usage.charges.setup import ChargingSetup, charging_setup
 from revline.subledger.usage.charges.statements import Settled
-from revline.subledger.usage.charges.ticking import Ticker
+from revline.subledger.usage.charges.ticking import DEFAULT_EVERY, Ticker
 from revline.subledger.usage.credits import queries as ledger
 from revline.subledger.usage.credits.record import ask as ask_credits
 from revline.subledger.usage.credits.record import holder_of
@@ -134,6 +135,7 @@ def ticker_of(
     versions: Versions,
     clock: Clock,
     owner: str,
+    every: timedelta = DEFAULT_EVERY,
 ) -> Ticker:
     """What a worker does to find them."""
     return Ticker(
@@ -144,4 +146,5 @@ def ticker_of(
         clock=clock,
         owner=owner,
         paying=CreditBooks(),
+        every=every,
     )

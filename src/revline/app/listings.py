@@ -20,10 +20,14 @@ from revline.platform.bulk import queries as bulk
 from revline.platform.cases import behind
 from revline.platform.cases import queries as cases
 from revline.platform.store.engine import Database
+from revline.subledger.usage.charges import queries as charge_queries
+from revline.subledger.usage.charges.queries import ChargeFilter
 from revline.subledger.usage.credits import queries as credit_queries
 from revline.subledger.usage.outward import queries as finding_queries
 
 FINDING_FILTERS: Final = frozenset({"connection", "customer", "cause", "direction", "since", "until", "all"})
+
+CHARGE_FILTERS = frozenset({"customer", "meter", "family", "held"})
 
 
 def listings_of(database: Database) -> Mapping[str, Listing]:
@@ -33,9 +37,33 @@ def listings_of(database: Database) -> Mapping[str, Listing]:
         "deliveries": Listing(page=partial(_deliveries, database), filters=frozenset({"state", "connection"})),
         "cases": Listing(page=partial(_cases, database), filters=frozenset({"state", "cause", "sort", "currency"})),
         "credits": Listing(page=partial(_credits, database), filters=frozenset({"connection", "customer"})),
+        "usage/charges": Listing(page=partial(_charges, database), filters=CHARGE_FILTERS),
         "acts": Listing(page=partial(_acts, database), filters=frozenset({"state"})),
         "usage-findings": Listing(page=partial(_findings, database), filters=FINDING_FILTERS),
     }
+
+
+def _charges(
+    database: Database, *, tenant_id: str, after: Key | None, limit: int, filters: Mapping[str, str]
+) -> Sequence[tuple[Mapping[str, Any], Key]]:
+    """Charge lines by the beginning of their period. customer: connection/outside id."""
+    from revline.subledger.usage.charges.desk import shown  # noqa: PLC0415 - heavy
+
+    connection_name, _, outside_id = filters.get("customer", "").partition("/")
+    held = filters.get("held", "")
+    if held not in {"", "true", "false"}:
+        raise ProblemError(problem("http.request_invalid", "held is true or false", field="held"))
+    wanted = ChargeFilter(
+        connection=connection_name,
+        customer=outside_id,
+        meter=filters.get("meter", ""),
+        product_family=filters.get("family", ""),
+        held=None if not held else held == "true",
+        after=(datetime.fromisoformat(str(after[0])), str(after[1])) if after else None,
+    )
+    with database.read(tenants=[tenant_id]) as connection:
+        page = charge_queries.charges(connection, tenant_id=tenant_id, wanted=wanted, limit=limit)
+    return [(shown(one), (one.subject.window.start.isoformat(), one.charge_id)) for one in page]
 
 
 def _facts(

@@ -119,6 +119,7 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
         readers=runtime.readers,
         steady=SteadyClock(),
         bulk=runtime.services.bulk.handlers,
+        usage=runtime.usage,
         keeper=Keeper(database=runtime.database, clock=runtime.clock, retention=retention_of(settings)),
         backlog=BacklogLimits(
             tenant=settings.tenant_backlog_max,
@@ -223,6 +224,7 @@ def _routes(services: Services) -> tuple[Callable[[Threads], Sequence[Any]], ...
     # As above: only the server needs them.
     from revline.doors.api.acts import act_handlers  # noqa: PLC0415
     from revline.doors.api.bulk import bulk_handlers  # noqa: PLC0415
+    from revline.doors.api.charges import charge_handlers  # noqa: PLC0415
     from revline.doors.api.credits import credit_routes  # noqa: PLC0415
     from revline.doors.api.enumerations import enumeration_handlers  # noqa: PLC0415
     from revline.doors.api.pools import pool_handlers  # noqa: PLC0415
@@ -232,6 +234,7 @@ def _routes(services: Services) -> tuple[Callable[[Threads], Sequence[Any]], ...
 
     makers = (act_handlers, bulk_handlers, pool_handlers, enumeration_handlers, waiting_routes, question_routes)
     return (*(partial(make, services) for make in (*makers, credit_routes, usage_finding_routes)), usage_description)
+    return (*(partial(make, services) for make in (*makers, credit_routes, charge_handlers)), usage_description)
 
 
 def _usage_types(directory: Directory, tenant_id: str) -> frozenset[str]:

@@ -21,6 +21,7 @@ from revline.app.enumerating import Asking, retry_handler
 from revline.app.kinds import registry
 from revline.app.naming import Naming
 from revline.app.readers import Readers
+from revline.app.usage_tools import UsageTools
 from revline.core.clock import Clock, SystemClock
 from revline.core.problem import Problem, problem
 from revline.delivery import acts
@@ -44,6 +45,11 @@ from revline.platform.tenancy.record import register_tenant
 from revline.platform.tenancy.secrets import SecretResolver
 from revline.platform.work.pressure import Pressure
 from revline.subledger.posting.hops import PostingHops
+from revline.subledger.usage.charges.acts import retry_handler as retry_charges
+from revline.subledger.usage.charges.acts import retry_lanes as retry_charge_lanes
+from revline.subledger.usage.charges.hops import ChargeHops
+from revline.subledger.usage.charges.record import LANE_SUBJECT as USAGE_LANE
+from revline.subledger.usage.charges.record import SUBJECT_KIND as USAGE
 from revline.subledger.usage.credits.running import retry_handler as retry_credits
 
 DIRECTORY_POOL: Final = 2
@@ -62,6 +68,7 @@ class Runtime:
     intake: Intake
     readers: Readers
     services: Services
+    usage: UsageTools
 
 
 def embedded(settings: Settings) -> EmbeddedServer:
@@ -100,11 +107,15 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
     directory = new_directory()
     intake, readers = _intake(settings, database, time), Readers(directory=directory, secrets=secrets, clock=time)
     naming = Naming(database=database, clock=time, random_bytes=os.urandom, new_directory=new_directory)
+    data_keys = partial(data_keys_of, settings, database=reading, secrets_resolver=secrets, clock=time)
+    tools = UsageTools(
+        settings=settings, database=database, directory=directory, registry=kinds, clock=time, data_keys=data_keys
+    )
     services = Services(
         settings=settings,
         clock=time,
         database=database,
-        data_keys=partial(data_keys_of, settings, database=reading, secrets_resolver=secrets, clock=time),
+        data_keys=data_keys,
         registry=kinds,
         channels=directory,
         intake=intake,
@@ -119,15 +130,16 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
         bulk=bulk_acts(database=database, directory=directory, intake=intake, naming=naming, clock=time),
         pressure=Pressure(database=database),
+        charging=tools.charges,
         credits=desk_of(database=database, directory=directory, intake=intake, clock=time),
         lister=Asking(database=database, directory=directory, clock=time),
         naming=naming,
         told_of_cases=feeding.FeedbackDirectory(directory).asking().waived,
-        hops=(IntakeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
+        hops=(IntakeHops(), ChargeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
         retry_handlers=_handlers(database, intake, directory, time),
         register_tenant=_register,
         pool_of=pool_id,
-        close=partial(_close, directory, database, reading),
+        close=partial(_close, directory, tools, database, reading),
     )
     return Runtime(
         settings=settings,
@@ -137,6 +149,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         intake=intake,
         readers=readers,
         services=services,
+        usage=tools,
     )
 
 
@@ -145,7 +158,8 @@ def _intake(settings: Settings, database: Database, clock: Clock) -> Intake:
     return Intake(database=database, clock=clock, random_bytes=os.urandom, future_tolerance=tolerance)
 
 
-def _close(directory: Directory, *databases: Database) -> None:
+def _close(directory: Directory, tools: UsageTools, *databases: Database) -> None:
+    tools.close()
     asyncio.run(directory.close())
     for database in databases:
         database.dispose()
@@ -171,6 +185,8 @@ def _handlers(database: Database, intake: Intake, directory: Directory, clock: C
         "reread": intake.reread,
         "source_cursor": intake.read_on,
         "feedback": feeding.retry_handler(database=database, clock=clock),
+        USAGE: retry_charges(database=database, clock=clock),
+        USAGE_LANE: retry_charge_lanes(database=database, clock=clock),
         "credits": retry_credits(database=database, clock=clock),
         "usage_finding": usage_billing.retry_handler(database=database, clock=clock),
         "usage_billing": usage_billing.lane_retry_handler(database=database, clock=clock),

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -23,9 +23,11 @@ from revline.app.keeping import Keeper
 from revline.app.readers import Readers
 from revline.app.reading import ReadingLoop
 from revline.app.usage_billing import BillingDirectory
+from revline.app.usage_tools import UsageTools
 from revline.core.clock import Clock
 from revline.core.ids import derived_id
 from revline.core.journal import JournalEntry
+from revline.core.problem import Problem
 from revline.delivery.closing import run_closings
 from revline.delivery.enumerating import Enumeration
 from revline.delivery.loop import DeliveryLoop
@@ -48,8 +50,14 @@ from revline.platform.work import service as work
 from revline.platform.work.cell import read_epoch
 from revline.platform.work.pressure import BacklogLimits, Pressure, sample_backlog
 from revline.subledger.posting import queries as posting
+from revline.subledger.usage.commitments import Commitment
 from revline.subledger.usage.outward.shadow import Asking as Comparing
 from revline.subledger.usage.outward.shadow import Shadow
+from revline.subledger.usage.rating.kinds import UsagePrice
+
+if TYPE_CHECKING:
+    from revline.subledger.usage.charges.service import Charging
+    from revline.subledger.usage.charges.ticking import Ticker
 
 T = TypeVar("T")
 DATABASE_THREADS: Final = 6
@@ -63,6 +71,7 @@ WATCH_SECONDS: Final = 0.2
 WATCHES_IN_A_ROW: Final = 5
 SWEEP_SECONDS: Final = 2.0
 CLOSING_IDLE_SECONDS: Final = 1.0
+CHARGING_IDLE_SECONDS: Final = 1.0
 
 
 class Worker:
@@ -88,12 +97,15 @@ class Worker:
         keeper: Keeper | None = None,
         shadow: Shadow | None = None,
         backlog: BacklogLimits | None = None,
+        usage: UsageTools | None = None,
     ) -> None:
         self._database, self._directory, self._intake = database, directory, intake
         self._owner, self._version, self._clock, self._keeper = owner, version, clock, keeper
         self._shadow, self._billing = shadow, BillingDirectory(directory)
         self._backlog, self._pressure = backlog or BacklogLimits(), Pressure(database=database)
         self._stopping = asyncio.Event()
+        self._usage = usage
+        self._charging: tuple[Ticker, Charging] | None = None
         self._threads = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
         uniform = random.Random(seed).uniform  # noqa: S311 - jitter only
         pauses = timing or Timing()
@@ -186,6 +198,8 @@ class Worker:
                 group.create_task(self._derive())
                 group.create_task(self._feedback())
                 group.create_task(self._credits())
+                if self._usage is not None:
+                    group.create_task(self._charge(self._usage))
                 group.create_task(self._bulk())
                 if self._shadow is not None:
                     group.create_task(self._compare(self._shadow))
@@ -229,6 +243,32 @@ class Worker:
                 roots = 0
             if not roots:
                 await self._pause(FEEDBACK_IDLE_SECONDS)
+
+    async def _charge(self, usage: UsageTools) -> None:
+        """What reads usage is heavy, so it is loaded once some tenant has prices."""
+        while not self._stopping.is_set():
+            try:
+                computed = await self.blocking(partial(self._charge_once, usage))
+            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
+                log().exception("charging.turn_failed")
+                computed = 0
+            await self._pause(IDLE_SECONDS if computed else CHARGING_IDLE_SECONDS)
+
+    def _charge_once(self, usage: UsageTools) -> int:
+        with self._database.control() as connection:
+            tenants = tenancy.active_tenants(connection)
+        charged = [tenant_id for tenant_id in tenants if charges_usage(self._directory, tenant_id)]
+        if not charged:
+            return 0
+        if self._charging is None:
+            made = usage.charging(owner=self._owner)
+            if isinstance(made, Problem):
+                log().error("charging.unavailable", code=made.code)
+                return 0
+            self._charging = made
+        ticker, charging = self._charging
+        sweep_each(charged, ticker.sweep)
+        return charging.turn()
 
     async def _credits(self) -> None:
         while not self._stopping.is_set():
@@ -325,6 +365,14 @@ def each_hears(*told: Told) -> Told:
             one(unit, tenant_id=tenant_id, root_ids=root_ids)
 
     return hear
+
+
+def charges_usage(directory: Directory, tenant_id: str) -> bool:
+    """Whether a tenant has anything that usage is charged by."""
+    configuration = directory.configuration(tenant_id=tenant_id)
+    return not isinstance(configuration, Problem) and bool(
+        configuration.all(UsagePrice) or configuration.all(Commitment)
+    )
 
 
 class Sweep(Protocol):

@@ -14,6 +14,7 @@ from revline.core.clock import Clock
 from revline.core.problem import Problem
 from revline.delivery.naming import RecordNaming
 from revline.doors.answers import Answers
+from revline.doors.charging import ChargeTools
 from revline.doors.outbound import Outbound
 from revline.intake.addresses import Addresses
 from revline.intake.correcting import Corrections
@@ -65,7 +66,8 @@ class Lister(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """One process's services. retry_handlers: by kind of case subject. pool_of: the capacity pool of a
+    """One process's services. retry_handlers: by kind of case subject. charging: what reads
+    usage and its charges, made when first asked for. pool_of: the capacity pool of a
     connection, by tenant_id, name and pool. close: lets go of pools and threads."""
 
     settings: Settings
@@ -87,6 +89,7 @@ class Services:
     bulk: BulkActs
     pressure: Pressure
     credits: CreditDesk
+    charging: Callable[[], ChargeTools | Problem]
     naming: RecordNaming
     lister: Lister
     told_of_cases: Told

@@ -9,8 +9,30 @@ from revline.doors.services import Services
 from revline.platform.lineage.queries import find
 from revline.platform.lineage.walk import Described, Hop, Reference, walk
 
-ORDER: Final = ("incomplete", "fact", "root", "accounting_event", "journal", "document", "erp_record", "case")
-DIRECT: Final = ("document", "journal", "accounting_event", "fact", "root", "case", "erp_record")
+ORDER: Final = (
+    "incomplete",
+    "usage_events",
+    "charge",
+    "charge_revision",
+    "fact",
+    "root",
+    "accounting_event",
+    "journal",
+    "document",
+    "erp_record",
+    "case",
+)
+DIRECT: Final = (
+    "charge",
+    "charge_revision",
+    "document",
+    "journal",
+    "accounting_event",
+    "fact",
+    "root",
+    "case",
+    "erp_record",
+)
 
 
 def trace_of(services: Services, *, tenant_id: str, value: str) -> dict[str, Any] | None:

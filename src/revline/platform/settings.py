@@ -70,7 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_encryption_keys_older: earlier ones, with commas between.
     usage_shards: over how many shards usage is spread, a power of two up to 64. usage_in_serve: whether `serve` takes those that
     nobody owns. usage_body_bytes_max, usage_events_per_request_max, usage_under_way_bytes_max, usage_requests_per_second,
-    usage_requests_burst: what bites at POST /v1/usage. kafka_brokers, kafka_options: where streams of usage are.
+    usage_requests_burst: what bites at POST /v1/usage. usage_rate_seconds: how far apart charges are computed at least while usage
+    comes in. kafka_brokers, kafka_options: where streams of usage are.
     public_url: where people reach the console; https:// makes its cookies secure. oidc_issuer, oidc_client_id, oidc_client_secret:
     the identity provider, "" for none. oidc_groups_claim, oidc_grants: the claim that names groups, and what each gives, as
     group=role@tenant with commas between.
@@ -115,6 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     usage_under_way_bytes_max: int = 256 * 1024 * KIBIBYTE
     usage_requests_per_second: int = 20_000
     usage_requests_burst: int = 40_000
+    usage_rate_seconds: int = 900
     kafka_brokers: str = ""
     kafka_options: Secret = Secret("")
     public_url: str = ""
@@ -279,6 +281,7 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "usage_under_way_bytes_max": _whole(1024 * KIBIBYTE, 16 * 1024 * 1024 * KIBIBYTE),
     "usage_requests_per_second": _whole(1, 1_000_000),
     "usage_requests_burst": _whole(1, 10_000_000),
+    "usage_rate_seconds": _whole(1, 86_400),
     "kafka_brokers": _word,
     "kafka_options": _options,
     "public_url": _url,

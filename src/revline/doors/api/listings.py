@@ -82,7 +82,7 @@ def list_handler(route: ListRoute, *, filters: frozenset[str]) -> Any:
     @get(
         f"/{route.name}",
         opt={PERMISSION: Permission.READ},
-        operation_id=f"list{route.name.capitalize()}",
+        operation_id="list" + "".join(word.capitalize() for word in route.name.split("/")),
         operation_class=list_operation(filters=filters),
         summary=f"List {route.name}",
         description=f"At most 1000 a page; opaque cursors, stable while rows are added.{taken}",

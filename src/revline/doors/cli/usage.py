@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from revline.doors.cli import usage_prices
+from revline.doors.cli import usage_charges, usage_prices
 from revline.doors.cli.usage_shadow import add_shadow
 from revline.platform.config.registry import Registry
 
@@ -14,4 +14,5 @@ def usage_commands(registry: Registry) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="Metered usage: what was used, what it costs, what was charged.")
     usage_prices.add_prices(app, registry)
     add_shadow(app)
+    usage_charges.add_charges(app)
     return app

@@ -522,6 +522,7 @@ CREATE TABLE charge_revision (
     events BIGINT NOT NULL,
     usage_version TEXT NOT NULL,
     configuration_version INTEGER NOT NULL,
+    read_position BIGINT NOT NULL,
     digest TEXT NOT NULL,
     explanation TEXT NOT NULL,
     held BOOLEAN NOT NULL,
