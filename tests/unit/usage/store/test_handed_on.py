@@ -48,6 +48,7 @@ def batch(tenant_id: str, first: int, *events: dict[str, Any], types: tuple[Even
         received_at=RECEIVED,
         count=decoded.storable,
         rows=decoded.rows,
+        events=decoded.events,
     )
 
 

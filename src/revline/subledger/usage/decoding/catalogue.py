@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Meta, Raw
 
 from revline.subledger.usage.columns import field_column
-from revline.subledger.usage.decoding.numbers import NumberRule, mend
+from revline.subledger.usage.decoding.moments import moment
+from revline.subledger.usage.decoding.numbers import NumberRule, mend, mended
 from revline.subledger.usage.events import ID_BYTES_MAX, SOURCE_BYTES_MAX, SUBJECT_BYTES_MAX
 from revline.subledger.usage.kinds import TEXT_BYTES_MAX, EventType, FieldKind, UsageField
 
@@ -34,9 +35,12 @@ def content_seed(seed: int) -> int:
 
 
 class TypeShape:
-    """One event type ready for decoding. event: the Struct its events are decoded into, with data, id, source, subject and time."""
+    """One event type ready for decoding. event: the Struct its events are decoded into, with data, id, source, subject and time.
 
-    __slots__ = ("event", "fields", "spec")
+    columns: the stored columns of its fields. checked: those of its fields that decoding alone does not check.
+    """
+
+    __slots__ = ("checked", "columns", "event", "fields", "spec")
 
     def __init__(self, spec: EventType) -> None:
         self.spec = spec
@@ -56,6 +60,9 @@ class TypeShape:
             gc=False,
             namespace={"shape": self},
         )
+        members = [Member(name=name, field=field, kinds=None) for name, field in self.fields.items()]
+        self.columns = tuple(member.column for member in members)
+        self.checked = tuple(member for member in members if member.is_checked)
 
 
 def is_number_text(field: UsageField) -> bool:
@@ -91,19 +98,33 @@ def _member_type(field: UsageField) -> Any:
 class Member:
     """A stored column of some event types. kinds: the Structs of the types that have it, None when all of them do."""
 
-    __slots__ = ("_get", "_name", "_rule", "column", "field", "kinds")
+    __slots__ = ("_get", "_name", "_rule", "column", "field", "is_checked", "kinds")
 
     def __init__(self, *, name: str, field: UsageField, kinds: frozenset[Any] | None) -> None:
         self.field, self.kinds = field, kinds
         self.column = field_column(name, field)
         self._name, self._get = name, attrgetter(name)
         self._rule = NumberRule(field) if is_number_text(field) else None
+        self.is_checked = self._rule is not None or field.kind is FieldKind.TIME
+
+    def fits(self, data: Any) -> bool:
+        """Whether one event's value is what the field holds; a number is put in canonical form."""
+        value = self._get(data)
+        if self._rule is None:
+            return value is None or moment(value) is not None
+        if self._rule.matches(value):
+            return True
+        text = mended(bytes(value), self._rule)
+        if text is None:
+            return False
+        setattr(data, self._name, text)
+        return True
 
     def of(self, datas: Sequence[Any]) -> Sequence[Any] | None:
         """The column of these data, as `Column.values`; numbers are put in canonical form. None when one can't be."""
         values = list(map(self._get, datas))
         if self._rule is None:
-            return values
+            return values if not self.is_checked or all(map(_is_moment, values)) else None
         places = mend(values, self._rule)
         if places is None:
             return None
@@ -112,32 +133,34 @@ class Member:
         return b"\n".join(values)
 
 
+def _is_moment(text: str | None) -> bool:
+    return text is None or moment(text) is not None
+
+
 class Shapes:
     """Event types ready for decoding, whoever's they are."""
 
     def __init__(self, specs: Iterable[EventType]) -> None:
         self.by_type = {spec.type: TypeShape(spec) for spec in specs}
         self.many: msgspec.json.Decoder[list[Any]] | None = None
-        self.members: dict[frozenset[Any], tuple[Member, ...]] = {}
         kind: Any = None
         for shape in self.by_type.values():
             kind = shape.event if kind is None else kind | shape.event
         if kind is not None:
             self.many = msgspec.json.Decoder(list[kind])
 
-    def members_of(self, kinds: frozenset[Any]) -> tuple[Member, ...]:
-        """The columns of events of these types."""
-        found = self.members.get(kinds)
-        if found is None:
-            having: dict[tuple[str, UsageField], set[Any]] = {}
-            for kind in kinds:
-                for item in kind.shape.fields.items():
-                    having.setdefault(item, set()).add(kind)
-            found = self.members[kinds] = tuple(
-                Member(name=name, field=field, kinds=None if len(mine) == len(kinds) else frozenset(mine))
-                for (name, field), mine in sorted(having.items(), key=lambda item: (item[0][0], item[0][1].scale))
-            )
-        return found
+
+@lru_cache(maxsize=SHARED_MAX)
+def members_of(kinds: frozenset[Any]) -> tuple[Member, ...]:
+    """The columns of events of these Structs."""
+    having: dict[tuple[str, UsageField], set[Any]] = {}
+    for kind in kinds:
+        for item in kind.shape.fields.items():
+            having.setdefault(item, set()).add(kind)
+    return tuple(
+        Member(name=name, field=field, kinds=None if len(mine) == len(kinds) else frozenset(mine))
+        for (name, field), mine in sorted(having.items(), key=lambda item: (item[0][0], item[0][1].scale))
+    )
 
 
 @lru_cache(maxsize=SHARED_MAX)
@@ -151,7 +174,7 @@ class TypeCatalogue:
     elsewhere: types that are business facts and belong to POST /v1/events; an event of one is refused with that address.
     """
 
-    __slots__ = ("content_seed", "elsewhere", "many", "members_of", "seed", "shapes", "tenant_id")
+    __slots__ = ("content_seed", "elsewhere", "many", "seed", "shapes", "tenant_id")
 
     def __init__(
         self, *, tenant_id: str, seed: int, types: Mapping[str, EventType], elsewhere: frozenset[str] = frozenset()
@@ -164,4 +187,3 @@ class TypeCatalogue:
         shapes = _shapes(tuple((spec.type, msgspec.json.encode(spec, order="deterministic")) for spec in specs))
         self.shapes: Mapping[str, TypeShape] = shapes.by_type
         self.many = shapes.many
-        self.members_of = shapes.members_of

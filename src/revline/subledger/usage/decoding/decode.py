@@ -16,12 +16,14 @@ import xxhash
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue
 from revline.subledger.usage.decoding.loose import loose_event
-from revline.subledger.usage.decoding.plain import rows_of
+from revline.subledger.usage.decoding.plain import are_plain, are_short, rows_of
 from revline.subledger.usage.decoding.values import Column, Decoded, Invalid, LooseEvent, Rows
 from revline.subledger.usage.events import EVENT_BYTES_MAX, ID_BYTES_MAX
 
 EVENTS_MAX: Final = 50_000
 """Events one body may hold, unless told otherwise."""
+_FEW: Final = 48
+"""Events of which columns are made at once; those of fewer are made with others' later."""
 _encoder: Final = msgspec.json.Encoder()
 _raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _key: Final = xxhash.xxh3_128_digest
@@ -62,93 +64,107 @@ def decode_each(texts: Sequence[bytes], types: TypeCatalogue) -> Decoded:
 
 def _all_plain(body: bytes, types: TypeCatalogue, events_max: int) -> Decoded | None:
     """All events by the typed decoder; None when one of them needs a closer look."""
-    found = _plain(body, types)
-    if found is None or not 0 < len(found[0]) <= events_max:
+    events = _plain(body, types)
+    if events is None or len(events) > events_max:
         return None
-    events, rows = found
+    rows = None
+    if len(events) < _FEW:
+        if not are_plain(events):
+            return None
+        ids, sources = [event.id for event in events], [event.source for event in events]
+    else:
+        rows = rows_of(events)
+        if rows is None:
+            return None
+        ids, sources = rows.ids, rows.sources
     text = _encoder.encode_lines(events)
     lines = text.split(b"\n")
     lines.pop()
-    return _decoded(rows, lines, text, types, count=len(events))
+    return Decoded(
+        tenant_id=types.tenant_id,
+        count=len(events),
+        rows=rows,
+        events=events if rows is None else (),
+        lines=lines,
+        text=text,
+        keys=_keys(sources, ids, types.seed),
+        digests=list(map(_digest, lines, repeat(types.content_seed))),
+    )
 
 
-def _plain(body: bytes, types: TypeCatalogue) -> tuple[list[Any], Rows] | None:
+def _keys(sources: Sequence[str], ids: Sequence[str], seed: int) -> list[bytes]:
+    return [_key(f"{source}\0{id_}".encode(), seed) for source, id_ in zip(sources, ids, strict=True)]
+
+
+def _plain(body: bytes, types: TypeCatalogue) -> list[Any] | None:
     if types.many is None:
         return None
     try:
         events = types.many.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    if not events:
+    if not events or not ((body.isascii() and b"\\" not in body) or are_short(events)):
         return None
-    rows = rows_of(events, types, ascii_only=body.isascii() and b"\\" not in body)
-    return None if rows is None else (events, rows)
+    return events
 
 
-def _decoded(
-    rows: Rows, lines: list[bytes], text: bytes, types: TypeCatalogue, *, count: int, invalid: Sequence[Invalid] = ()
-) -> Decoded:
-    seed = types.seed
-    return Decoded(
-        tenant_id=types.tenant_id,
-        count=count,
-        rows=rows,
-        lines=lines,
-        text=text,
-        keys=[_key(f"{source}\0{id_}".encode(), seed) for source, id_ in zip(rows.sources, rows.ids, strict=True)],
-        digests=list(map(_digest, lines, repeat(types.content_seed))),
-        invalid=tuple(invalid),
-    )
+def _plain_one(text: bytes, types: TypeCatalogue) -> Any:
+    """The event of one text, in canonical form; None when it needs a closer look."""
+    events = _plain(b"[" + text + b"]", types) if len(text) <= EVENT_BYTES_MAX else None
+    return events[0] if events and len(events) == 1 and are_plain(events) else None
 
 
 def _one_by_one(texts: Sequence[bytes], types: TypeCatalogue) -> Decoded:
     lines: list[bytes] = []
     loose: list[LooseEvent | None] = []
     invalid: list[Invalid] = []
+    plain: list[Any] = []
     for index, text in enumerate(texts):
-        plain = _plain(b"[" + text + b"]", types) if len(text) <= EVENT_BYTES_MAX else None
-        if plain is not None and len(plain[0]) == 1:
-            lines.append(_encoder.encode(plain[0][0]))
+        event = _plain_one(text, types)
+        if event is not None:
+            plain.append(event)
             loose.append(None)
+            lines.append(_encoder.encode(event))
             continue
         found = _too_long(text) or loose_event(text, types)
         if isinstance(found, Problem):
             invalid.append(Invalid(index=index, id=_id_of(text), problem=found))
             continue
-        event, line = found
+        loosened, line = found
+        event = _plain_one(line, types)
+        loose.append(loosened if event is None else None)
+        plain.extend([event] if event is not None else [])
         lines.append(line)
-        loose.append(event if _plain(b"[" + line + b"]", types) is None else None)
-    text = b"\n".join([*lines, b""])
-    return _decoded(_rows_among(lines, loose, types), lines, text, types, count=len(texts), invalid=invalid)
+    rows = _rows_among(plain, loose)
+    return Decoded(
+        tenant_id=types.tenant_id,
+        count=len(texts),
+        rows=rows,
+        events=(),
+        lines=lines,
+        text=b"\n".join([*lines, b""]),
+        keys=_keys(rows.sources, rows.ids, types.seed),
+        digests=list(map(_digest, lines, repeat(types.content_seed))),
+        invalid=tuple(invalid),
+    )
 
 
-def _rows_among(lines: Sequence[bytes], loose: Sequence[LooseEvent | None], types: TypeCatalogue) -> Rows:
-    """Columns of events of which some are loose; the others are decoded together from their canonical lines."""
+def _rows_among(plain: Sequence[Any], loose: Sequence[LooseEvent | None]) -> Rows:
+    """Columns of events of which some are loose."""
     places = [place for place, event in enumerate(loose) if event is None]
-    plain = _plain(b"[" + b",".join([lines[place] for place in places]) + b"]", types)
-    rows = plain[1] if plain else Rows(ids=[], sources=[], subjects=[], times=[], kinds=[])
+    rows = rows_of(plain) if plain else None
+    rows = rows or Rows(ids=[], sources=[], subjects=[], times=[], kinds=[])
     apart = [(place, event) for place, event in enumerate(loose) if event is not None]
     if not apart:
         return rows
-    at = dict(zip(places, range(len(places)), strict=True))
-    common = [
-        (
-            rows.ids[at[place]],
-            rows.sources[at[place]],
-            rows.subjects[at[place]],
-            rows.times[at[place]],
-            rows.kinds[at[place]],
-        )
-        if event is None
-        else (event.id, event.source, event.subject, event.time, None)
-        for place, event in enumerate(loose)
-    ]
+    mine = iter(plain)
+    every = [next(mine) if event is None else event for event in loose]
     return Rows(
-        ids=[one[0] for one in common],
-        sources=[one[1] for one in common],
-        subjects=[one[2] for one in common],
-        times=[one[3] for one in common],
-        kinds=[one[4] for one in common],
+        ids=[event.id for event in every],
+        sources=[event.source for event in every],
+        subjects=[event.subject for event in every],
+        times=[event.time for event in every],
+        kinds=[type(event) if known is None else None for event, known in zip(every, loose, strict=True)],
         columns={name: _moved(column, places) for name, column in rows.columns.items()},
         loose=apart,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import msgspec
 from revline.core.exact_json import parse_object
 from revline.core.problem import FieldError, Problem, problem
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue
+from revline.subledger.usage.decoding.moments import moment
 from revline.subledger.usage.decoding.numbers import plain_number
 from revline.subledger.usage.decoding.values import LooseEvent
 from revline.subledger.usage.events import (
@@ -33,10 +34,8 @@ from revline.subledger.usage.kinds import (
     UsageField,
 )
 
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DECIMAL_TEXT: Final = re.compile(r"-?\d{1,38}(?:\.\d{1,38})?", re.ASCII)
 _LIMITS: Final = {"id": ID_BYTES_MAX, "source": SOURCE_BYTES_MAX, "subject": SUBJECT_BYTES_MAX, "type": 128}
-_moments: Final = msgspec.json.Decoder(datetime)
 _encode: Final = msgspec.json.encode
 
 
@@ -85,16 +84,6 @@ def canonical(value: Any) -> bytes:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value).encode()
     return _encode(value)
-
-
-def moment(text: object) -> datetime | None:
-    """An RFC 3339 time with an offset as an instant in UTC; None for anything else."""
-    if not isinstance(text, str) or not _MOMENT.fullmatch(text):
-        return None
-    try:
-        return _moments.decode(b'"' + text.encode() + b'"').astimezone(UTC)
-    except (msgspec.DecodeError, OverflowError):
-        return None
 
 
 def _event_of(found: dict[str, Any], types: TypeCatalogue) -> LooseEvent:

@@ -16,6 +16,7 @@ from revline.subledger.usage.kinds import UsageField
 _PLAIN: Final = b"0123456789.\n"
 _FEW: Final = 32
 _LINE, _POINT, _ZERO = 10, 46, 48
+_TRAILING: Final = re.compile(rb"[0-9]{1,20}\.[0-9]{0,38}0").fullmatch
 
 
 class NumberRule:
@@ -58,10 +59,12 @@ def mend(texts: list[Raw], rule: NumberRule) -> list[int] | None:
     ends = np.flatnonzero(data == _LINE)
     points = np.flatnonzero(data == _POINT)
     owners = np.searchsorted(ends, points)
-    wholes = np.diff(ends, prepend=-1) - 1
+    wholes = ends.copy()
+    wholes[1:] -= ends[:-1] + 1
     last = ends[owners]
-    wholes[owners] -= last - points
-    if wholes.max(initial=0) > rule.whole or (last - points - 1).max(initial=0) > rule.scale:
+    after = last - points
+    wholes[owners] -= after
+    if wholes.max() > rule.whole or (len(after) and after.max() - 1 > rule.scale):
         return _mend_each(texts, rule)
     places: list[int] = owners[data[last - 1] == _ZERO].tolist()
     for place in places:
@@ -73,14 +76,19 @@ def _mend_each(texts: list[Raw], rule: NumberRule) -> list[int] | None:
     matches = rule.matches
     places = [place for place, text in enumerate(texts) if not matches(text)]
     for place in places:
-        text = _mended(bytes(texts[place]), rule)
+        text = mended(bytes(texts[place]), rule)
         if text is None:
             return None
         texts[place] = text
     return places
 
 
-def _mended(text: bytes, rule: NumberRule) -> Raw | None:
+def mended(text: bytes, rule: NumberRule) -> Raw | None:
+    """A number's canonical text; None for what is no number within the rule."""
+    if _TRAILING(text):
+        short = text.rstrip(b"0").removesuffix(b".")
+        if rule.matches(short):
+            return Raw(short)
     if len(text) > DIGITS_MAX or text[:1] not in b"-0123456789":
         return None
     try:

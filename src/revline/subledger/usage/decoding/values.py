@@ -98,19 +98,26 @@ class Invalid(msgspec.Struct, frozen=True, kw_only=True):
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     """The events of one tenant's body.
 
-    count: events in the body. rows: those that can be stored, in order. lines: the canonical line of each (JSON, without its line
-    break): its content, and what the log keeps. text: the lines, each with its line break. keys: 16 bytes each: the identity, hash
-    of source and id under the tenant's seed. digests: 8 bytes each: hash of the line under the seed. invalid: the others, in order.
+    count: events in the body. rows: those that can be stored, in order; None where they are few, and stand in events as Structs.
+    lines: the canonical line of each (JSON, without its line break): its content, and what the log keeps. text: the lines with
+    their line breaks. keys: 16 bytes each: the identity, hash of source and id under the tenant's seed. digests: 8 bytes each: hash
+    of the line under the seed. invalid: the others, in order.
     """
 
     tenant_id: str
     count: int
-    rows: Rows
+    rows: Rows | None
+    events: Sequence[Any]
     lines: list[bytes]
     text: bytes
     keys: list[bytes]
     digests: list[bytes]
     invalid: tuple[Invalid, ...] = ()
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of those that can be stored."""
+        return [event.id for event in self.events] if self.rows is None else self.rows.ids
 
     @property
     def storable(self) -> int:
@@ -123,7 +130,8 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
         return Decoded(
             tenant_id=self.tenant_id,
             count=len(places),
-            rows=self.rows.chosen(places),
+            rows=None if self.rows is None else self.rows.chosen(places),
+            events=[self.events[place] for place in places] if self.rows is None else (),
             lines=lines,
             text=b"\n".join([*lines, b""]),
             keys=[self.keys[place] for place in places],

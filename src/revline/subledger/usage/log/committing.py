@@ -137,7 +137,8 @@ class Committer:
                     received_at=received,
                     count=count,
                     rows=decoded.rows,
-                    kept=kept,
+                    kept=None if decoded.rows is None else kept,
+                    events=_accepted(decoded, kept),
                 )
                 parts.setdefault(tenant_id, []).append((batch, text))
                 sequence += count
@@ -220,6 +221,10 @@ class Committer:
         self.identities.close()
         if self._writer is not None:
             self._writer.close()
+
+
+def _accepted(decoded: Decoded, kept: Sequence[int] | None) -> Sequence[object]:
+    return decoded.events if kept is None or decoded.rows is not None else [decoded.events[place] for place in kept]
 
 
 def _kept(decoded: Decoded, verdicts: bytes) -> tuple[list[int] | None, bytes]:

@@ -92,6 +92,7 @@ def batch_of(found: Lines, *, shard: int, types: TypeCatalogue) -> CommittedBatc
         received_at=found.received_at,
         count=decoded.storable,
         rows=decoded.rows,
+        events=decoded.events,
     )
 
 
@@ -132,7 +133,10 @@ def _beyond(batch: CommittedBatch, after: int) -> CommittedBatch:
     if skipped <= 0:
         return batch
     places = range(skipped, batch.count)
-    return msgspec.structs.replace(batch, first_sequence=after + 1, count=len(places), rows=batch.rows.chosen(places))
+    rows = None if batch.rows is None else batch.rows.chosen(places)
+    return msgspec.structs.replace(
+        batch, first_sequence=after + 1, count=len(places), rows=rows, events=batch.events[skipped:]
+    )
 
 
 class _Identity(msgspec.Struct, gc=False):

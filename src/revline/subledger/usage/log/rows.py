@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import accumulate, chain
+from itertools import accumulate, chain, groupby
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from revline.subledger.usage import columns
-from revline.subledger.usage.decoding.loose import moment
+from revline.subledger.usage.decoding.moments import moment
+from revline.subledger.usage.decoding.plain import rows_of
 from revline.subledger.usage.decoding.values import Column, LooseEvent, Rows
 from revline.subledger.usage.events import VOID_TYPE
 from revline.subledger.usage.kinds import FieldKind, UsageField
@@ -60,19 +61,18 @@ def to_table(batches: Sequence[CommittedBatch], *, words: bool = True) -> pa.Tab
     words: type, subject and source as dictionaries; for batches of several tenants they are plain text, since a dictionary would
     carry one tenant's words wherever another one's rows go.
     """
-    every = [batch.rows for batch in batches]
+    parts = _parts(batches)
+    every = [rows for rows, _ in parts]
     starts = list(accumulate(map(len, every), initial=0))
-    total = starts[-1]
     loose = [(start + place, event) for start, rows in zip(starts, every, strict=False) for place, event in rows.loose]
     named = _field_columns(every, starts, loose)
-    kept = _kept(batches, starts)
+    kept = _kept(parts, starts)
     received, sequences = _receipt(batches)
     common = _common(every, starts, loose, words=words)
     if kept is not None:
         common = {name: column.take(kept) for name, column in common.items()}
         named = {name: column.take(kept) for name, column in named.items()}
-        total = len(kept)
-    common[columns.SHARD] = pa.array(np.full(total, batches[0].shard if batches else 0, np.int16))
+    common[columns.SHARD] = pa.array(np.full(len(sequences), batches[0].shard if batches else 0, np.int16))
     common[columns.SEQUENCE] = pa.array(sequences)
     common[columns.RECEIVED_AT] = received
     common[columns.OCCURRED_AT] = pc.coalesce(common[columns.OCCURRED_AT], received)
@@ -80,12 +80,27 @@ def to_table(batches: Sequence[CommittedBatch], *, words: bool = True) -> pa.Tab
     return pa.table(arrays)
 
 
-def _kept(batches: Sequence[CommittedBatch], starts: Sequence[int]) -> pa.Array | None:
-    if all(batch.kept is None for batch in batches):
+def _parts(batches: Sequence[CommittedBatch]) -> list[tuple[Rows, Sequence[int] | None]]:
+    """The rows of the batches in their order, and the places in them that count; those of few events that follow one another are
+    made columns of together."""
+    parts: list[tuple[Rows, Sequence[int] | None]] = []
+    for is_few, some in groupby(batches, key=lambda batch: batch.rows is None):
+        if is_few:
+            events = list(chain.from_iterable([batch.events for batch in some]))
+            rows = rows_of(events) if events else None
+            if rows is not None:
+                parts.append((rows, None))
+        else:
+            parts.extend((batch.rows, batch.kept) for batch in some if batch.rows is not None)
+    return parts
+
+
+def _kept(parts: Sequence[tuple[Rows, Sequence[int] | None]], starts: Sequence[int]) -> pa.Array | None:
+    if all(kept is None for _, kept in parts):
         return None
     places: list[int] = []
-    for batch, start in zip(batches, starts, strict=False):
-        mine = range(batch.count) if batch.kept is None else batch.kept
+    for (rows, kept), start in zip(parts, starts, strict=False):
+        mine = range(len(rows)) if kept is None else kept
         places.extend([start + place for place in mine])
     return pa.array(places, pa.int64())
 

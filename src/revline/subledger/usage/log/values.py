@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -75,7 +75,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
         """The answer to each event, in the order they were sent."""
         answers: list[EventAnswer] = []
         invalid = {one.index: one for one in self.decoded.invalid}
-        storable = iter(zip(self.decoded.rows.ids, self.verdicts, strict=True))
+        storable = iter(zip(self.decoded.ids, self.verdicts, strict=True))
         sequence = self.first_sequence
         for index in range(self.decoded.count):
             bad = invalid.get(index)
@@ -95,8 +95,9 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
 class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Events of one tenant that are on disk: count of them, with first_sequence, first_sequence + 1 and so on.
 
-    rows: what was decoded; kept: the places in it that were accepted, None when all were. A batch may be as small as one event;
-    make columns of many at once with `rows.to_table`, some hundreds of events at a time or more.
+    rows: what was decoded; kept: the places in it that were accepted, None when all were. rows is None where they are few: then the
+    accepted ones stand in events. A batch may be as small as one event; make columns of many at once with `rows.to_table`, some
+    hundreds of events at a time or more.
     """
 
     tenant_id: str
@@ -104,12 +105,20 @@ class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     first_sequence: int
     received_at: datetime
     count: int
-    rows: Rows
+    rows: Rows | None
     kept: Sequence[int] | None = None
+    events: Sequence[Any] = ()
 
     @property
     def last_sequence(self) -> int:
         return self.first_sequence + self.count - 1
+
+    def fields(self) -> Collection[str]:
+        """The stored columns of fields that its events have."""
+        if self.rows is not None:
+            return self.rows.columns.keys()
+        kinds: set[Any] = set(map(type, self.events))
+        return {name for kind in kinds for name in kind.shape.columns}
 
 
 class Subscriber(Protocol):

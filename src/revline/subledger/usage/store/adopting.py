@@ -138,6 +138,7 @@ class Adopter:
                     received_at=now,
                     count=decoded.storable,
                     rows=decoded.rows,
+                    events=decoded.events,
                 )
                 tables.append(to_table([batch]))
                 first += decoded.storable

@@ -250,7 +250,7 @@ def _tables(shard: int, batches: Sequence[CommittedBatch]) -> Iterator[SharedTab
     """Columns of batches, of all tenants in one table unless their fields are too many."""
     tenants = list(map(attrgetter("tenant_id"), batches))
     names = tuple(dict.fromkeys(tenants))
-    fields = {name for one in batches for name in one.rows.columns}
+    fields = {name for one in batches for name in one.fields()}
     if len(names) > 1 and len(fields) > FIELDS_MAX:
         half = frozenset(names[: len(names) // 2])
         yield from _tables(shard, [one for one in batches if one.tenant_id in half])
