@@ -39,8 +39,10 @@ from revline.platform.work import queries as work
 from revline.platform.work.cell import open_cell
 from revline.platform.work.pressure import BacklogLimits
 from revline.subledger.usage.kinds import EventType
+from revline.subledger.usage.store.record import COMPACT_LANE
 
 if TYPE_CHECKING:
+    from revline.app.usage_keeping import UsageKeeper
     from revline.doors.usage.ports import UsageSink
 
 CURSOR_KEY_FILE: Final = "cursor.key"
@@ -126,11 +128,36 @@ def run_worker(settings: Settings, until_idle: bool) -> int:  # noqa: FBT001 - o
             cell=settings.cell_backlog_max,
             due_age=timedelta(hours=settings.due_age_max_hours),
         ),
+        files=_files_turn(runtime, owner),
     )
     collect_seldom()
     asyncio.run(worker.run(until=partial(is_idle, runtime.database) if until_idle else None))
     runtime.database.dispose()
     return 0
+
+
+def _files_turn(runtime: Runtime, owner: str) -> Callable[[], int]:
+    """Keeps up files of usage, from when there are any: what that needs takes long to load, and many installations have none."""
+    keepers: list[UsageKeeper] = []
+
+    def turn() -> int:
+        if not keepers:
+            with runtime.database.control() as connection:
+                if not work.has_lanes(connection, kind=COMPACT_LANE):
+                    return 0
+            from revline.app.usage_keeping import UsageKeeper  # noqa: PLC0415
+
+            keeper = UsageKeeper(
+                database=runtime.database,
+                directory=runtime.directory,
+                clock=runtime.clock,
+                owner=owner,
+                desk=runtime.services.usage_store,
+            )
+            keepers.append(keeper)
+        return keepers[0].turn()
+
+    return turn
 
 
 def is_idle(database: Database) -> bool:

@@ -96,12 +96,10 @@ def dsn_of(settings: Settings, role: str) -> str | Problem:
 
 def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: bool = False) -> Runtime | Problem:
     """Everything over one database as `revline_app`; nothing is connected until it is used. repeats: as in `Database`."""
-    dsn = dsn_of(settings, "revline_app")
-    if isinstance(dsn, Problem):
-        return dsn
-    time = clock or SystemClock()
-    database = Database(dsn=dsn, pool_size=settings.pool_size, repeats=repeats)
-    reading = Database(dsn=dsn, pool_size=DIRECTORY_POOL)
+    databases = _databases(settings, repeats=repeats)
+    if isinstance(databases, Problem):
+        return databases
+    (database, reading), time = databases, clock or SystemClock()
     kinds, secrets = registry(), SecretResolver(folder=settings.data_folder / SECRETS_FOLDER)
     new_directory = partial(Directory, database=reading, registry=kinds, secrets=secrets, clock=time)
     directory = new_directory()
@@ -116,6 +114,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         clock=time,
         database=database,
         data_keys=data_keys,
+        usage_store=tools.files,
         registry=kinds,
         channels=directory,
         intake=intake,
@@ -151,6 +150,14 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         services=services,
         usage=tools,
     )
+
+
+def _databases(settings: Settings, *, repeats: bool) -> tuple[Database, Database] | Problem:
+    """The pool of the process, and the small one that configuration is read with."""
+    dsn = dsn_of(settings, "revline_app")
+    if isinstance(dsn, Problem):
+        return dsn
+    return Database(dsn=dsn, pool_size=settings.pool_size, repeats=repeats), Database(dsn=dsn, pool_size=DIRECTORY_POOL)
 
 
 def _intake(settings: Settings, database: Database, clock: Clock) -> Intake:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from revline.subledger.usage.charges.service import Charging
     from revline.subledger.usage.charges.ticking import Ticker
     from revline.subledger.usage.metering.service import Metering
+    from revline.subledger.usage.store.desk import UsageDesk
     from revline.subledger.usage.store.reading import UsageReader
 
 
@@ -87,6 +88,11 @@ class UsageTools:
         )
         return ticker, charging
 
+    def files(self) -> UsageDesk | Problem:
+        """What is done with files of usage."""
+        made = self._parts()
+        return made if isinstance(made, Problem) else made.files
+
     def close(self) -> None:
         """Let go of threads."""
         with self._lock:
@@ -106,7 +112,7 @@ class UsageTools:
     def _make(self) -> _Made | Problem:
         from revline.app.charging import ChargingDirectory, ticker_of  # noqa: PLC0415 - heavy
         from revline.app.usage import CatalogueDirectory  # noqa: PLC0415 - heavy
-        from revline.app.usage_store import reader_of  # noqa: PLC0415 - heavy
+        from revline.app.usage_store import desk_of, objects_of, reader_of  # noqa: PLC0415 - heavy
         from revline.subledger.usage.charges.acts import ChargeActs  # noqa: PLC0415 - heavy
         from revline.subledger.usage.charges.checking import UsageCheck  # noqa: PLC0415 - heavy
         from revline.subledger.usage.charges.desk import ChargeDesk  # noqa: PLC0415 - heavy
@@ -117,12 +123,24 @@ class UsageTools:
             return keys
         catalogues = CatalogueDirectory(directory=self._directory, keys=keys)
         self._catalogues = catalogues.close
+        objects = objects_of(self._settings)
         reader = reader_of(
             settings=self._settings,
             database=self._database,
             clock=self._clock,
             keys=keys,
             types_of=catalogues.types_of,
+            objects=objects,
+        )
+        files = desk_of(
+            settings=self._settings,
+            database=self._database,
+            clock=self._clock,
+            directory=self._directory,
+            reader=reader,
+            objects=objects,
+            seed_of=keys.identity_seed,
+            types_of=catalogues.read,
         )
         metering = Metering(database=self._database, reader=reader)
         setups = ChargingDirectory(directory=self._directory, database=self._database, registry=self._registry)
@@ -135,13 +153,19 @@ class UsageTools:
                 database=database, setups=setups, meters=metering, versions=reader, clock=clock, owner="door"
             ),
         )
-        return _Made(tools=tools, setups=setups, metering=metering, reader=reader)
+        return _Made(tools=tools, setups=setups, metering=metering, reader=reader, files=files)
 
 
 class _Made:
     """What was made."""
 
     def __init__(
-        self, *, tools: ChargeTools, setups: ChargingDirectory, metering: Metering, reader: UsageReader
+        self,
+        *,
+        tools: ChargeTools,
+        setups: ChargingDirectory,
+        metering: Metering,
+        reader: UsageReader,
+        files: UsageDesk,
     ) -> None:
-        self.tools, self.setups, self.metering, self.reader = tools, setups, metering, reader
+        self.tools, self.setups, self.metering, self.reader, self.files = tools, setups, metering, reader, files

@@ -67,6 +67,7 @@ CREDITS_IDLE_SECONDS: Final = 0.5
 BILLING_IDLE_SECONDS: Final = 0.5
 BULK_PAUSE_SECONDS: Final = 0.05
 BULK_IDLE_SECONDS: Final = 0.5
+USAGE_IDLE_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 0.2
 WATCHES_IN_A_ROW: Final = 5
 SWEEP_SECONDS: Final = 2.0
@@ -76,8 +77,8 @@ CHARGING_IDLE_SECONDS: Final = 1.0
 
 class Worker:
     """One worker. owner: unique to this process; every lease and write is fenced by it. epoch: of the cell. steady: as `Desk`.
-    bulk: acts on many records by kind. keeper: its housekeeping, if it does any. shadow: compares what billing
-    bills with usage, where a usage log can be read."""
+    bulk: acts on many records by kind. keeper: its housekeeping, if it does any. shadow: compares what billing bills with usage,
+    where a usage log can be read. files: keeps up files of usage; gives how many were merged."""
 
     def __init__(
         self,
@@ -98,10 +99,12 @@ class Worker:
         shadow: Shadow | None = None,
         backlog: BacklogLimits | None = None,
         usage: UsageTools | None = None,
+        files: Callable[[], int] | None = None,
     ) -> None:
         self._database, self._directory, self._intake = database, directory, intake
         self._owner, self._version, self._clock, self._keeper = owner, version, clock, keeper
         self._shadow, self._billing = shadow, BillingDirectory(directory)
+        self._files = files
         self._backlog, self._pressure = backlog or BacklogLimits(), Pressure(database=database)
         self._stopping = asyncio.Event()
         self._usage = usage
@@ -207,6 +210,8 @@ class Worker:
                 group.create_task(self._timers())
                 if self._keeper is not None:
                     group.create_task(self._keep(self._keeper))
+                if self._files is not None:
+                    group.create_task(self._usage_files(self._files))
                 if self.reading is not None:
                     group.create_task(self.reading.run(stopping=self._stopping))
                 group.create_task(self.listing.run(stopping=self._stopping))
@@ -307,6 +312,15 @@ class Worker:
             except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
                 log().exception("keeping.failed")
             await self._pause(keeper.retention.every.total_seconds())
+
+    async def _usage_files(self, turn: Callable[[], int]) -> None:
+        while not self._stopping.is_set():
+            try:
+                merged = await self.blocking(turn)
+            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
+                log().exception("usage.files_failed")
+                merged = 0
+            await self._pause(IDLE_SECONDS if merged else USAGE_IDLE_SECONDS)
 
     async def _closings(self) -> None:
         while not self._stopping.is_set():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Connection
 
@@ -32,6 +32,9 @@ from revline.platform.store.engine import Database
 from revline.platform.tenancy.stored_data_keys import StoredDataKeys
 from revline.platform.work.pressure import Pressure
 from revline.subledger.usage.credits.service import CreditDesk
+
+if TYPE_CHECKING:  # loads Arrow and DuckDB
+    from revline.subledger.usage.store.desk import UsageDesk
 
 
 class ReaderSide(Protocol):
@@ -74,6 +77,7 @@ class Services:
     clock: Clock
     database: Database
     data_keys: Callable[[], StoredDataKeys | Problem]
+    usage_store: Callable[[], UsageDesk | Problem]
     registry: Registry
     channels: Channels
     intake: Intake

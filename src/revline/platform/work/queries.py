@@ -126,6 +126,16 @@ def items_after(
     return {key: tuple(items) for key, items in found.items()}
 
 
+_ANY: Final = text(
+    "SELECT EXISTS (SELECT 1 FROM lane WHERE kind = :kind)"
+)  # every-tenant: a control table, asked by kind
+
+
+def has_lanes(connection: Connection, *, kind: str) -> bool:
+    """Whether anything of a kind was ever asked for, and is not forgotten yet."""
+    return bool(connection.execute(_ANY, {"kind": kind}).scalar_one())
+
+
 def counts(connection: Connection, *, tenant_id: str = "") -> tuple[LaneCount, ...]:
     """Lanes with work left, by kind and condition; of one tenant, or of all ("")."""
     statement = _COUNTS_OF_TENANT if tenant_id else _COUNTS_OF_ALL

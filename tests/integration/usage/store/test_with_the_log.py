@@ -12,7 +12,7 @@ import pytest
 
 from revline.app.usage_store import Storing, objects_of, reader_of
 from revline.core.clock import SystemClock
-from revline.core.problem import Problem
+from revline.core.problem import Problem, problem
 from revline.platform.settings import Settings
 from revline.platform.store.engine import Database
 from revline.platform.tenancy.record import register_tenant
@@ -24,6 +24,13 @@ from tests.integration.usage.world import KEYS, FixedCatalogues, opened
 from tests.usage_rows import START
 
 CATALOGUES = FixedCatalogues()
+
+
+class Unconfigured:
+    """A directory in which no tenant has a configuration: nothing is aggregated ahead."""
+
+    def configuration(self, *, tenant_id: str) -> Problem:
+        return problem("configuration.missing", tenant_id)
 
 
 class Owner:
@@ -41,7 +48,7 @@ class Owner:
             settings=self.settings,
             database=self.database,
             clock=SystemClock(),
-            directory=None,
+            directory=Unconfigured(),
             types_of=CATALOGUES.read,
         )
         assert self.storing.follow(self.log) is None

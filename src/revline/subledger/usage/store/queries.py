@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, cast, func, select
 
 from revline.subledger.usage.store.tables import usage_erasure, usage_seal_request, usage_sealed, usage_segment
 from revline.subledger.usage.store.values import Segment
@@ -86,3 +86,11 @@ def named_objects(connection: Connection, *, tenant_id: str) -> frozenset[str]:
     key, partials = table.c.body["key"].astext, table.c.body["partials_key"].astext
     rows = connection.execute(select(key, partials).where(table.c.tenant_id == tenant_id).limit(2 * SEGMENTS_MAX))
     return frozenset(name for row in rows for name in row if name)
+
+
+def untyped_rows(connection: Connection, *, tenant_id: str) -> int:
+    """Rows in live segments whose type was unknown when they came."""
+    table = usage_segment
+    rows = func.coalesce(func.sum(cast(table.c.body["untyped"].astext, BigInteger)), 0)
+    statement = select(rows).where(table.c.tenant_id == tenant_id, table.c.state == "live")
+    return int(connection.execute(statement).scalar_one())
