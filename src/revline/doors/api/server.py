@@ -22,7 +22,7 @@ DRAIN_SECONDS: Final = 20
 THREADS: Final = Path("/proc/self/task")
 BACKPRESSURE: Final = 256
 HEADER_TIMEOUT_MILLISECONDS: Final = 10_000
-BUFFER_BYTES_MAX: Final = 64 * 1024
+BUFFER_BYTES_MAX: Final = 256 * 1024
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -100,30 +101,51 @@ def add_import(app: typer.Typer) -> None:
             return
         if not connection_name:
             raise typer.BadParameter("name the --connection, or give --usage for usage events")
-        with services_of(context, as_json=as_json) as services:
-            chosen = one_tenant(services, tenant, as_json=as_json)
-            channel = services.channels.channel(tenant_id=chosen, connection=connection_name)
-            if isinstance(channel, Problem):
-                fail(channel, as_json=as_json)
-            table = _table(file, kind, delimiter, channel.connector)
-            if isinstance(table, Problem):
-                fail(table, as_json=as_json)
-            importer = Importer(
-                intake=services.intake,
-                clock=services.clock,
-                channel=channel,
-                actor=actor(),
-                reason=reason,
-                batch=services.settings.import_batch,
-                line_bytes_max=services.settings.import_line_bytes_max,
-                when_unreadable=WhenUnreadable.KEEP if keep else WhenUnreadable.REFUSE,
-                read=partial(_rows, table=table) if table is not None else None,
-            )
-            gate = Gate(pressure=services.pressure, tenant_id=chosen, wait=timedelta(minutes=wait))
-            summary = gate.refused() or _run(importer, file, refused, gate)
-        if isinstance(summary, Problem):
-            fail(summary, as_json=as_json)
-        _end(summary, refused, gate, as_json=as_json)
+        wanted_facts = _FactFile(
+            path=file, rejects=refused, connection=connection_name, kind=kind, delimiter=delimiter, keep=keep
+        )
+        _import_facts(context, wanted_facts, tenant=tenant, wait=wait, reason=reason, as_json=as_json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FactFile:
+    """A file of facts for one connection, and how it is to be read."""
+
+    path: Path
+    rejects: Path
+    connection: str
+    kind: str
+    delimiter: str
+    keep: bool
+
+
+def _import_facts(
+    context: typer.Context, file: _FactFile, *, tenant: str, wait: int, reason: str, as_json: bool
+) -> None:
+    with services_of(context, as_json=as_json) as services:
+        chosen = one_tenant(services, tenant, as_json=as_json)
+        channel = services.channels.channel(tenant_id=chosen, connection=file.connection)
+        if isinstance(channel, Problem):
+            fail(channel, as_json=as_json)
+        table = _table(file.path, file.kind, file.delimiter, channel.connector)
+        if isinstance(table, Problem):
+            fail(table, as_json=as_json)
+        importer = Importer(
+            intake=services.intake,
+            clock=services.clock,
+            channel=channel,
+            actor=actor(),
+            reason=reason,
+            batch=services.settings.import_batch,
+            line_bytes_max=services.settings.import_line_bytes_max,
+            when_unreadable=WhenUnreadable.KEEP if file.keep else WhenUnreadable.REFUSE,
+            read=partial(_rows, table=table) if table is not None else None,
+        )
+        gate = Gate(pressure=services.pressure, tenant_id=chosen, wait=timedelta(minutes=wait))
+        summary = gate.refused() or _run(importer, file.path, file.rejects, gate)
+    if isinstance(summary, Problem):
+        fail(summary, as_json=as_json)
+    _end(summary, file.rejects, gate, as_json=as_json)
 
 
 def _end(summary: ImportSummary, refused: Path, gate: Gate, *, as_json: bool) -> None:

@@ -35,7 +35,6 @@ SECRET_BYTES: Final = 32
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 CONNECTIONS_MAX: Final = 64
 CONNECT_SECONDS: Final = 2.0
-READY_SECONDS: Final = 1.0
 _LENGTH: Final = struct.Struct(">I")
 
 define(
@@ -185,11 +184,8 @@ class RemoteShard:
             self._lost(peer)
 
     def not_ready(self) -> Sequence[FieldError]:
-        """That nobody owns the shard."""
-        with self._lock:
-            found = self._peer or self._connected()
-        detail = f"no process owns the shard {self._folder.name}"
-        return () if found is not None else (FieldError(pointer="usage", detail=detail),)
+        """Nothing: a process is ready when what it owns is, whatever became of its neighbours."""
+        return ()
 
     def close(self) -> None:
         """Lets go of the connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from functools import partial
 
@@ -11,10 +12,10 @@ from revline.doors.usage.ports import Answers, Told
 
 
 class Waiting:
-    """What one loop waits for. A committer that answers a thousand requests of one group wakes the loop once."""
+    """What one loop waits for; made in its thread. A committer that answers many requests of one group wakes it once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self._loop, self._thread = loop, threading.get_ident()
         self._told: deque[tuple[asyncio.Future[Answers], Answers]] = deque()
         self._woken = False
 
@@ -24,6 +25,9 @@ class Waiting:
         return future, partial(self._tell, future)
 
     def _tell(self, future: asyncio.Future[Answers], answers: Answers) -> None:
+        if threading.get_ident() == self._thread:
+            future.set_result(answers)
+            return
         self._told.append((future, answers))
         # A thread that sees `_woken` set after its append is covered: the loop clears it before it looks.
         if not self._woken:
