@@ -21,7 +21,7 @@ from revline.subledger.usage.events import VOID_TYPE
 from revline.subledger.usage.kinds import EventType, FieldKind, UsageField
 from revline.subledger.usage.metering.answering import Answering
 from revline.subledger.usage.metering.dialects import Bound, ClickHouse
-from revline.subledger.usage.metering.duck import EngineLimits, duck_box
+from revline.subledger.usage.metering.duck import DuckBoxes, EngineLimits
 from revline.subledger.usage.metering.kinds import (
     Meter,
 )
@@ -221,9 +221,8 @@ class Stored:
         ]
 
 
-def duck_boxes(*, paths: Iterable[str]) -> Any:
-    """DuckDB, small."""
-    return duck_box(limits=EngineLimits(memory_megabytes=512, threads=1), paths=paths)
+duck_boxes = DuckBoxes(limits=EngineLimits(memory_megabytes=512, threads=1))
+"""DuckDB, small."""
 
 
 class ClickHouseBox:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from revline.core.ids import SourceObject
 from revline.subledger.usage.kinds import EventType
-from revline.subledger.usage.metering.exact import rounded
+from revline.subledger.usage.metering.exact import decimal_of, rounded
 from revline.subledger.usage.metering.kinds import (
     Aggregation,
     BucketSize,
@@ -157,7 +157,7 @@ def _quantity(
         digits, rounding = meter.conversion.scale, meter.conversion.rounding
     else:
         digits, rounding = (12 if scale is None else scale), meter.rounding
-    return Decimal(rounded(value, scale=digits, rounding=rounding)).scaleb(-digits)
+    return decimal_of(rounded(value, scale=digits, rounding=rounding), digits)
 
 
 def bucket_of(moment: datetime, size: BucketSize, zone: ZoneInfo) -> Any:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -176,3 +178,22 @@ def test_a_quantity_without_events_has_a_lineage_of_nothing(tmp_path: Path) -> N
     demand = LineageDemand(meter="europe", customer=customer("anna"), window=MARCH, version=stored.version)
     page = lineage_page(answering, demand, after=None, limit=10)
     assert (page.quantity, page.events, page.sequences, page.lines, page.next) == (Decimal(0), 0, 0, (), None)
+
+
+def test_a_query_reads_nothing_outside_the_folders_it_was_opened_for(tmp_path: Path) -> None:
+    stored = Stored(tmp_path)
+    stored.seal([call()])
+    (file,) = stored.files()
+    secret = tmp_path.parent / "secret.csv"
+    secret.write_text("a\n1\n")
+    with duck_boxes(paths=[file.path]) as box:
+        assert box.ask(f"SELECT count(*) AS n FROM read_parquet(['{file.path}'])", {})["n"].to_pylist() == [1]
+    for sql in (
+        f"SELECT * FROM read_csv('{secret}')",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+        f"ATTACH '{tmp_path.parent / 'other.db'}'",
+    ):
+        with pytest.raises(duckdb.Error), duck_boxes(paths=[file.path]) as box:
+            box.ask(sql, {})

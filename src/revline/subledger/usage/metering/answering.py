@@ -93,7 +93,14 @@ class Answering:
     def routes(self, scope: Scope) -> Routes:
         """Who the events of a scope count for."""
         if scope not in self._routes:
-            own = self._directory.routes(connection=scope.connection, hierarchy=scope.hierarchy)
+            if scope.window is None:
+                own = self._directory.routes_to(
+                    {each.customer for each in scope.customers},
+                    connection=scope.connection,
+                    hierarchy=scope.hierarchy,
+                )
+            else:
+                own = self._directory.routes(connection=scope.connection, hierarchy=scope.hierarchy)
             self._routes[scope] = routed(routes=own, window=scope.window, customers=scope.customers)
         return self._routes[scope]
 

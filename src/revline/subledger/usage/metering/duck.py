@@ -1,10 +1,11 @@
-"""DuckDB in a box: it reads the files it was given and nothing else, keeps to a limit of memory, and is gone after the call.
+"""DuckDB in a box: it reads below the folders it was opened for and nothing else, and keeps to a limit of memory.
 
 The database is in memory and empty; no extension is loaded or fetched, no setting can be changed once it is open.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -58,6 +59,7 @@ class DuckBox:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._given: set[str] = set()
 
     def dialect(self) -> Dialect:
         """DuckDB's."""
@@ -66,15 +68,66 @@ class DuckBox:
     def give(self, name: str, table: pa.Table) -> None:
         """Let queries read a table by a name."""
         self._connection.register(name, table)
+        self._given.add(name)
 
     def ask(self, sql: str, parameters: Mapping[str, Bound]) -> pa.Table:
         """A query's answer as a table. Raises duckdb.Error; `problem_of` says what it means."""
         return self._connection.sql(sql, params=dict(parameters)).to_arrow_table()
 
+    def clear(self) -> None:
+        """Forget every table that was given."""
+        for name in self._given:
+            self._connection.unregister(name)
+        self._given.clear()
 
-@contextmanager
-def duck_box(*, limits: EngineLimits, paths: Iterable[str]) -> Iterator[DuckBox]:
-    """A box that may read these files."""
+    def close(self) -> None:
+        """It is gone, and what it remembered with it."""
+        self._connection.close()
+
+
+class DuckBoxes:
+    """Opens boxes, and keeps a few that are idle: opening one costs more than a small question, and one that stays open knows the
+    files it has read (they never change). Each box reads below the folders it was opened for, one tenant's. Safe for threads."""
+
+    def __init__(self, *, limits: EngineLimits, idle_max: int = 4) -> None:
+        self._limits, self._idle_max = limits, idle_max
+        self._idle: list[tuple[frozenset[str], DuckBox]] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def __call__(self, *, paths: Iterable[str]) -> Iterator[DuckBox]:
+        """A box that may read these files and their neighbours. After an error it is not used again."""
+        folders = frozenset(path.rpartition("/")[0] + "/" for path in paths)
+        box = self._taken(folders) or _opened(self._limits, folders)
+        try:
+            yield box
+            box.clear()
+        except BaseException:
+            box.close()
+            raise
+        self._put_back(folders, box)
+
+    def close(self) -> None:
+        """Closes what is idle."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, box in idle:
+            box.close()
+
+    def _taken(self, folders: frozenset[str]) -> DuckBox | None:
+        with self._lock:
+            place = next((place for place, (own, _) in enumerate(self._idle) if own == folders), None)
+            return None if place is None else self._idle.pop(place)[1]
+
+    def _put_back(self, folders: frozenset[str], box: DuckBox) -> None:
+        with self._lock:
+            self._idle.append((folders, box))
+            beyond = self._idle.pop(0)[1] if len(self._idle) > self._idle_max else None
+        if beyond is not None:
+            beyond.close()
+
+
+def _opened(limits: EngineLimits, folders: frozenset[str]) -> DuckBox:
     threads = {"threads": min(limits.threads, THREADS_MAX)} if limits.threads else {}
     config: dict[str, Any] = {
         "memory_limit": f"{limits.memory_megabytes}MB",
@@ -84,22 +137,24 @@ def duck_box(*, limits: EngineLimits, paths: Iterable[str]) -> Iterator[DuckBox]
         "preserve_insertion_order": False,
         **threads,
     }
-    allowed = ", ".join(literal(path) for path in sorted(set(paths)))
+    allowed = ", ".join(literal(folder) for folder in sorted(folders))
+    settings = [
+        f"SET temp_directory = {literal(limits.folder)}",
+        f"SET max_temp_directory_size = '{limits.spill_megabytes}MB'" if limits.folder else "",
+        "SET TimeZone = 'UTC'",
+        "SET python_enable_replacements = false",
+        "SET parquet_metadata_cache = true",
+        f"SET allowed_directories = [{allowed}]",
+        "SET enable_external_access = false",
+        "SET lock_configuration = true",
+    ]
     connection = duckdb.connect(":memory:", config=config)
     try:
-        settings = [
-            f"SET temp_directory = {literal(limits.folder)}",
-            f"SET max_temp_directory_size = '{limits.spill_megabytes}MB'" if limits.folder else "",
-            "SET TimeZone = 'UTC'",
-            "SET python_enable_replacements = false",
-            f"SET allowed_paths = [{allowed}]",
-            "SET enable_external_access = false",
-            "SET lock_configuration = true",
-        ]
         connection.execute("; ".join(each for each in settings if each))
-        yield DuckBox(connection)
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    return DuckBox(connection)
 
 
 def problem_of(error: duckdb.Error) -> Problem:

@@ -152,10 +152,11 @@ def partials_sql(
     specs = {_spec(each, files.base).spec_id for each in meters.values()}
     asked = {STORED[meter.aggregation] for meter, _ in meters.values() if meter.aggregation in STORED}
     keys = ["r.slot AS slot", "p.spec AS spec", *(f"p.group_{place + 1} AS g{place}" for place in range(groups))]
+    averages = any(meter.aggregation is Aggregation.AVERAGE for meter, _ in meters.values())
     given = [
         "sum(p.events) AS events",
         "sum(p.sequences) AS sequences",
-        "sum(p.with_value) AS number",
+        f"sum({'p.with_value' if averages else 'p.events'}) AS number",
         *(f"{sql} AS {_named(sql)}" for sql in sorted(asked)),
     ]
     named = ", ".join(dialect.text(each) for each in sorted(specs))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Final, TypeVar
 
 import duckdb
@@ -17,7 +16,7 @@ from revline.platform.store.engine import Database
 from revline.platform.store.tables import counter
 from revline.subledger.usage.metering.answering import Answering
 from revline.subledger.usage.metering.compiling import reads_before
-from revline.subledger.usage.metering.duck import EngineLimits, duck_box, problem_of
+from revline.subledger.usage.metering.duck import DuckBoxes, EngineLimits, problem_of
 from revline.subledger.usage.metering.finishing import TooLargeError
 from revline.subledger.usage.metering.inspecting import Inspecting, Seen
 from revline.subledger.usage.metering.lineage import Place, lineage_page
@@ -60,7 +59,7 @@ class Metering:
 
     def __init__(self, *, database: Database, reader: UsageReader, limits: EngineLimits | None = None) -> None:
         self._database, self._reader = database, reader
-        self._boxes: Boxes = partial(duck_box, limits=limits or EngineLimits())
+        self._boxes: Boxes = DuckBoxes(limits=limits or EngineLimits())
         self._directories: dict[str, tuple[int, SubjectDirectory]] = {}
         self._lock = threading.Lock()
 

@@ -6,7 +6,7 @@ A subject is never guessed: with no customer, or with several, its events are he
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final
@@ -20,6 +20,8 @@ from revline.subledger.usage.versions import Window
 BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
 FOREVER: Final = datetime(2200, 1, 1, tzinfo=UTC)
 ALWAYS: Final = Window(start=BEGINNING, end=FOREVER)
+FEW: Final = 1_000
+"""So many customers are looked up one by one."""
 PARENTS_MAX: Final = 20
 """Steps up a hierarchy; a longer or circular one ends where it stands then."""
 
@@ -66,6 +68,7 @@ class SubjectDirectory:
         self._mappings: dict[tuple[str, str], list[SubjectMapping]] = defaultdict(list)
         for mapping in sorted(mappings, key=lambda each: each.position):
             self._mappings[mapping.connection, mapping.subject].append(mapping)
+        self._routes: dict[tuple[str, Hierarchy], tuple[Route, ...]] = {}
 
     @cached_property
     def _by_name(self) -> Mapping[tuple[str, str], tuple[SourceObject, ...]]:
@@ -81,6 +84,39 @@ class SubjectDirectory:
 
     def routes(self, *, connection: str, hierarchy: Hierarchy = Hierarchy.OWN) -> tuple[Route, ...]:
         """Every subject that has a customer, in order; a subject with several has one route for each stretch of time."""
+        if (connection, hierarchy) not in self._routes:
+            self._routes[connection, hierarchy] = self._all_routes(connection, hierarchy)
+        return self._routes[connection, hierarchy]
+
+    def routes_to(
+        self, customers: Collection[SourceObject], *, connection: str, hierarchy: Hierarchy = Hierarchy.OWN
+    ) -> tuple[Route, ...]:
+        """The routes of these customers, in order; looks at no other customer's where they are few."""
+        wanted = frozenset(customers)
+        if hierarchy is not Hierarchy.OWN or len(wanted) > FEW:
+            every = self.routes(connection=connection, hierarchy=hierarchy)
+            return tuple(route for route in every if route.customer in wanted)
+        subjects = {each.outside_id for each in wanted}
+        for each in wanted:
+            subjects.update(self._mapped.get((connection, each), ()))
+        return tuple(
+            route
+            for subject in sorted(subjects)
+            for route in self.routes_of(subject=subject, connection=connection)
+            if route.customer in wanted
+        )
+
+    @cached_property
+    def _mapped(self) -> Mapping[tuple[str, SourceObject], frozenset[str]]:
+        """Subjects that a mapping gives to a customer."""
+        found: dict[tuple[str, SourceObject], set[str]] = defaultdict(set)
+        for (scope, subject), mappings in self._mappings.items():
+            for mapping in mappings:
+                if mapping.customer is not None:
+                    found[scope, mapping.customer].add(subject)
+        return {key: frozenset(subjects) for key, subjects in found.items()}
+
+    def _all_routes(self, connection: str, hierarchy: Hierarchy) -> tuple[Route, ...]:
         subjects = {name for scope, name in self._by_name if scope == connection}
         subjects |= {name for scope, name in self._mappings if scope == connection}
         return tuple(
@@ -92,6 +128,10 @@ class SubjectDirectory:
     def routes_of(self, *, subject: str, connection: str, hierarchy: Hierarchy = Hierarchy.OWN) -> tuple[Route, ...]:
         """A subject's customers over time; none while its events are held."""
         found = self.named(subject=subject, connection=connection)
+        if (connection, subject) not in self._mappings:
+            if len(found) != 1:
+                return ()
+            return (Route(subject=subject, window=ALWAYS, customer=self.billed(found[0], hierarchy=hierarchy)),)
         stretches: list[tuple[Window, SourceObject | None]] = [(ALWAYS, found[0] if len(found) == 1 else None)]
         for mapping in self._mappings.get((connection, subject), ()):
             stretches = _laid_over(stretches, mapping.window, mapping.customer)
