@@ -1,10 +1,10 @@
 """A month of usage rated: 5 meters of 5 event types at 5 prices of every tier kind, exact, beside a bare group-by of its columns.
 
 `group_by` is DuckDB alone over the same files, the same columns and types, with the same memory and threads: what no rating can be
-below. `group_by_narrow` leaves out the receipt sequences, which prove a line later. Files are what the store's writer makes when it
-compacts. `rate` counts every customer's meters event by event and prices them; `rate_from_partials` by partial aggregates.
-`lineage` is one line's query again with a page of its events, `late` finds and re-rates what one late event touched. PostgreSQL holds
-a smaller month of its own (what COPY loads in reasonable time) and is compared with Revline over that month.
+below. `group_by_narrow` leaves out the receipt sequences, which prove a line later. Files are what the store's writer makes when
+it compacts. `rate` counts every customer's meters event by event and prices them; `rate_from_partials` does so by partial
+aggregates; `lineage` is one line's query again with a page of its events; `late` finds and re-rates what one late event touched.
+PostgreSQL holds a smaller month of its own (what COPY loads in reasonable time), compared with Revline over that month.
 """
 
 from __future__ import annotations
