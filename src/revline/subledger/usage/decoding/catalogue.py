@@ -6,7 +6,7 @@ what is made of them. It knows no log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -62,7 +62,7 @@ class TypeShape:
         )
         members = [Member(name=name, field=field, kinds=None) for name, field in self.fields.items()]
         self.columns = tuple(member.column for member in members)
-        self.checked = tuple(member for member in members if member.is_checked)
+        self.checked = tuple((member.value_of, member.matches, member) for member in members if member.is_checked)
 
 
 def is_number_text(field: UsageField) -> bool:
@@ -98,23 +98,19 @@ def _member_type(field: UsageField) -> Any:
 class Member:
     """A stored column of some event types. kinds: the Structs of the types that have it, None when all of them do."""
 
-    __slots__ = ("_get", "_name", "_rule", "column", "field", "is_checked", "kinds")
+    __slots__ = ("_name", "_rule", "column", "field", "is_checked", "kinds", "matches", "value_of")
 
     def __init__(self, *, name: str, field: UsageField, kinds: frozenset[Any] | None) -> None:
         self.field, self.kinds = field, kinds
         self.column = field_column(name, field)
-        self._name, self._get = name, attrgetter(name)
+        self._name, self.value_of = name, attrgetter(name)
         self._rule = NumberRule(field) if is_number_text(field) else None
+        self.matches: Callable[[Any], object] = _is_moment if self._rule is None else self._rule.matches
         self.is_checked = self._rule is not None or field.kind is FieldKind.TIME
 
-    def fits(self, data: Any) -> bool:
-        """Whether one event's value is what the field holds; a number is put in canonical form."""
-        value = self._get(data)
-        if self._rule is None:
-            return value is None or moment(value) is not None
-        if self._rule.matches(value):
-            return True
-        text = mended(bytes(value), self._rule)
+    def mends(self, data: Any) -> bool:
+        """Puts one event's number, which does not match, in canonical form; False when it has none."""
+        text = None if self._rule is None else mended(bytes(self.value_of(data)), self._rule)
         if text is None:
             return False
         setattr(data, self._name, text)
@@ -122,7 +118,7 @@ class Member:
 
     def of(self, datas: Sequence[Any]) -> Sequence[Any] | None:
         """The column of these data, as `Column.values`; numbers are put in canonical form. None when one can't be."""
-        values = list(map(self._get, datas))
+        values = list(map(self.value_of, datas))
         if self._rule is None:
             return values if not self.is_checked or all(map(_is_moment, values)) else None
         places = mend(values, self._rule)

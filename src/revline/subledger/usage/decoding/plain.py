@@ -44,8 +44,8 @@ def are_plain(events: Sequence[Any]) -> bool:
     for event in events:
         if event.time.tzinfo is not UTC:
             event.time = event.time.astimezone(UTC)
-        for member in event.shape.checked:
-            if not member.fits(event.data):
+        for value_of, matches, member in event.shape.checked:
+            if not matches(value_of(event.data)) and not member.mends(event.data):
                 return False
     return True
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from itertools import accumulate, chain
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -37,6 +38,8 @@ from revline.subledger.usage.log.values import (
     Sealed,
     Submission,
 )
+
+KEY_SECONDS: Final = timedelta(seconds=1)
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +72,8 @@ class Committer:
         self._fence, self._clock, self._limits = fence, clock, limits
         self._writer: LogWriter | None = None
         self._ciphers: dict[str, tuple[int, AESGCM]] = {}
+        self._seen: set[str] = set()
+        self._looked_at = EPOCH
         self._last_of: dict[str, int] = {}
         self._finished: dict[Path, dict[str, int]] = {}
         self._deleting = threading.Lock()
@@ -94,8 +99,8 @@ class Committer:
             return Group(answers=[self.stopped] * len(submissions), batches=[])
         received = self._clock.now()
         # A submission without events only says how far a stream was read: it is nobody's.
-        ciphers = [self._cipher(one.decoded.tenant_id) if one.decoded.storable else None for one in submissions]
-        held = [one for one, cipher in zip(submissions, ciphers, strict=True) if not isinstance(cipher, Problem)]
+        refused = self._ready({one.decoded.tenant_id for one in submissions if one.decoded.keys}, received)
+        held = submissions if not refused else [one for one in submissions if _tenant_of(one) not in refused]
         verdicts = self.identities.meet(
             list(chain.from_iterable([one.decoded.keys for one in held])),
             list(chain.from_iterable([one.decoded.digests for one in held])),
@@ -107,42 +112,43 @@ class Committer:
             self.stopped = problem("usage.log_stopped", f"writing to {self.folder.name} failed: {error.strerror}")
             return Group(answers=[self.stopped] * len(submissions), batches=[])
         self.identities.turn(last_sequence=self.next_sequence - 1)
-        answered = iter(given)
-        answers = [cipher if isinstance(cipher, Problem) else next(answered) for cipher in ciphers]
+        answers: list[Answers | Problem] = list(given)
+        if refused:
+            answered = iter(given)
+            answers = [refused.get(_tenant_of(one)) or next(answered) for one in submissions]
         return Group(answers=answers, batches=[batch for mine in parts.values() for batch, _ in mine])
 
     def _parts(
         self, held: Sequence[Submission], verdicts: bytes, received: datetime
     ) -> tuple[list[Answers], dict[str, list[tuple[CommittedBatch, bytes]]]]:
         """The answers, and each tenant's batches with their text: sequences run on from tenant to tenant."""
-        by_tenant: dict[str, list[int]] = {}
+        by_tenant: dict[str, list[tuple[int, Decoded, bytes]]] = {}
+        start = 0
         for index, one in enumerate(held):
-            by_tenant.setdefault(one.decoded.tenant_id, []).append(index)
-        starts = list(accumulate([one.decoded.storable for one in held], initial=0))
-        answers: dict[int, Answers] = {}
+            decoded = one.decoded
+            end = start + len(decoded.keys)
+            part = (index, decoded, verdicts[start:end])
+            by_tenant.setdefault(decoded.tenant_id, []).append(part)
+            start = end
+        answers: list[Any] = [None] * len(held)
         parts: dict[str, list[tuple[CommittedBatch, bytes]]] = {}
-        sequence = self.next_sequence
-        for tenant_id, indices in by_tenant.items():
-            for index in indices:
-                decoded, mine = held[index].decoded, verdicts[starts[index] : starts[index + 1]]
-                answers[index] = Answers(decoded=decoded, verdicts=mine, first_sequence=sequence, received_at=received)
-                kept, text = _kept(decoded, mine)
-                if not text:
+        sequence, shard = self.next_sequence, self.shard
+        for tenant_id, pieces in by_tenant.items():
+            for index, decoded, mine in pieces:
+                answers[index] = Answers(decoded, mine, sequence, received)
+                count = mine.count(ACCEPTED)
+                if not count:
                     continue
-                count = decoded.storable if kept is None else len(kept)
-                batch = CommittedBatch(
-                    tenant_id=tenant_id,
-                    shard=self.shard,
-                    first_sequence=sequence,
-                    received_at=received,
-                    count=count,
-                    rows=decoded.rows,
-                    kept=None if decoded.rows is None else kept,
-                    events=_accepted(decoded, kept),
-                )
+                if count == len(mine):
+                    batch = CommittedBatch(
+                        tenant_id, shard, sequence, received, count, decoded.rows, None, decoded.events
+                    )
+                    text = decoded.text
+                else:
+                    batch, text = _some(decoded, mine, shard, sequence, received)
                 parts.setdefault(tenant_id, []).append((batch, text))
                 sequence += count
-        return [answers[index] for index in range(len(held))], parts
+        return answers, parts
 
     def _write(
         self, parts: Mapping[str, list[tuple[CommittedBatch, bytes]]], held: Sequence[Submission], received: datetime
@@ -155,9 +161,11 @@ class Committer:
         for tenant_id, mine in parts.items():
             key_id, cipher = self._ciphers[tenant_id]
             first = mine[0][0].first_sequence
-            count = sum([batch.count for batch, _ in mine])
-            lines = mine[0][1] if len(mine) == 1 else b"".join([text for _, text in mine])
-            sealed = seal(cipher, first_sequence=first, tenant_id=tenant_id.encode(), lines=lines)
+            if len(mine) == 1:
+                count, lines = mine[0][0].count, mine[0][1]
+            else:
+                count, lines = sum([batch.count for batch, _ in mine]), b"".join([text for _, text in mine])
+            sealed = seal(cipher, first, tenant_id.encode(), lines)
             events += count
             body.append(sealed)
             metas.append(ChunkMeta(tenant_id, key_id, first, count, len(sealed)))
@@ -183,7 +191,7 @@ class Committer:
         self._writer.close()
         with self._deleting:
             self._finished[self._writer.path] = self._last_of
-        self._last_of, self._ciphers = {}, {}
+        self._last_of, self._ciphers, self._seen = {}, {}, set()
         header = FileHeader(
             shard=self.shard,
             fence=self._fence,
@@ -195,15 +203,25 @@ class Committer:
         )
         self._writer = LogWriter(folder=self.folder, header=header)
 
-    def _cipher(self, tenant_id: str) -> AESGCM | Problem:
-        key = self.keys.current(tenant_id)
-        if isinstance(key, Problem):
-            return key
-        found = self._ciphers.get(tenant_id)
-        if found is None or found[0] != key.key_id:
-            assert self._writer is not None
-            found = self._ciphers[tenant_id] = (key.key_id, cipher_of(key, salt=self._writer.header.salt))
-        return found[1]
+    def _ready(self, tenants: Iterable[str], now: datetime) -> dict[str, Problem]:
+        """Has the cipher of each tenant's current key at hand; those whose key can't be had, and why. It is looked for newer keys
+        once a second."""
+        if abs(now - self._looked_at) > KEY_SECONDS:
+            self._looked_at, self._seen = now, set()
+        refused = {}
+        for tenant_id in tenants:
+            if tenant_id in self._seen:
+                continue
+            key = self.keys.current(tenant_id)
+            if isinstance(key, Problem):
+                refused[tenant_id] = key
+                continue
+            found = self._ciphers.get(tenant_id)
+            if found is None or found[0] != key.key_id:
+                assert self._writer is not None
+                self._ciphers[tenant_id] = (key.key_id, cipher_of(key, salt=self._writer.header.salt))
+            self._seen.add(tenant_id)
+        return refused
 
     def delete_through(self, sealed: Sealed) -> int:
         """Deletes the oldest finished files, up to the first with an event that is not sealed or whose identity is in no run."""
@@ -223,16 +241,27 @@ class Committer:
             self._writer.close()
 
 
-def _accepted(decoded: Decoded, kept: Sequence[int] | None) -> Sequence[object]:
-    return decoded.events if kept is None or decoded.rows is not None else [decoded.events[place] for place in kept]
+def _tenant_of(submission: Submission) -> str:
+    """Whose key it needs: nobody's without events."""
+    return submission.decoded.tenant_id if submission.decoded.keys else ""
 
 
-def _kept(decoded: Decoded, verdicts: bytes) -> tuple[list[int] | None, bytes]:
-    """The places of the accepted events, None when all are, and their lines."""
-    if not any(verdicts):
-        return None, decoded.text
+def _some(
+    decoded: Decoded, verdicts: bytes, shard: int, sequence: int, received: datetime
+) -> tuple[CommittedBatch, bytes]:
+    """The batch and the lines of the events that were accepted, where others were not."""
     kept = [place for place, verdict in enumerate(verdicts) if verdict == ACCEPTED]
-    return kept, b"\n".join([*[decoded.lines[place] for place in kept], b""]) if kept else b""
+    batch = CommittedBatch(
+        tenant_id=decoded.tenant_id,
+        shard=shard,
+        first_sequence=sequence,
+        received_at=received,
+        count=len(kept),
+        rows=decoded.rows,
+        kept=kept if decoded.rows is not None else None,
+        events=[decoded.events[place] for place in kept] if decoded.rows is None else (),
+    )
+    return batch, b"\n".join([*[decoded.lines[place] for place in kept], b""])
 
 
-_MICROSECOND = EPOCH.resolution
+_MICROSECOND: Final = EPOCH.resolution

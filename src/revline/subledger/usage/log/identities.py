@@ -90,15 +90,14 @@ class Identities:
         before = len(self._hot)
         found = list(map(self._hot.setdefault, keys, digests))
         added = len(self._hot) - before
-        if added == len(keys):
-            return bytes(len(keys))
-        new = set(islice(reversed(self._hot), added))
         verdicts = bytearray(len(keys))
-        for place, (key, mine, other) in enumerate(zip(keys, digests, found, strict=True)):
-            if key in new:
-                new.remove(key)
-            else:
-                verdicts[place] = DUPLICATE if mine == other else CONFLICT
+        if added == len(keys):
+            return bytes(verdicts)
+        old = [place for place, (mine, other) in enumerate(zip(digests, found, strict=True)) if mine is not other]
+        if len(old) + added != len(keys):  # the very same values were met before
+            old = _not_first(keys, set(islice(reversed(self._hot), added)))
+        for place in old:
+            verdicts[place] = DUPLICATE if digests[place] == found[place] else CONFLICT
         return bytes(verdicts)
 
     def _meet_some(self, keys: Sequence[bytes], digests: Sequence[bytes], known: Mapping[int, bytes]) -> bytes:
@@ -186,6 +185,17 @@ class Identities:
                 level, size = level + 1, size * FAN
             levels.setdefault(level, []).append(run)
         return next((runs for _, runs in sorted(levels.items()) if len(runs) >= FAN), None)
+
+
+def _not_first(keys: Sequence[bytes], new: set[bytes]) -> list[int]:
+    """The places of keys that are not new, or stood before in the same batch."""
+    old = []
+    for place, key in enumerate(keys):
+        if key in new:
+            new.remove(key)
+        else:
+            old.append(place)
+    return old
 
 
 def _known(view: _View, keys: Sequence[bytes]) -> dict[int, bytes]:

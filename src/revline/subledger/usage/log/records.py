@@ -140,7 +140,7 @@ def cipher_of(key: DataKey, *, salt: bytes) -> AESGCM:
     return AESGCM(blake2b(salt, digest_size=32, key=key.secret, person=b"usage chunk").digest())
 
 
-def seal(cipher: AESGCM, *, first_sequence: int, tenant_id: bytes, lines: bytes) -> bytes:
+def seal(cipher: AESGCM, first_sequence: int, tenant_id: bytes, lines: bytes) -> bytes:
     """A chunk's bytes."""
     return cipher.encrypt(first_sequence.to_bytes(12, "little"), lines, tenant_id)
 

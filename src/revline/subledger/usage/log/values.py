@@ -51,7 +51,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     offsets: tuple[Offset, ...] = ()
 
 
-class Answers(msgspec.Struct, frozen=True, kw_only=True):
+class Answers(msgspec.Struct, frozen=True, gc=False):
     """What became of a submission. verdicts: a byte for each storable event. first_sequence: of the first accepted one."""
 
     decoded: Decoded
@@ -92,7 +92,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
         return answers
 
 
-class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CommittedBatch(msgspec.Struct, frozen=True, gc=False):
     """Events of one tenant that are on disk: count of them, with first_sequence, first_sequence + 1 and so on.
 
     rows: what was decoded; kept: the places in it that were accepted, None when all were. rows is None where they are few: then the
