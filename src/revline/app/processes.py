@@ -260,8 +260,8 @@ def _routes(services: Services) -> tuple[Callable[[Threads], Sequence[Any]], ...
     from revline.doors.usage.description import usage_description  # noqa: PLC0415
 
     makers = (act_handlers, bulk_handlers, pool_handlers, enumeration_handlers, waiting_routes, question_routes)
-    return (*(partial(make, services) for make in (*makers, credit_routes, usage_finding_routes)), usage_description)
-    return (*(partial(make, services) for make in (*makers, credit_routes, charge_handlers)), usage_description)
+    usage = (credit_routes, usage_finding_routes, charge_handlers)
+    return (*(partial(make, services) for make in (*makers, *usage)), usage_description)
 
 
 def _usage_types(directory: Directory, tenant_id: str) -> frozenset[str]:

@@ -19,6 +19,8 @@ from revline.intake.values import Outcome
 from revline.platform.store.engine import Database
 from revline.subledger.usage.calendar import instant_of
 from revline.subledger.usage.charges import queries
+from revline.subledger.usage.charges.desk import ChargeDesk
+from revline.subledger.usage.charges.ports import Meters
 from revline.subledger.usage.charges.queries import ChargeFilter
 from revline.subledger.usage.charges.service import Charging
 from revline.subledger.usage.charges.ticking import Ticker
@@ -124,7 +126,10 @@ class Seen:
 class Shop:
     """The tenant, its usage and its worker."""
 
-    def __init__(self, database: Database, folder: Path, *documents: str) -> None:
+    def __init__(
+        self, database: Database, folder: Path, *documents: str, meters: Meters | None = None, versions: Any = None
+    ) -> None:
+        """meters, versions: those of a real usage store; of the log in memory when left out."""
         self.database, self.folder = database, folder
         self.harness = Harness(database=database, folder=folder)
         self.place = folder / TENANT / "20-connections.yaml"
@@ -137,7 +142,7 @@ class Shop:
         self.charging = Charging(
             database=database,
             setups=self.setups,
-            meters=self.usage,
+            meters=meters or self.usage,
             channels=self.harness.directory,
             clock=self.harness.clock,
             random_bytes=counted_bytes(),
@@ -147,12 +152,14 @@ class Shop:
         self.ticker = Ticker(
             database=database,
             setups=self.setups,
-            meters=self.usage,
-            versions=self.usage,
+            meters=meters or self.usage,
+            versions=versions or self.usage,
             clock=self.harness.clock,
             owner="test",
             paying=CreditBooks(),
         )
+        self.meters: Meters = meters or self.usage
+        self.desk = ChargeDesk(database=database, setups=self.setups, meters=self.meters)
         self.go("2026-01-01")
         for name in ("ada", "bob"):
             self.tell("customer", {"outside_id": name, "name": name.title()})
