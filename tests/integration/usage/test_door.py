@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import random
+import threading
+import time
 import zlib
 from typing import Any
 
@@ -12,6 +15,7 @@ import pyarrow as arrow
 import pytest
 
 from revline.core.problem import CATALOGUE, problem
+from revline.doors.usage.bodies import UNPACKED_BESIDE_FROM
 from revline.doors.usage.ports import UsageLimits
 from revline.platform.access.roles import Role
 from tests.integration.usage.conftest import BODY_BYTES_MAX, Door, event, principal_of
@@ -141,6 +145,37 @@ def test_only_post_is_taken(door: Door) -> None:
     answer = door.send(event(), method="GET")
     refused(answer, "http.method_not_allowed")
     assert answer.headers["allow"] == "POST"
+
+
+def test_zstd_that_asks_for_more_memory_than_it_may_is_refused_unread(door: Door) -> None:
+    header = b"\x28\xb5\x2f\xfd" + b"\x00" + bytes([17 << 3])
+    refused(door.send(header + b"\0" * 20, content_encoding="zstd"), "http.body_too_large")
+
+
+def test_a_large_packed_body_is_unpacked_beside(door: Door) -> None:
+    noise = random.Random(7).randbytes(50_000).hex().encode()
+    body = msgspec.json.encode(event(data={"note": noise.decode()[:60_000]}))
+    assert len(gzip.compress(body)) > UNPACKED_BESIDE_FROM * 0.8
+    assert door.send(gzip.compress(body, compresslevel=0), content_encoding="gzip").status_code == 200
+
+
+def test_bodies_that_wait_are_bounded_before_they_are_read(door: Door) -> None:
+    door.log.silent = True
+    answers: list[Any] = []
+    body = msgspec.json.encode(event(data={"note": "x" * 60_000}))
+    waiting = [threading.Thread(target=lambda: answers.append(door.send(body))) for _ in range(2)]
+    for thread in waiting:
+        thread.start()
+    while len(door.log.submitted) < 2:
+        time.sleep(0.01)
+    answer = door.send(body)
+    refused(answer, "usage.under_way")
+    assert answer.headers["retry-after"] == "1"
+    door.log.answer()
+    for thread in waiting:
+        thread.join()
+    assert sorted(one.status_code for one in answers) == [200, 200]
+    assert door.send(event(2)).status_code == 200
 
 
 # ---- who may

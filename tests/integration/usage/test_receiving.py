@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,3 +169,20 @@ def test_an_owner_that_goes_away_and_another_that_comes(tmp_path: Path) -> None:
         assert sent(receiver, event()).verdicts() == ["duplicate"]
         door.close()
         log.close()
+
+
+def test_an_owner_that_hangs_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Neither whoever hands over, who must go on at once, nor for ever whoever waits for the answer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = {"port": silent.getsockname()[1], "secret": "0" * 64}
+        (tmp_path / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
+        with receiver_over({0: RemoteShard(tmp_path, answer_seconds=0.4)}) as receiver:
+            began = time.monotonic()
+            heard = [
+                sent(receiver, [event(number, data={"tokens": 1, "note": "x" * 1_000}) for number in range(1_000)])
+            ]
+            heard += [sent(receiver, event(number)) for number in range(50)]
+            assert time.monotonic() - began < 2
+            found = [one.result() for one in heard]
+    assert {one.code for one in found if isinstance(one, Problem)} <= {"usage.unanswered", "usage.shard_away"}
+    assert len(found) == 51

@@ -49,7 +49,7 @@ class Api:
         if scope["type"] != ScopeType.HTTP:
             await self._inner(scope, receive, send)
             return
-        in_front = self._ports.in_front.get(scope["path"])
+        in_front = self._ports.in_front.get(scope["path"].rstrip("/"))
         if in_front is not None:
             await in_front(scope, receive, send)
             return

@@ -19,6 +19,11 @@ GZIP: Final = "gzip"
 ZSTD: Final = "zstd"
 IDENTITY: Final = "identity"
 GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+ZSTD_WINDOW_MAX: Final = 8 * 1024 * 1024
+"""What every writer of zstd asks for unless it was told to ask for more."""
+UNPACKED_BESIDE_FROM: Final = 32 * 1024
+"""A packed body of so many bytes is unpacked in a thread, so that others do not wait for it."""
 BLANKS: Final = b" \t\r\n"
 
 
@@ -72,6 +77,8 @@ def _gunzipped(body: bytes, *, bytes_max: int) -> bytes | Problem:
 
 
 def _unzstd(body: bytes, *, bytes_max: int) -> bytes | Problem:
+    if _zstd_window(body) > max(bytes_max, ZSTD_WINDOW_MAX):
+        return _too_large(bytes_max)
     # Arrow takes a fifth of a second to import; only senders that pack by zstd need it.
     import pyarrow as arrow  # noqa: PLC0415
 
@@ -83,6 +90,18 @@ def _unzstd(body: bytes, *, bytes_max: int) -> bytes | Problem:
     if len(found) > bytes_max:
         return _too_large(bytes_max)
     return found if found or not body else problem("usage.body_damaged", "the body unpacks to nothing")
+
+
+def _zstd_window(body: bytes) -> int:
+    """The memory a zstd frame asks for to be unpacked (RFC 8878, 3.1.1.1), in bytes; 0 for what is no frame."""
+    if len(body) < 6 or body[:4] != ZSTD_MAGIC:
+        return 0
+    descriptor = body[4]
+    if not descriptor & 0b0010_0000:
+        return 1 << (10 + (body[5] >> 3))
+    size = 1 << (descriptor >> 6)
+    dictionary = (0, 1, 2, 4)[descriptor & 0b11]
+    return int.from_bytes(body[5 + dictionary : 5 + dictionary + size], "little")
 
 
 def _too_large(bytes_max: int) -> Problem:

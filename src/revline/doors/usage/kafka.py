@@ -182,12 +182,16 @@ class Consumer:
                 continue
             self._owned[number] = shard
             read = shard.offsets().get((self._stream.topic, number), 0)
+            here = kafka.TopicPartition(self._stream.topic, number)
+            kept_from, _ = client.get_watermark_offsets(here, timeout=FLUSH_SECONDS)
+            if kept_from > read:
+                log().error("usage.stream_gap", count=kept_from - read, position=kept_from)
             # One chunk is read again: if its record was the last thing before a kill, what it refused may not be written down yet.
             at = kafka.TopicPartition(
                 self._stream.topic, number, max(0, read - MESSAGES_AT_ONCE) or kafka.OFFSET_BEGINNING
             )
             client.seek(at)
-            client.resume([kafka.TopicPartition(self._stream.topic, number)])
+            client.resume([here])
 
     def _write(self, partition: int, messages: Sequence[Message]) -> Problem | None:
         """One chunk into its shard: the last part carries the offset, once all parts before it are on disk."""

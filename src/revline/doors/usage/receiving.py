@@ -12,8 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, Protocol
 
+import msgspec
+
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
-from revline.doors.usage.ports import Answers, Given, Told
+from revline.doors.usage.ports import Answers, Taken, Told
 from revline.platform.logs import log
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue
 from revline.subledger.usage.decoding.decode import decode, decode_each
@@ -115,7 +117,7 @@ class Receiver:
             told(problem("usage.offsets_split", "a stream's positions belong to one shard"))
             return
         if not chosen:
-            told(_merged(decoded, {}))
+            told(_Merged(decoded=decoded, chosen={}, parts={}))
             return
         gathering = _Gathering(decoded, chosen, told)
         for number, indexes in chosen.items():
@@ -128,30 +130,42 @@ class _Gathering:
 
     def __init__(self, decoded: Decoded, chosen: Mapping[int, Sequence[int]], told: Told) -> None:
         self._decoded, self._chosen, self._told = decoded, chosen, told
-        self._answers: dict[int, EventAnswer] = {}
+        self._parts: dict[int, Taken] = {}
         self._problem: Problem | None = None
         self._missing = len(chosen)
         self._lock = threading.Lock()
 
     def told(self, number: int, answers: Answers) -> None:
+        """What a shard says of its part: on the thread that commits, so nothing is put together here."""
         with self._lock:
             if isinstance(answers, Problem):
                 self._problem = self._problem or answers
             else:
-                self._answers.update(zip(self._chosen[number], answers.each(), strict=True))
+                self._parts[number] = answers
             self._missing -= 1
             if self._missing:
                 return
-        self._told(self._problem or _merged(self._decoded, self._answers))
+        self._told(self._problem or _Merged(decoded=self._decoded, chosen=self._chosen, parts=self._parts))
 
 
-def _merged(decoded: Decoded, answers: Mapping[int, EventAnswer]) -> Given:
-    """The answers to all events of a body: of the storable ones by their index, and of those that can't be stored."""
-    invalid = {
-        one.index: EventAnswer(id=one.id, verdict=Verdict.INVALID, problem=one.problem) for one in decoded.invalid
-    }
-    storable = iter(range(decoded.storable))
-    return Given([invalid[index] if index in invalid else answers[next(storable)] for index in range(decoded.count)])
+class _Merged(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers to all events of a body: of the storable ones by the shard that has them, and of those that can't be stored."""
+
+    decoded: Decoded
+    chosen: Mapping[int, Sequence[int]]
+    parts: Mapping[int, Taken]
+
+    def each(self) -> Sequence[EventAnswer]:
+        """As `Taken` says."""
+        answers: dict[int, EventAnswer] = {}
+        for number, places in self.chosen.items():
+            answers.update(zip(places, self.parts[number].each(), strict=True))
+        invalid = {
+            one.index: EventAnswer(id=one.id, verdict=Verdict.INVALID, problem=one.problem)
+            for one in self.decoded.invalid
+        }
+        storable = iter(range(self.decoded.storable))
+        return [invalid[index] if index in invalid else answers[next(storable)] for index in range(self.decoded.count)]
 
 
 def _failed(failure: Exception) -> Problem:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import hmac
 import os
+import queue
 import secrets
+import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +38,9 @@ SECRET_BYTES: Final = 32
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 CONNECTIONS_MAX: Final = 64
 CONNECT_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = 30.0
+WAITING_MAX: Final = 2_000
+"""Requests that may wait for an owner; each is at most as large as a request may be, and their bytes are bounded at the door."""
 _LENGTH: Final = struct.Struct(">I")
 
 define(
@@ -66,6 +72,13 @@ class LocalShard:
 class _Address(msgspec.Struct, frozen=True):
     port: int
     secret: str
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    """Who waits for an answer; since: by a monotonic clock."""
+
+    told: Told
+    since: float
 
 
 class _Asked(msgspec.Struct, frozen=True, array_like=True):
@@ -157,66 +170,97 @@ class InnerDoor:
 
 
 class RemoteShard:
-    """A shard that another process of this machine owns. folder: of the shard."""
+    """A shard that another process of this machine owns. folder: of the shard. Whoever hands over never waits for the owner: one
+    thread sends, another reads. answer_seconds: for an owner that neither answers nor goes away."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock, self._sending = threading.Lock(), threading.Lock()
+    def __init__(self, folder: Path, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._folder, self._answer_seconds = folder, answer_seconds
+        self._lock = threading.Lock()
         self._peer: socket.socket | None = None
         self._number = 0
-        self._waiting: dict[int, Told] = {}
+        self._waiting: dict[int, _Waiting] = {}
+        self._to_send: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
+        self._sending = threading.Thread(target=self._send_all, name="usage-remote-send", daemon=True)
+        self._sending.start()
 
     def take(self, decoded: Decoded, *, offsets: Sequence[Offset], told: Told) -> None:
-        """Sends the events to the owner; told when they are on its disk, or that they must be sent again."""
+        """Hands the events to the thread that sends; told when they are on the owner's disk, or that they must be sent again."""
         with self._lock:
-            peer = self._peer or self._connected()
-            if peer is not None:
+            full = len(self._waiting) >= WAITING_MAX
+            if not full:
                 self._number += 1
                 number = self._number
-                self._waiting[number] = told
-        if peer is None:
-            told(problem("usage.shard_away", f"no process owns the shard {self._folder.name}"))
+                self._waiting[number] = _Waiting(told, time.monotonic())
+        if full:
+            told(problem("usage.under_way", f"{WAITING_MAX} requests wait for the owner of the shard"))
             return
-        try:
-            with self._sending:
-                _send(peer, _ENCODE(_Asked(number, decoded.tenant_id, list(decoded.lines), list(offsets))))
-        except OSError:
-            self._lost(peer)
+        frame = _ENCODE(_Asked(number, decoded.tenant_id, list(decoded.lines), list(offsets)))
+        self._to_send.put((number, frame))
 
     def not_ready(self) -> Sequence[FieldError]:
         """Nothing: a process is ready when what it owns is, whatever became of its neighbours."""
         return ()
 
     def close(self) -> None:
-        """Lets go of the connection."""
+        """Lets go of the connection and of the thread."""
+        self._to_send.put(None)
         with self._lock:
             peer = self._peer
         if peer is not None:
             self._lost(peer)
+        self._sending.join()
+
+    def _send_all(self) -> None:
+        while (one := self._to_send.get()) is not None:
+            number, frame = one
+            peer = self._peer or self._connected()
+            if peer is None:
+                self._tell(number, problem("usage.shard_away", f"no process owns the shard {self._folder.name}"))
+                continue
+            try:
+                _send(peer, frame)
+            except OSError:
+                self._lost(peer)
+                self._tell(number, problem("usage.unanswered", "the process that owns the shard went away"))
+
+    def _tell(self, number: int, answers: Answers) -> None:
+        with self._lock:
+            one = self._waiting.pop(number, None)
+        if one is not None:
+            one.told(answers)
 
     def _connected(self) -> socket.socket | None:
         try:
             address = msgspec.json.decode((self._folder / ADDRESS_FILE).read_bytes(), type=_Address)
             peer = socket.create_connection(("127.0.0.1", address.port), timeout=CONNECT_SECONDS)
-            peer.settimeout(None)
+            peer.settimeout(self._answer_seconds)
             peer.sendall(address.secret.encode())
         except (OSError, msgspec.DecodeError):
             return None
-        self._peer = peer
-        threading.Thread(target=self._read, args=(peer,), name="usage-remote", daemon=True).start()
+        with self._lock:
+            self._peer = peer
+        threading.Thread(target=self._read, args=(peer,), name="usage-remote-read", daemon=True).start()
         return peer
 
     def _read(self, peer: socket.socket) -> None:
         try:
-            while frame := _frame(peer):
-                replied = _DECODE_REPLIED.decode(frame)
-                with self._lock:
-                    told = self._waiting.pop(replied.number, None)
-                if told is not None:
-                    told(replied.problem or Given(replied.answers or ()))
-        except (OSError, EOFError, msgspec.DecodeError):
+            while self._comes(peer):
+                replied = _DECODE_REPLIED.decode(_frame(peer))
+                self._tell(replied.number, replied.problem or Given(replied.answers or ()))
+        except (OSError, EOFError, ValueError, msgspec.DecodeError):
             pass
         self._lost(peer)
+
+    def _comes(self, peer: socket.socket) -> bool:
+        """Waits for the next reply; False when one is overdue."""
+        while True:
+            ready, _, _ = select.select([peer], (), (), self._answer_seconds / 4)
+            if ready:
+                return True
+            with self._lock:
+                oldest = min((one.since for one in self._waiting.values()), default=None)
+            if oldest is not None and time.monotonic() - oldest > self._answer_seconds:
+                return False
 
     def _lost(self, peer: socket.socket) -> None:
         with self._lock:
@@ -227,8 +271,8 @@ class RemoteShard:
         with contextlib.suppress(OSError):
             peer.shutdown(socket.SHUT_RDWR)
         peer.close()
-        for told in waiting:
-            told(problem("usage.unanswered", "the process that owns the shard went away"))
+        for one in waiting:
+            one.told(problem("usage.unanswered", "the process that owns the shard went away"))
 
 
 def _received(peer: socket.socket, size: int) -> bytes:
