@@ -104,7 +104,7 @@ def test_what_is_booked_always_comes_to_what_is_due_and_to_nothing_once_billed(
 def test_the_fact_of_an_entry_names_its_charge_and_revision() -> None:
     (made,) = entries(charge=CHARGE, stated=[], targets=[january("1.00")], open_from=NO_MONTH_CLOSED)
     fact = fact_of(entry=made, charge=CHARGE, account="unbilled_receivable", stated_at=datetime(2026, 2, 1, tzinfo=UTC))
-    assert fact.roots[0].outside_id == CHARGE.charge_id
+    assert fact.roots[0].outside_id == made.outside_id
     assert fact.correlation == f"{CHARGE.charge_id}@1"
     assert isinstance(fact.snapshot, StatedEvent)
     assert isinstance(fact.snapshot.payload, RecognizedRevenue)

@@ -22,7 +22,7 @@ from revline.core.ids import SourceObject
 from revline.subledger.usage.charges.values import Charge
 
 ROOT_KIND: Final = "usage"
-"""The kind of root a charge line is: its outside id is the charge's id; everything booked of the line is derived there."""
+"""The kind of root an entry is, so that a journal leads to the one revision it follows from."""
 ENTRY_KIND: Final = "usage_entry"
 BILLED: Final = "billed"
 """The part under which the reversal of a line's accruals stands, by the line that bills it."""
@@ -119,9 +119,9 @@ def _missing(charge: Charge, mine: Sequence[Entry], target: Target, open_from: d
     )
 
 
-def root_of(charge: Charge) -> SourceObject:
-    """The root a line is booked under: of its customer's connection, which says the entity."""
-    return SourceObject(connection=charge.subject.customer.connection, kind=ROOT_KIND, outside_id=charge.charge_id)
+def root_of(entry: Entry, charge: Charge) -> SourceObject:
+    """The root an entry is booked under: of its customer's connection, which says the entity."""
+    return SourceObject(connection=charge.subject.customer.connection, kind=ROOT_KIND, outside_id=entry.outside_id)
 
 
 def fact_of(*, entry: Entry, charge: Charge, account: str, stated_at: datetime) -> TranslatedFact:
@@ -133,7 +133,7 @@ def fact_of(*, entry: Entry, charge: Charge, account: str, stated_at: datetime) 
         obligation=charge.subject.price,
     )
     return stated_fact(
-        root=root_of(charge),
+        root=root_of(entry, charge),
         customer=charge.subject.customer,
         outside_id=entry.outside_id,
         event=EventKind(entry.kind),
