@@ -12,6 +12,7 @@ from benchmarks.usage_ingest.events import TYPES, Commit, many_tenants, one_tena
 from benchmarks.usage_ingest.floor import Loose, Typed, floor
 from revline.core.clock import SystemClock
 from revline.core.problem import Problem
+from revline.platform.collecting import collect_seldom
 from revline.platform.tenancy.data_keys import MemoryDataKeys
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue
 from revline.subledger.usage.decoding.decode import decode
@@ -79,6 +80,7 @@ def measure(scale: str) -> Measured:
         for commit in commits:
             for tenant, _ in commit:
                 types_of(tenant)
+        collect_seldom()  # as every process of Revline that serves
         taken: dict[str, list[Timed]] = {"floor": [], "floor_dict": [], "ack": []}
         for number in range(ROUNDS[scale] + 1):
             with tempfile.TemporaryDirectory(prefix="revline-benchmark-") as place:

@@ -29,11 +29,6 @@ NO_NUMBER: Final = Raw()
 """Stands where an optional number was not sent; it is not written."""
 
 
-def content_seed(seed: int) -> int:
-    """The seed of a tenant's content digests, made from that of its identities."""
-    return seed ^ 0x9E3779B97F4A7C15
-
-
 class TypeShape:
     """One event type ready for decoding. event: the Struct its events are decoded into, with data, id, source, subject and time.
 
@@ -170,14 +165,13 @@ class TypeCatalogue:
     elsewhere: types that are business facts and belong to POST /v1/events; an event of one is refused with that address.
     """
 
-    __slots__ = ("content_seed", "elsewhere", "many", "seed", "shapes", "tenant_id")
+    __slots__ = ("elsewhere", "many", "seed", "shapes", "tenant_id")
 
     def __init__(
         self, *, tenant_id: str, seed: int, types: Mapping[str, EventType], elsewhere: frozenset[str] = frozenset()
     ) -> None:
         self.tenant_id = tenant_id
         self.seed = seed
-        self.content_seed = content_seed(seed)
         self.elsewhere = elsewhere
         specs = sorted(types.values(), key=lambda spec: spec.type)
         shapes = _shapes(tuple((spec.type, msgspec.json.encode(spec, order="deterministic")) for spec in specs))

@@ -7,14 +7,13 @@ of instants, or in attributes that don't count, have the same line. It knows not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 from typing import Any, Final
 
 import msgspec
-import xxhash
 
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue
+from revline.subledger.usage.decoding.content import Content, content_of, digests_of, keys_of
 from revline.subledger.usage.decoding.loose import loose_event
 from revline.subledger.usage.decoding.plain import are_plain, are_short, rows_of
 from revline.subledger.usage.decoding.values import Column, Decoded, Invalid, LooseEvent, Rows
@@ -26,8 +25,6 @@ _FEW: Final = 48
 """Events of which columns are made at once; those of fewer are made with others' later."""
 _encoder: Final = msgspec.json.Encoder()
 _raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_key: Final = xxhash.xxh3_128_digest
-_digest: Final = xxhash.xxh3_64_digest
 
 
 def decode(body: bytes, types: TypeCatalogue, *, events_max: int = EVENTS_MAX) -> Decoded | Problem:
@@ -67,33 +64,14 @@ def _all_plain(body: bytes, types: TypeCatalogue, events_max: int) -> Decoded | 
     events = _plain(body, types)
     if events is None or len(events) > events_max:
         return None
-    rows = None
-    if len(events) < _FEW:
-        if not are_plain(events):
-            return None
-        ids, sources = [event.id for event in events], [event.source for event in events]
-    else:
-        rows = rows_of(events)
-        if rows is None:
-            return None
-        ids, sources = rows.ids, rows.sources
-    text = _encoder.encode_lines(events)
-    lines = text.split(b"\n")
-    lines.pop()
-    return Decoded(
-        tenant_id=types.tenant_id,
-        count=len(events),
-        rows=rows,
-        events=events if rows is None else (),
-        lines=lines,
-        text=text,
-        keys=_keys(sources, ids, types.seed),
-        digests=list(map(_digest, lines, repeat(types.content_seed))),
-    )
-
-
-def _keys(sources: Sequence[str], ids: Sequence[str], seed: int) -> list[bytes]:
-    return [_key(f"{source}\0{id_}".encode(), seed) for source, id_ in zip(sources, ids, strict=True)]
+    tenant_id, seed, count = types.tenant_id, types.seed, len(events)
+    if count < _FEW:
+        return Decoded(tenant_id, count, count, None, events, seed) if are_plain(events) else None
+    rows = rows_of(events)
+    if rows is None:
+        return None
+    content = content_of(events, sources=rows.sources, ids=rows.ids, seed=seed)
+    return Decoded(tenant_id, count, count, rows, (), seed, content)
 
 
 def _plain(body: bytes, types: TypeCatalogue) -> list[Any] | None:
@@ -139,12 +117,16 @@ def _one_by_one(texts: Sequence[bytes], types: TypeCatalogue) -> Decoded:
     return Decoded(
         tenant_id=types.tenant_id,
         count=len(texts),
+        storable=len(lines),
         rows=rows,
         events=(),
-        lines=lines,
-        text=b"\n".join([*lines, b""]),
-        keys=_keys(rows.sources, rows.ids, types.seed),
-        digests=list(map(_digest, lines, repeat(types.content_seed))),
+        seed=types.seed,
+        content=Content(
+            lines,
+            b"\n".join([*lines, b""]),
+            keys_of(rows.sources, rows.ids, types.seed),
+            digests_of(lines, types.seed),
+        ),
         invalid=tuple(invalid),
     )
 

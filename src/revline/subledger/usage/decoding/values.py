@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from revline.core.problem import Problem
+from revline.subledger.usage.decoding.content import Content, complete
 from revline.subledger.usage.kinds import EventType, UsageField
 
 
@@ -95,47 +96,67 @@ class Invalid(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem
 
 
-class Decoded(msgspec.Struct, frozen=True, kw_only=True):
+class Decoded(msgspec.Struct):
     """The events of one tenant's body.
 
-    count: events in the body. rows: those that can be stored, in order; None where they are few, and stand in events as Structs.
-    lines: the canonical line of each (JSON, without its line break): its content, and what the log keeps. text: the lines with
-    their line breaks. keys: 16 bytes each: the identity, hash of source and id under the tenant's seed. digests: 8 bytes each: hash
-    of the line under the seed. invalid: the others, in order.
+    count: events in the body. storable: how many of them can be stored. rows: those, in order; None where they are few, and stand
+    in events as Structs. seed: the tenant's. invalid: the others, in order. content: made when it is asked for; the log makes that
+    of many bodies together.
     """
 
     tenant_id: str
     count: int
+    storable: int
     rows: Rows | None
     events: Sequence[Any]
-    lines: list[bytes]
-    text: bytes
-    keys: list[bytes]
-    digests: list[bytes]
+    seed: int
+    content: Content | None = None
     invalid: tuple[Invalid, ...] = ()
+
+    def made(self) -> Content:
+        """The content of those that can be stored."""
+        if self.content is None:
+            complete([self])
+        assert self.content is not None
+        return self.content
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The canonical line of each storable event."""
+        return self.made().lines
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The identity of each storable event, 16 bytes."""
+        return self.made().keys
+
+    @property
+    def digests(self) -> list[bytes]:
+        """The content digest of each storable event, 8 bytes."""
+        return self.made().digests
 
     @property
     def ids(self) -> Sequence[str]:
         """The ids of those that can be stored."""
         return [event.id for event in self.events] if self.rows is None else self.rows.ids
 
-    @property
-    def storable(self) -> int:
-        """How many events can be stored."""
-        return len(self.keys)
-
     def part(self, places: Sequence[int]) -> Decoded:
         """Some of the storable events alone, by their places: what one of several shards is given."""
-        lines = [self.lines[place] for place in places]
+        content = self.made()
+        lines = [content.lines[place] for place in places]
         return Decoded(
             tenant_id=self.tenant_id,
             count=len(places),
+            storable=len(places),
             rows=None if self.rows is None else self.rows.chosen(places),
             events=[self.events[place] for place in places] if self.rows is None else (),
-            lines=lines,
-            text=b"\n".join([*lines, b""]),
-            keys=[self.keys[place] for place in places],
-            digests=[self.digests[place] for place in places],
+            seed=self.seed,
+            content=Content(
+                lines,
+                b"\n".join([*lines, b""]),
+                [content.keys[place] for place in places],
+                [content.digests[place] for place in places],
+            ),
         )
 
     def virtual_shards(self) -> list[int]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from revline.core.clock import Clock
 from revline.core.problem import Problem, problem
 from revline.platform.tenancy.data_keys import DataKeys
+from revline.subledger.usage.decoding.content import complete
 from revline.subledger.usage.decoding.values import Decoded
 from revline.subledger.usage.log.files import LogWriter, ReadFile
 from revline.subledger.usage.log.identities import Identities
@@ -26,8 +26,8 @@ from revline.subledger.usage.log.records import (
     FileHeader,
     RecordMeta,
     cipher_of,
+    nonce_of,
     record_bytes,
-    seal,
 )
 from revline.subledger.usage.log.values import (
     ACCEPTED,
@@ -71,7 +71,7 @@ class Committer:
         self.stopped: Problem | None = None
         self._fence, self._clock, self._limits = fence, clock, limits
         self._writer: LogWriter | None = None
-        self._ciphers: dict[str, tuple[int, AESGCM]] = {}
+        self._ciphers: dict[str, tuple[int, Callable[[bytes, bytes, bytes], bytes], bytes]] = {}
         self._seen: set[str] = set()
         self._looked_at = EPOCH
         self._last_of: dict[str, int] = {}
@@ -99,11 +99,13 @@ class Committer:
             return Group(answers=[self.stopped] * len(submissions), batches=[])
         received = self._clock.now()
         # A submission without events only says how far a stream was read: it is nobody's.
-        refused = self._ready({one.decoded.tenant_id for one in submissions if one.decoded.keys}, received)
+        refused = self._ready({one.decoded.tenant_id for one in submissions if one.decoded.storable}, received)
         held = submissions if not refused else [one for one in submissions if _tenant_of(one) not in refused]
+        complete([one.decoded for one in held])
+        contents = [one.decoded.made() for one in held]
         verdicts = self.identities.meet(
-            list(chain.from_iterable([one.decoded.keys for one in held])),
-            list(chain.from_iterable([one.decoded.digests for one in held])),
+            list(chain.from_iterable([one.keys for one in contents])),
+            list(chain.from_iterable([one.digests for one in contents])),
         )
         given, parts = self._parts(held, verdicts, received)
         try:
@@ -126,7 +128,7 @@ class Committer:
         start = 0
         for index, one in enumerate(held):
             decoded = one.decoded
-            end = start + len(decoded.keys)
+            end = start + decoded.storable
             part = (index, decoded, verdicts[start:end])
             by_tenant.setdefault(decoded.tenant_id, []).append(part)
             start = end
@@ -143,7 +145,7 @@ class Committer:
                     batch = CommittedBatch(
                         tenant_id, shard, sequence, received, count, decoded.rows, None, decoded.events
                     )
-                    text = decoded.text
+                    text = decoded.made().text
                 else:
                     batch, text = _some(decoded, mine, shard, sequence, received)
                 parts.setdefault(tenant_id, []).append((batch, text))
@@ -159,13 +161,13 @@ class Committer:
         assert self._writer is not None
         metas, body, events = [], [], 0
         for tenant_id, mine in parts.items():
-            key_id, cipher = self._ciphers[tenant_id]
+            key_id, encrypt, name = self._ciphers[tenant_id]
             first = mine[0][0].first_sequence
             if len(mine) == 1:
                 count, lines = mine[0][0].count, mine[0][1]
             else:
                 count, lines = sum([batch.count for batch, _ in mine]), b"".join([text for _, text in mine])
-            sealed = seal(cipher, first, tenant_id.encode(), lines)
+            sealed = encrypt(nonce_of(first), lines, name)
             events += count
             body.append(sealed)
             metas.append(ChunkMeta(tenant_id, key_id, first, count, len(sealed)))
@@ -219,7 +221,8 @@ class Committer:
             found = self._ciphers.get(tenant_id)
             if found is None or found[0] != key.key_id:
                 assert self._writer is not None
-                self._ciphers[tenant_id] = (key.key_id, cipher_of(key, salt=self._writer.header.salt))
+                cipher = cipher_of(key, salt=self._writer.header.salt)
+                self._ciphers[tenant_id] = (key.key_id, cipher.encrypt, tenant_id.encode())
             self._seen.add(tenant_id)
         return refused
 
@@ -243,7 +246,7 @@ class Committer:
 
 def _tenant_of(submission: Submission) -> str:
     """Whose key it needs: nobody's without events."""
-    return submission.decoded.tenant_id if submission.decoded.keys else ""
+    return submission.decoded.tenant_id if submission.decoded.storable else ""
 
 
 def _some(

@@ -133,7 +133,7 @@ class UsageLog:
 
     def submit_all(self, submissions: Sequence[tuple[Submission, Done]]) -> None:
         """Queues submissions that are to stand in one record, each with whom to tell, as `submit_then` does."""
-        refusal = self._refusal(sum([len(submission.decoded.keys) for submission, _ in submissions]))
+        refusal = self._refusal(sum([submission.decoded.storable for submission, _ in submissions]))
         if refusal is None:
             self._waiting.put(submissions)
             return
@@ -145,7 +145,7 @@ class UsageLog:
 
         For a caller that has nothing else to do meanwhile (an import, a consumer): it saves the way to another thread and back.
         """
-        events = sum([len(submission.decoded.keys) for submission in submissions])
+        events = sum([submission.decoded.storable for submission in submissions])
         refusal = self._refusal(events)
         if refusal is not None:
             return [refusal] * len(submissions)
@@ -186,7 +186,7 @@ class UsageLog:
             if waiting is None:
                 break
             group = list(waiting)
-            events = sum([len(submission.decoded.keys) for submission, _ in group])
+            events = sum([submission.decoded.storable for submission, _ in group])
             while events < self._limits.group_events_max:
                 try:
                     more = self._waiting.get_nowait()
@@ -196,7 +196,7 @@ class UsageLog:
                     ended = True
                     break
                 group.extend(more)
-                events += sum([len(submission.decoded.keys) for submission, _ in more])
+                events += sum([submission.decoded.storable for submission, _ in more])
             answers = self._commit([submission for submission, _ in group], events)
             for (_, done), answer in zip(group, answers, strict=True):
                 done(answer)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import repeat
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import xxhash
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from revline.core.problem import Problem, problem
 from revline.platform.tenancy.data_keys import DataKeys
-from revline.subledger.usage.decoding.catalogue import TypeCatalogue, content_seed
+from revline.subledger.usage.decoding.catalogue import TypeCatalogue
+from revline.subledger.usage.decoding.content import digests_of, keys_of
 from revline.subledger.usage.decoding.decode import decode_each
 from revline.subledger.usage.log.files import chunks_of, first_sequence_of, log_files, records_after
 from revline.subledger.usage.log.records import ChunkMeta, FileHeader, Record, cipher_of, unseal
@@ -150,5 +149,5 @@ _identities: Final = msgspec.json.Decoder(_Identity)
 def identities_of(lines: Sequence[bytes], *, seed: int) -> tuple[list[bytes], list[bytes]]:
     """The keys and the digests of canonical lines, as decoding made them."""
     found = _identities.decode_lines(b"\n".join(lines))
-    keys = [xxhash.xxh3_128_digest(f"{one.source}\0{one.id}".encode(), seed) for one in found]
-    return keys, list(map(xxhash.xxh3_64_digest, lines, repeat(content_seed(seed))))
+    keys = keys_of([one.source for one in found], [one.id for one in found], seed)
+    return keys, digests_of(lines, seed)

@@ -140,11 +140,11 @@ def cipher_of(key: DataKey, *, salt: bytes) -> AESGCM:
     return AESGCM(blake2b(salt, digest_size=32, key=key.secret, person=b"usage chunk").digest())
 
 
-def seal(cipher: AESGCM, first_sequence: int, tenant_id: bytes, lines: bytes) -> bytes:
-    """A chunk's bytes."""
-    return cipher.encrypt(first_sequence.to_bytes(12, "little"), lines, tenant_id)
+def nonce_of(first_sequence: int) -> bytes:
+    """The nonce of a chunk: no other chunk of the tenant in the file begins with this sequence."""
+    return first_sequence.to_bytes(12, "little")
 
 
 def unseal(cipher: AESGCM, *, first_sequence: int, tenant_id: bytes, chunk: memoryview) -> bytes:
     """A chunk's lines. Raises `cryptography.exceptions.InvalidTag` under another key, or when it was changed."""
-    return cipher.decrypt(first_sequence.to_bytes(12, "little"), chunk, tenant_id)
+    return cipher.decrypt(nonce_of(first_sequence), chunk, tenant_id)
