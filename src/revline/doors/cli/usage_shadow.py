@@ -10,7 +10,9 @@ import typer
 from revline.core.problem import Problem
 from revline.doors import usage_shadow as shared
 from revline.doors.cli.context import JsonOption, LimitOption, TenantOption, actor, one_tenant, services_of
-from revline.doors.cli.output import emit_json, emit_rows, fail, say
+from revline.doors.cli.output import emit_rows, fail, say
+from revline.doors.services import Services
+from revline.subledger.usage.outward.queries import FindingFilter
 
 NOTHING = "Nothing was billed otherwise than it was used."
 
@@ -57,18 +59,27 @@ def add_shadow(app: typer.Typer) -> None:
                 asked = shared.again(services, tenant_id=chosen, connection=connection, actor=actor(), reason=again)
                 say(f"{asked} customers are compared again; a worker does it")
             if output is not None:
-                found = shared.findings(services, tenant_id=chosen, wanted=wanted, limit=shared.ROWS_MAX)
-                refused = shared.write_report(output, found=found)
-                if refused is not None:
-                    fail(refused, as_json=as_json)
-                say(f"{len(found)} findings are in {output}")
-                return
-            if each:
-                rows = [
-                    shared.plain_finding(one) if as_json else shared.flat(one)
-                    for one in shared.findings(services, tenant_id=chosen, wanted=wanted, limit=limit)
-                ]
-                emit_rows(rows, columns=shared.SHOWN, as_json=as_json, empty=NOTHING)
-                return
-            sums = [shared.plain_total(one) for one in shared.totals(services, tenant_id=chosen, wanted=wanted)]
-        emit_json(sums) if as_json else emit_rows(sums, columns=shared.TOTAL_COLUMNS, as_json=False, empty=NOTHING)
+                _written(services, chosen, wanted, output, as_json=as_json)
+            elif each:
+                _each(services, chosen, wanted, limit, as_json=as_json)
+            else:
+                _totals(services, chosen, wanted, as_json=as_json)
+
+
+def _written(services: Services, tenant_id: str, wanted: FindingFilter, path: Path, *, as_json: bool) -> None:
+    found = shared.findings(services, tenant_id=tenant_id, wanted=wanted, limit=shared.ROWS_MAX)
+    refused = shared.write_report(path, found=found)
+    if refused is not None:
+        fail(refused, as_json=as_json)
+    say(f"{len(found)} findings are in {path}")
+
+
+def _each(services: Services, tenant_id: str, wanted: FindingFilter, limit: int, *, as_json: bool) -> None:
+    found = shared.findings(services, tenant_id=tenant_id, wanted=wanted, limit=limit)
+    rows = [shared.plain_finding(one) if as_json else shared.flat(one) for one in found]
+    emit_rows(rows, columns=shared.SHOWN, as_json=as_json, empty=NOTHING)
+
+
+def _totals(services: Services, tenant_id: str, wanted: FindingFilter, *, as_json: bool) -> None:
+    rows = [shared.plain_total(one) for one in shared.totals(services, tenant_id=tenant_id, wanted=wanted)]
+    emit_rows(rows, columns=shared.TOTAL_COLUMNS, as_json=as_json, empty=NOTHING)
