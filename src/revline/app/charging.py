@@ -27,7 +27,7 @@ from revline.subledger.usage.charges.ticking import DEFAULT_EVERY, Ticker
 from revline.subledger.usage.credits import queries as ledger
 from revline.subledger.usage.credits.record import ask as ask_credits
 from revline.subledger.usage.credits.record import holder_of
-from revline.subledger.usage.outward.record import request_comparison
+from revline.subledger.usage.outward.record import request_comparison, request_tellings
 
 VERSIONS_KEPT = 8
 """Configuration versions of one tenant that are held in memory; closed periods are rated by the one they were closed with."""
@@ -103,6 +103,8 @@ class CreditBooks:
         found = None if self._billing is None else self._billing.usage_billing(tenant_id=tenant_id)
         if found is not None and not isinstance(found, Problem) and found.by_connection:
             request_comparison(unit, tenant_id=tenant_id, customers=mine)
+            if any(one.spec.reports for one in found.by_connection.values()):
+                request_tellings(unit, tenant_id=tenant_id, customers=mine)
 
 
 def charging_of(

@@ -195,8 +195,7 @@ def _handlers(database: Database, intake: Intake, directory: Directory, clock: C
         USAGE: retry_charges(database=database, clock=clock),
         USAGE_LANE: retry_charge_lanes(database=database, clock=clock),
         "credits": retry_credits(database=database, clock=clock),
-        "usage_finding": usage_billing.retry_handler(database=database, clock=clock),
-        "usage_billing": usage_billing.lane_retry_handler(database=database, clock=clock),
+        **usage_billing.retry_handlers(database=database, clock=clock),
         RECORD_SUBJECT: retry_handler(Asking(database=database, directory=directory, clock=clock)),
     }
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
-from revline.app.directory import Directory
+from revline.app.directory import Directory, pool_id
 from revline.core.clock import Clock
 from revline.core.ids import SourceObject
 from revline.core.problem import Problem
+from revline.feedback.usage import UsageTelling
 from revline.platform.cases.service import RetryHandler
 from revline.platform.config.documents import Configuration
 from revline.platform.store.engine import Database
@@ -20,9 +21,7 @@ from revline.subledger.usage.charges.queries import standing_charges
 from revline.subledger.usage.charges.record import ask, write_billings
 from revline.subledger.usage.metering.values import MeterCatalogue, catalogue_of
 from revline.subledger.usage.outward import queries, record
-from revline.subledger.usage.outward.expecting import MeteredExpectations
 from revline.subledger.usage.outward.kinds import UsageBilling
-from revline.subledger.usage.outward.measuring import MeteredQuantities
 from revline.subledger.usage.outward.ports import BillingConfiguration, BillingConnection
 from revline.subledger.usage.outward.queries import billings_by_charge
 from revline.subledger.usage.outward.shadow import Shadow
@@ -92,6 +91,10 @@ def shadow_of(
     *, database: Database, directory: Directory, meters: Meters, versions: Versions, clock: Clock, owner: str
 ) -> Shadow:
     """What a worker does with invoices that bill usage."""
+    # Rating stands on numpy, which takes long to load and which only this needs.
+    from revline.subledger.usage.outward.expecting import MeteredExpectations  # noqa: PLC0415
+    from revline.subledger.usage.outward.measuring import MeteredQuantities  # noqa: PLC0415
+
     configurations = BillingDirectory(directory)
     quantities = MeteredQuantities(meters=meters, versions=versions, catalogues=configurations.catalogue)
     return Shadow(
@@ -102,6 +105,25 @@ def shadow_of(
         owner=owner,
         charges=standing_charges,
         linked=link_charges,
+    )
+
+
+def telling_of(*, database: Database, directory: Directory, clock: Clock, owner: str, epoch: int) -> UsageTelling:
+    """What a worker does with charges that billing is told of."""
+
+    def pool_of(tenant_id: str, connection: str) -> str:
+        configuration = directory.configuration(tenant_id=tenant_id)
+        document = None if isinstance(configuration, Problem) else configuration.get(Connection, connection)
+        return pool_id(tenant_id=tenant_id, name=connection, pool="" if document is None else document.spec.pool)
+
+    return UsageTelling(
+        database=database,
+        configurations=BillingDirectory(directory),
+        charges=standing_charges,
+        pool_of=pool_of,
+        clock=clock,
+        owner=owner,
+        epoch=epoch,
     )
 
 
@@ -116,14 +138,28 @@ def link_charges(
         write_billings(unit, tenant_id=tenant_id, billings=news)
 
 
-def lane_retry_handler(*, database: Database, clock: Clock) -> RetryHandler:
-    """How lanes that failed are run again."""
+def lane_retry_handler(*, database: Database, clock: Clock, kind: str) -> RetryHandler:
+    """How lanes of a kind that failed are run again."""
 
     def retry(*, tenant_id: str, subject_ids: Sequence[str], actor: str, reason: str) -> int:
         with database.unit(
             tenants=[tenant_id], kind="retry", actor=actor, reason=reason, recorded_at=clock.now()
         ) as unit:
-            record.request_lanes(unit, tenant_id=tenant_id, lanes=subject_ids)
+            record.request_lanes(unit, tenant_id=tenant_id, lanes=subject_ids, kind=kind)
+        return len(subject_ids)
+
+    return retry
+
+
+def target_retry_handler(*, database: Database, clock: Clock) -> RetryHandler:
+    """How customers whose charges could not be told are looked at again."""
+
+    def retry(*, tenant_id: str, subject_ids: Sequence[str], actor: str, reason: str) -> int:
+        with database.unit(
+            tenants=[tenant_id], kind="retry", actor=actor, reason=reason, recorded_at=clock.now()
+        ) as unit:
+            lanes = [record.TELLING_PREFIX + root for root in subject_ids]
+            record.request_lanes(unit, tenant_id=tenant_id, lanes=lanes, kind=record.TELLING_KIND)
         return len(subject_ids)
 
     return retry
@@ -141,3 +177,13 @@ def retry_handler(*, database: Database, clock: Clock) -> RetryHandler:
         return len(subject_ids)
 
     return retry
+
+
+def retry_handlers(*, database: Database, clock: Clock) -> dict[str, RetryHandler]:
+    """How each kind of case subject of comparing and telling is tried again."""
+    return {
+        "usage_finding": retry_handler(database=database, clock=clock),
+        "usage_billing": lane_retry_handler(database=database, clock=clock, kind=record.LANE_KIND),
+        "usage_telling": lane_retry_handler(database=database, clock=clock, kind=record.TELLING_KIND),
+        "usage_target": target_retry_handler(database=database, clock=clock),
+    }

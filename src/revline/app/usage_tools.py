@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from revline.subledger.usage.charges.service import Charging
     from revline.subledger.usage.charges.ticking import Ticker
     from revline.subledger.usage.metering.service import Metering
+    from revline.subledger.usage.outward.shadow import Shadow
     from revline.subledger.usage.store.desk import UsageDesk
     from revline.subledger.usage.store.reading import UsageReader
 
@@ -87,6 +88,22 @@ class UsageTools:
             owner=owner,
         )
         return ticker, charging
+
+    def shadow(self, *, owner: str) -> Shadow | Problem:
+        """What a worker does with invoices that bill usage: compare them."""
+        from revline.app.usage_billing import shadow_of  # noqa: PLC0415 - heavy
+
+        made = self._parts()
+        if isinstance(made, Problem):
+            return made
+        return shadow_of(
+            database=self._database,
+            directory=self._directory,
+            meters=made.metering,
+            versions=made.reader,
+            clock=self._clock,
+            owner=owner,
+        )
 
     def files(self) -> UsageDesk | Problem:
         """What is done with files of usage."""

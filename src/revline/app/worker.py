@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -22,7 +22,7 @@ from revline.app.feeding import FeedbackDirectory
 from revline.app.keeping import Keeper
 from revline.app.readers import Readers
 from revline.app.reading import ReadingLoop
-from revline.app.usage_billing import BillingDirectory
+from revline.app.usage_billing import BillingDirectory, telling_of
 from revline.app.usage_tools import UsageTools
 from revline.core.clock import Clock
 from revline.core.ids import derived_id
@@ -46,11 +46,13 @@ from revline.platform.logs import log
 from revline.platform.store.engine import Database, is_transient
 from revline.platform.store.unit import Unit
 from revline.platform.tenancy import queries as tenancy
+from revline.platform.work import queries as work_queries
 from revline.platform.work import service as work
 from revline.platform.work.cell import read_epoch
 from revline.platform.work.pressure import BacklogLimits, Pressure, sample_backlog
 from revline.subledger.posting import queries as posting
 from revline.subledger.usage.commitments import Commitment
+from revline.subledger.usage.outward.record import LANE_KIND as BILLING
 from revline.subledger.usage.outward.shadow import Asking as Comparing
 from revline.subledger.usage.outward.shadow import Shadow
 from revline.subledger.usage.rating.kinds import UsagePrice
@@ -77,8 +79,8 @@ CHARGING_IDLE_SECONDS: Final = 1.0
 
 class Worker:
     """One worker. owner: unique to this process; every lease and write is fenced by it. epoch: of the cell. steady: as `Desk`.
-    bulk: acts on many records by kind. keeper: its housekeeping, if it does any. shadow: compares what billing bills with usage,
-    where a usage log can be read. files: keeps up files of usage; gives how many were merged."""
+    bulk: acts on many records by kind. keeper: its housekeeping, if it does any. usage: what reads usage, charges it and compares
+    it with what billing bills. files: keeps up files of usage; gives how many were merged."""
 
     def __init__(
         self,
@@ -96,15 +98,16 @@ class Worker:
         steady: Clock | None = None,
         bulk: Mapping[str, Handler] | None = None,
         keeper: Keeper | None = None,
-        shadow: Shadow | None = None,
         backlog: BacklogLimits | None = None,
         usage: UsageTools | None = None,
         files: Callable[[], int] | None = None,
     ) -> None:
         self._database, self._directory, self._intake = database, directory, intake
         self._owner, self._version, self._clock, self._keeper = owner, version, clock, keeper
-        self._shadow, self._billing = shadow, BillingDirectory(directory)
+        self._shadow: Shadow | None = None
+        self._billing = BillingDirectory(directory)
         self._files = files
+        self.telling = telling_of(database=database, directory=directory, clock=clock, owner=owner, epoch=epoch)
         self._backlog, self._pressure = backlog or BacklogLimits(), Pressure(database=database)
         self._stopping = asyncio.Event()
         self._usage = usage
@@ -199,19 +202,11 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._derive())
-                group.create_task(self._feedback())
-                group.create_task(self._credits())
-                if self._usage is not None:
-                    group.create_task(self._charge(self._usage))
-                group.create_task(self._bulk())
-                if self._shadow is not None:
-                    group.create_task(self._compare(self._shadow))
-                group.create_task(self._closings())
+                for one in self._turns():
+                    group.create_task(one)
                 group.create_task(self._timers())
                 if self._keeper is not None:
                     group.create_task(self._keep(self._keeper))
-                if self._files is not None:
-                    group.create_task(self._usage_files(self._files))
                 if self.reading is not None:
                     group.create_task(self.reading.run(stopping=self._stopping))
                 group.create_task(self.listing.run(stopping=self._stopping))
@@ -228,6 +223,22 @@ class Worker:
         self._stopping.set()
         self.delivery.stop()
 
+    def _turns(self) -> Iterator[Coroutine[None, None, None]]:
+        """What is done turn after turn beside derivation and delivery."""
+        repeat = self._repeat
+        yield repeat(self.feedback.turn, failed="feedback.turn_failed", idle=FEEDBACK_IDLE_SECONDS)
+        yield repeat(self.credits.turn, failed="credits.turn_failed", idle=CREDITS_IDLE_SECONDS)
+        yield repeat(self.telling.turn, failed="usage_telling.turn_failed", idle=BILLING_IDLE_SECONDS)
+        yield repeat(self.bulk.turn, failed="bulk.turn_failed", idle=BULK_IDLE_SECONDS, busy=BULK_PAUSE_SECONDS)
+        closings = partial(run_closings, self._database, owner=self._owner, clock=self._clock)
+        yield repeat(closings, failed="closing.turn_failed", idle=CLOSING_IDLE_SECONDS, busy=IDLE_SECONDS)
+        if self._usage is not None:
+            charge, compare = partial(self._charge_once, self._usage), partial(self._compare_once, self._usage)
+            yield repeat(charge, failed="charging.turn_failed", idle=CHARGING_IDLE_SECONDS, busy=IDLE_SECONDS)
+            yield repeat(compare, failed="usage_billing.turn_failed", idle=BILLING_IDLE_SECONDS)
+        if self._files is not None:
+            yield repeat(self._files, failed="usage.files_failed", idle=USAGE_IDLE_SECONDS, busy=IDLE_SECONDS)
+
     async def _derive(self) -> None:
         while not self._stopping.is_set():
             try:
@@ -239,27 +250,8 @@ class Worker:
             if not result.roots:
                 await self._pause(IDLE_SECONDS)
 
-    async def _feedback(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                roots = await self.blocking(self.feedback.turn)
-            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
-                log().exception("feedback.turn_failed")
-                roots = 0
-            if not roots:
-                await self._pause(FEEDBACK_IDLE_SECONDS)
-
-    async def _charge(self, usage: UsageTools) -> None:
-        """What reads usage is heavy, so it is loaded once some tenant has prices."""
-        while not self._stopping.is_set():
-            try:
-                computed = await self.blocking(partial(self._charge_once, usage))
-            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
-                log().exception("charging.turn_failed")
-                computed = 0
-            await self._pause(IDLE_SECONDS if computed else CHARGING_IDLE_SECONDS)
-
     def _charge_once(self, usage: UsageTools) -> int:
+        """What reads usage is heavy, so it is loaded once some tenant has prices."""
         with self._database.control() as connection:
             tenants = tenancy.active_tenants(connection)
         charged = [tenant_id for tenant_id in tenants if charges_usage(self._directory, tenant_id)]
@@ -275,35 +267,29 @@ class Worker:
         sweep_each(charged, ticker.sweep)
         return charging.turn()
 
-    async def _credits(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                settled = await self.blocking(self.credits.turn)
-            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
-                log().exception("credits.turn_failed")
-                settled = 0
-            if not settled:
-                await self._pause(CREDITS_IDLE_SECONDS)
+    def _compare_once(self, usage: UsageTools) -> int:
+        """As heavy, so it is loaded once there is something to compare."""
+        if self._shadow is None:
+            with self._database.control() as connection:
+                if not work_queries.has_lanes(connection, kind=BILLING):
+                    return 0
+            made = usage.shadow(owner=self._owner)
+            if isinstance(made, Problem):
+                log().error("usage_billing.unavailable", code=made.code)
+                return 0
+            self._shadow = made
+        return self._shadow.turn()
 
-    async def _compare(self, shadow: Shadow) -> None:
+    async def _repeat(self, turn: Callable[[], int], *, failed: str, idle: float, busy: float = 0.0) -> None:
+        """Turn after turn. failed: what is logged when one fails. idle, busy: seconds of pause after one that found nothing, and
+        after one that did: what people do to many records at once leaves room for what is due by itself."""
         while not self._stopping.is_set():
             try:
-                compared = await self.blocking(shadow.turn)
+                done = await self.blocking(turn)
             except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
-                log().exception("usage_billing.turn_failed")
-                compared = 0
-            if not compared:
-                await self._pause(BILLING_IDLE_SECONDS)
-
-    async def _bulk(self) -> None:
-        """A small batch, then a pause: what people do to many records at once leaves room for what is due by itself."""
-        while not self._stopping.is_set():
-            try:
-                treated = await self.blocking(self.bulk.turn)
-            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
-                log().exception("bulk.turn_failed")
-                treated = 0
-            await self._pause(BULK_PAUSE_SECONDS if treated else BULK_IDLE_SECONDS)
+                log().exception(failed)
+                done = 0
+            await self._pause(busy if done else idle)
 
     async def _keep(self, keeper: Keeper) -> None:
         while not self._stopping.is_set():
@@ -312,24 +298,6 @@ class Worker:
             except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
                 log().exception("keeping.failed")
             await self._pause(keeper.retention.every.total_seconds())
-
-    async def _usage_files(self, turn: Callable[[], int]) -> None:
-        while not self._stopping.is_set():
-            try:
-                merged = await self.blocking(turn)
-            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
-                log().exception("usage.files_failed")
-                merged = 0
-            await self._pause(IDLE_SECONDS if merged else USAGE_IDLE_SECONDS)
-
-    async def _closings(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                due = await self.blocking(partial(run_closings, self._database, owner=self._owner, clock=self._clock))
-            except Exception:  # noqa: BLE001 - a worker goes on; what failed is logged and tried again
-                log().exception("closing.turn_failed")
-                due = 0
-            await self._pause(IDLE_SECONDS if due else CLOSING_IDLE_SECONDS)
 
     async def _timers(self) -> None:
         while not self._stopping.is_set():
@@ -345,7 +313,7 @@ class Worker:
         with self._database.control() as connection:
             tenants = tenancy.active_tenants(connection)
             epoch = read_epoch(connection)
-        self.derive.epoch = self.feedback.epoch = epoch
+        self.derive.epoch = self.feedback.epoch = self.telling.epoch = epoch
         self.delivery.desk.hear(epoch)
         sweep_each(tenants, self._intake.sweep_awaited)
         sweep_each(tenants, self._readings.sweep)

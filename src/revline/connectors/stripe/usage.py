@@ -36,6 +36,7 @@ from revline.core.farside import (
 )
 from revline.core.money import amount_text
 from revline.core.problem import Mender, Problem, Retryable, define, problem
+from revline.subledger.usage.outward import problems  # noqa: F401 - defines usage.report_final
 
 REPORT: Final = "report"
 EVENTS: Final = "/v1/billing/meter_events"
@@ -240,14 +241,6 @@ define(
     retryable=Retryable.AFTER_FIX,
     mender=Mender.FINANCE,
     remedy="Bill it by hand in the billing system or give it up, then waive the case with a reason.",
-)
-define(
-    code="usage.report_final",
-    title="Use that was told to billing can be taken back no more",
-    status=422,
-    retryable=Retryable.AFTER_FIX,
-    mender=Mender.FINANCE,
-    remedy="Credit it in the billing system, then waive the case with a reason.",
 )
 define(
     code="usage.report_unproven",

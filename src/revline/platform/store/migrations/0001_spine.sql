@@ -2199,6 +2199,7 @@ CREATE TABLE usage_told (
     ordinal INTEGER NOT NULL,
     first_at TIMESTAMP WITH TIME ZONE NOT NULL,
     last_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    told_at TIMESTAMP WITH TIME ZONE NOT NULL,
     position BIGINT NOT NULL,
     CONSTRAINT pk_usage_told PRIMARY KEY (tenant_id, target_id)
 );

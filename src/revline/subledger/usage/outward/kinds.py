@@ -16,6 +16,7 @@ from revline.subledger.usage.rating.kinds import UsagePrice
 
 DAYS_MAX: Final = 366
 ROUNDING_UNITS_MAX: Final = 100
+MINUTES_MAX: Final = 60 * 24 * 31
 
 
 class Measure(StrEnum):
@@ -40,7 +41,7 @@ class UsageBilling(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     that rates the same; one that is not here is rated as the billing system has it. tolerance: what is nobody's work.
     deadline_days: how long after its window usage may wait for its invoice line. reports: UsagePrice -> how its charges are told
     to the connection; none for a connection that is only compared. negatives: the meters take negative values, so use that was
-    told and is less now is taken back; otherwise it is a case.
+    told and is less now is taken back; otherwise it is a case. tell_every_minutes: how often a window that still runs is told of.
     """
 
     connection: str
@@ -50,6 +51,7 @@ class UsageBilling(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     deadline_days: int = 3
     reports: dict[str, Report] = {}
     negatives: bool = True
+    tell_every_minutes: int = 60
 
 
 def check_usage_billing(name: str, spec: UsageBilling, others: Specs) -> tuple[FieldError, ...]:
@@ -95,6 +97,14 @@ def _numbers(spec: UsageBilling) -> list[FieldError]:
         found.append(
             FieldError(
                 pointer="spec.deadlineDays", detail=f"{spec.deadline_days} days", instead=f"0 to {DAYS_MAX} days"
+            )
+        )
+    if not 1 <= spec.tell_every_minutes <= MINUTES_MAX:
+        found.append(
+            FieldError(
+                pointer="spec.tellEveryMinutes",
+                detail=f"every {spec.tell_every_minutes} minutes",
+                instead=f"1 to {MINUTES_MAX}",
             )
         )
     if spec.tolerance.amount < 0 or spec.tolerance.percent < 0:

@@ -84,3 +84,19 @@ define(
     mender=Mender.FINANCE,
     remedy="See whether the customer has a subscription with this price and the usage arrived at billing; then retry the case.",
 )
+define(
+    code="usage.report_impossible",
+    title="A charge can't be told to billing",
+    status=409,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.FINANCE,
+    remedy="Bill what is missing by hand in the billing system, then waive the case with a reason.",
+)
+define(
+    code="usage.report_final",
+    title="Use that was told to billing can be taken back no more",
+    status=422,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.FINANCE,
+    remedy="Credit it in the billing system, then waive the case with a reason.",
+)

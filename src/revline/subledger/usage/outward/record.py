@@ -23,6 +23,8 @@ from revline.subledger.usage.outward.values import Cause, Finding
 LANE_KIND: Final = "usage_billing"
 INVOICE_PREFIX: Final = "billing.invoice."
 CUSTOMER_PREFIX: Final = "billing.customer."
+TELLING_KIND: Final = "usage_telling"
+TELLING_PREFIX: Final = "telling."
 SUBJECT_KIND: Final = "usage_finding"
 """What a case of a finding names as its subject kind."""
 
@@ -45,9 +47,15 @@ def request_invoices(unit: Unit, *, tenant_id: str, roots: Collection[str]) -> N
     work_record.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=lanes)
 
 
-def request_lanes(unit: Unit, *, tenant_id: str, lanes: Collection[str]) -> None:
-    """Run lanes of this kind again by their ids."""
-    work_record.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=lanes)
+def request_tellings(unit: Unit, *, tenant_id: str, customers: Collection[SourceObject]) -> None:
+    """Work out again what billing is to be told of these customers: their charges changed."""
+    lanes = [TELLING_PREFIX + root_id(tenant=tenant_id, source=customer) for customer in customers]
+    work_record.request(unit, tenant_id=tenant_id, kind=TELLING_KIND, lane_ids=lanes)
+
+
+def request_lanes(unit: Unit, *, tenant_id: str, lanes: Collection[str], kind: str = LANE_KIND) -> None:
+    """Run lanes of a kind again by their ids."""
+    work_record.request(unit, tenant_id=tenant_id, kind=kind, lane_ids=lanes)
 
 
 def write_lines(

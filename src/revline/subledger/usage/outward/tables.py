@@ -91,6 +91,7 @@ usage_told: Final[Table] = tenant_table(
     Column("ordinal", Integer, nullable=False),
     Column("first_at", DateTime(timezone=True), nullable=False),
     Column("last_at", DateTime(timezone=True), nullable=False),
+    Column("told_at", DateTime(timezone=True), nullable=False),
     Column("position", BigInteger, nullable=False),
     Index("ix_usage_told_customer", "tenant_id", "customer_root"),
     recorded=False,
