@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from revline.app.directory import Directory
+from revline.app.subscribed import SubscriptionFacts
 from revline.app.usage_billing import BillingDirectory
 from revline.core.clock import Clock
 from revline.core.ids import SourceObject
@@ -126,6 +127,7 @@ def charging_of(
         random_bytes=os.urandom,
         owner=owner,
         paying=CreditBooks(billing=BillingDirectory(directory)),
+        subscriptions=SubscriptionFacts(setups=setups),
     )
 
 
@@ -148,5 +150,6 @@ def ticker_of(
         clock=clock,
         owner=owner,
         paying=CreditBooks(),
+        subscriptions=SubscriptionFacts(setups=setups),
         every=every,
     )

@@ -233,6 +233,8 @@ def _names(envelope: Envelope, snapshot: CanonicalObject) -> tuple[Name, ...]:
             found.append((f"{kind}_number", snapshot.number))
         case canonical.Product():
             found.append(("product_code", snapshot.code))
+        case canonical.Subscription():
+            found.append(("customer", snapshot.customer))
     found += [(link.kind, link.outside_id) for link in getattr(snapshot, "links", ())]
     return tuple(Name(kind=kind, value=value) for kind, value in found if value)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from revline.connectors.stripe.fields import Fields
-from revline.connectors.stripe.reading import Message, Reading, expanded, link_names, links
+from revline.connectors.stripe.reading import Message, Reading, expanded, link_names, links, names
 from revline.core.canonical import (
     SchedulePhase,
     Subscription,
@@ -67,7 +67,7 @@ def read_subscription(*, fields: Fields, message: Message) -> Reading:
         roots=(root,),
         rank=int(status is SubscriptionStatus.ENDED),
         latest=max(moment for moment in times if moment is not None),
-        names=link_names(linked),
+        names=(*link_names(linked), *names(customer=snapshot.customer)),
         nested=expanded(fields, "customer") + expanded(fields, "latest_invoice"),
     )
 

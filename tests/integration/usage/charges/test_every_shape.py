@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from revline.platform.store.engine import Database
-from tests.integration.usage.charges.world import ADA, Shop, at, policy
+from tests.integration.usage.charges.world import ADA, BOB, Shop, at, policy
 
 BY_REGION = """
 ---
@@ -85,4 +85,45 @@ def test_use_that_no_cell_prices_is_a_case_and_nobody_elses_problem(database: Da
     shop.rate("2026-01-04")
     assert {one.price: one.amount for one in shop.lines()} == {"machines": "1.40", "power": "0.30"}
     assert shop.cases() == []
+    shop.close()
+
+
+BY_PLAN = price("plan", "calls", '{perUnit: {unitAmount: "0.50"}}').replace(
+    "  meter:", "  appliesTo: {subscriptionPrices: [billing/price_gold]}\n  meter:"
+)
+FOR_ALL = price("list", "calls", '{perUnit: {unitAmount: "1.00"}}')
+
+
+def subscription(customer: str, **fields: object) -> dict[str, object]:
+    return {
+        "outside_id": f"sub_{customer}",
+        "customer": customer,
+        "status": "active",
+        "currency": "USD",
+        "created_at": "2026-01-01T12:00:00Z",
+        "items": [{"outside_id": "si_1", "price": "price_gold"}],
+        **fields,
+    }
+
+
+def test_who_subscribed_pays_the_price_of_the_subscription_and_others_the_list_price(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = Shop(database, tmp_path / "configuration", BY_PLAN, FOR_ALL, policy())
+    shop.tell("subscription", subscription("ada"))
+    for customer in (ADA, BOB):
+        shop.use("2026-01-05", "10", customer=customer)
+    shop.rate("2026-01-06")
+    assert sorted((one.customer, one.price, one.amount) for one in shop.lines()) == [
+        ("ada", "plan", "5.00"),
+        ("bob", "list", "10.00"),
+    ]
+
+    shop.go("2026-01-20")
+    shop.tell("subscription", subscription("ada", status="ended", ended_at="2026-01-20T12:00:00Z"))
+    shop.use("2026-01-21", "10")
+    shop.use("2026-02-03", "10")
+    shop.rate("2026-02-04")
+    ada = [(one.month, one.price, one.amount) for one in shop.lines() if one.customer == "ada"]
+    assert sorted(ada) == [("2026-01", "plan", "10.00"), ("2026-02", "list", "10.00")], "February ran without it"
     shop.close()

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import text
 
 from revline.app.charging import ChargingDirectory, CreditBooks
+from revline.app.subscribed import SubscriptionFacts
 from revline.core.ids import SourceObject
 from revline.core.problem import Problem
 from revline.intake.values import Outcome
@@ -148,6 +149,7 @@ class Shop:
             random_bytes=counted_bytes(),
             owner="test",
             paying=CreditBooks(),
+            subscriptions=SubscriptionFacts(setups=self.setups),
         )
         self.ticker = Ticker(
             database=database,
@@ -157,6 +159,7 @@ class Shop:
             clock=self.harness.clock,
             owner="test",
             paying=CreditBooks(),
+            subscriptions=SubscriptionFacts(setups=self.setups),
         )
         self.meters: Meters = meters or self.usage
         self.desk = ChargeDesk(database=database, setups=self.setups, meters=self.meters)

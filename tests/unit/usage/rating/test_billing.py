@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from revline.core.ids import SourceObject
 from revline.subledger.usage.calendar import instant_of
-from revline.subledger.usage.rating.billing import period_at, periods, prices_for, share_of
+from revline.subledger.usage.rating.billing import Subscribed, charged_periods, period_at, share_of
 from revline.subledger.usage.rating.conventions import Conventions, PeriodEnd, ProrationBy
 from revline.subledger.usage.rating.inputs import WHOLE, Share
 from revline.subledger.usage.rating.kinds import AppliesTo, Billing, Interval, UsagePrice
@@ -87,13 +87,56 @@ def test_periods_follow_each_other_without_gaps(billing: Billing, naive: datetim
     assert period_at(billing=billing, moment=here.start - timedelta(seconds=1), time_zone=zone).end == here.start
 
 
+CUSTOMER = SourceObject(connection="stripe-us", kind="customer", outside_id="cus_1")
+
+
+def charged(
+    prices: dict[str, UsagePrice], *subscribed: Subscribed, within: Window = MARCH, customer: SourceObject = CUSTOMER
+) -> list[tuple[str, Window, str]]:
+    """Each price with its windows and the part that is charged."""
+    found = charged_periods(prices=prices, customer=customer, subscribed=subscribed, time_zone=BERLIN, within=within)
+    return [(name, each.window, f"{each.share.part}/{each.share.whole}") for name, each in found]
+
+
 def test_a_price_is_charged_for_the_part_of_a_period_it_is_in_force() -> None:
     cut = price(effective_from=date(2026, 3, 17), effective_to=date(2026, 4, 11))
-    found = list(periods(price=cut, time_zone=BERLIN, within=days(date(2026, 1, 1), date(2026, 6, 1))))
 
-    assert [each.share for each in found] == [Share(part=15, whole=31), Share(part=10, whole=30)]
-    assert found[0].window == days(date(2026, 3, 17), date(2026, 4, 1))
-    assert found[0].whole == MARCH
+    assert charged({"calls": cut}, within=days(date(2026, 1, 1), date(2026, 6, 1))) == [
+        ("calls", days(date(2026, 3, 17), date(2026, 4, 1)), "15/31"),
+        ("calls", days(date(2026, 4, 1), date(2026, 4, 11)), "10/30"),
+    ]
+
+
+def test_where_a_nearer_price_is_not_in_force_the_next_one_is_charged() -> None:
+    """No day of use is left without a price when a customer gets one of its own for some days."""
+    own = AppliesTo(customers=("stripe-us/cus_1",))
+    prices = {
+        "all": price(),
+        "own": price(applies_to=own, effective_from=date(2026, 3, 11), effective_to=date(2026, 3, 21)),
+    }
+
+    assert charged(prices) == [
+        ("all", days(date(2026, 3, 1), date(2026, 3, 11)), "10/31"),
+        ("all", days(date(2026, 3, 21), date(2026, 4, 1)), "11/31"),
+        ("own", days(date(2026, 3, 11), date(2026, 3, 21)), "10/31"),
+    ]
+
+
+def test_a_subscription_brings_its_price_for_every_period_it_ran_in() -> None:
+    prices = {"all": price(), "plan": price(applies_to=AppliesTo(subscription_prices=("stripe-us/price_1",)))}
+    ran = Subscribed(
+        price="stripe-us/price_1",
+        start=instant_of(day=date(2026, 2, 10), time_zone=BERLIN),
+        end=instant_of(day=date(2026, 3, 17), time_zone=BERLIN),
+    )
+    found = charged(prices, ran, within=days(date(2026, 1, 1), date(2026, 5, 1)))
+
+    assert [(name, window.start.month, part) for name, window, part in found] == [
+        ("all", 12, "1/1"),
+        ("all", 3, "1/1"),
+        ("plan", 1, "1/1"),
+        ("plan", 2, "1/1"),
+    ], "January and April for everyone, February and March by the subscription (months of the first instant in UTC)"
 
 
 @pytest.mark.parametrize(
@@ -146,8 +189,7 @@ def test_the_price_that_names_a_customer_stands_before_the_one_of_its_subscripti
 
     def of(customer: str, *subscribed: str) -> list[str]:
         who = SourceObject(connection="stripe-us", kind="customer", outside_id=customer)
-        found = prices_for(prices=prices, customer=who, subscribed=subscribed, window=MARCH, time_zone=BERLIN)
-        return [name for name, _ in found]
+        return [name for name, _, _ in charged(prices, *(Subscribed(price=each) for each in subscribed), customer=who)]
 
     assert of("cus_1", "stripe-us/price_1") == ["other", "own"]
     assert of("cus_2", "stripe-us/price_1") == ["other", "plan"]

@@ -29,6 +29,8 @@ from revline.subledger.usage.charges.setup import ChargingSetup, priced_periods
 from revline.subledger.usage.charges.state import Period
 from revline.subledger.usage.charges.values import Charge, ChargeKind
 from revline.subledger.usage.metering.values import CustomerWindow, Demand, EventLine, LineageDemand, LineagePage
+from revline.subledger.usage.rating.billing import Subscribed
+from revline.subledger.usage.rating.kinds import UsagePrice
 from revline.subledger.usage.versions import UsageVersion, Window
 
 ZERO: Final = Decimal(0)
@@ -218,7 +220,7 @@ class ChargeDesk:
                     customer=charge.subject.customer,
                     within=window,
                     until=window.end,
-                    subscribed=setup.prices[charge.subject.price].applies_to.subscription_prices,
+                    subscribed=_by_any_subscription(setup.prices[charge.subject.price]),
                 )
                 if name == charge.subject.price and period.window == window
             ),
@@ -274,6 +276,11 @@ class ChargeDesk:
             if after is None:
                 return events, True
         return events, False
+
+
+def _by_any_subscription(price: UsagePrice) -> tuple[Subscribed, ...]:
+    """That the customer had the price is known: it was charged."""
+    return tuple(Subscribed(price=each) for each in price.applies_to.subscription_prices)
 
 
 def _demand(setup: ChargingSetup, charge: Charge) -> LineageDemand | Problem:

@@ -22,6 +22,7 @@ from revline.subledger.usage.metering.values import (
     Tally,
     Touched,
 )
+from revline.subledger.usage.rating.billing import Subscribed
 from revline.subledger.usage.versions import UsageVersion, Window
 
 
@@ -91,11 +92,11 @@ class Credits(Protocol):
 
 
 class Subscriptions(Protocol):
-    """Prices of running subscriptions (connection/outside id) by customer; one without any has no key."""
+    """Prices each customer subscribed to, and when; one without any has no key."""
 
     def __call__(
         self, connection: Connection, /, *, tenant_id: str, customers: Collection[SourceObject]
-    ) -> Mapping[SourceObject, Collection[str]]: ...
+    ) -> Mapping[SourceObject, Collection[Subscribed]]: ...
 
 
 class CommitmentsAlone:
@@ -126,6 +127,6 @@ def commitments_of(setup: ChargingSetup, customers: Collection[SourceObject]) ->
 
 def no_subscriptions(
     connection: Connection, /, *, tenant_id: str, customers: Collection[SourceObject]
-) -> Mapping[SourceObject, Collection[str]]:
+) -> Mapping[SourceObject, Collection[Subscribed]]:
     """Where nobody subscribes to anything."""
     return {}

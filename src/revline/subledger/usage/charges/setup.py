@@ -16,7 +16,7 @@ from revline.subledger.usage.commitments import Commitment, NamedCommitment
 from revline.subledger.usage.kinds import EventType
 from revline.subledger.usage.metering.kinds import Meter
 from revline.subledger.usage.metering.values import CUSTOMER, MeterCatalogue, Touched
-from revline.subledger.usage.rating.billing import BillingPeriod, period_at, periods, prices_for, reach
+from revline.subledger.usage.rating.billing import BillingPeriod, Subscribed, charged_periods, period_at
 from revline.subledger.usage.rating.kinds import Billing, UsagePrice
 from revline.subledger.usage.versions import Window
 
@@ -75,32 +75,25 @@ def charging_setup(configuration: Configuration) -> ChargingSetup:
 
 
 def priced_periods(
-    setup: ChargingSetup, *, customer: SourceObject, within: Window, until: datetime, subscribed: Collection[str] = ()
+    setup: ChargingSetup,
+    *,
+    customer: SourceObject,
+    within: Window,
+    until: datetime,
+    subscribed: Collection[Subscribed] = (),
 ) -> Iterator[tuple[str, BillingPeriod]]:
     """Every billing period a customer has by the prices that count for it, in a stretch of time, that began by `until`, with the
-    price's name. subscribed: prices of running subscriptions, as connection/outside id."""
+    price's name. subscribed: prices it subscribed to, and when."""
     seller = setup.seller_of(customer)
     if seller is None:
         return
-    reached = {
-        name: price
-        for name, price in setup.prices.items()
-        if price.entity == seller.entity and reach(price=price, customer=customer, subscribed=subscribed) is not None
-    }
+    mine = {name: price for name, price in setup.prices.items() if price.entity == seller.entity}
     stretch = Window(start=within.start, end=max(within.end, within.start + MOMENT))
-    for name, price in reached.items():
-        for period in periods(price=price, time_zone=seller.time_zone, within=stretch):
-            if period.window.start > until:
-                break
-            counting = prices_for(
-                prices=reached,
-                customer=customer,
-                subscribed=subscribed,
-                window=period.window,
-                time_zone=seller.time_zone,
-            )
-            if any(each == name for each, _ in counting):
-                yield name, period
+    for name, period in charged_periods(
+        prices=mine, customer=customer, subscribed=subscribed, time_zone=seller.time_zone, within=stretch
+    ):
+        if period.window.start <= until:
+            yield name, period
 
 
 class Touch(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -116,7 +109,7 @@ def plan_periods(
     *,
     touched: Iterable[Touched],
     as_of: datetime,
-    subscriptions: Mapping[SourceObject, Collection[str]],
+    subscriptions: Mapping[SourceObject, Collection[Subscribed]],
 ) -> tuple[Touch, ...]:
     """Which billing periods changed usage belongs to, in order. as_of: periods that begin later are not looked at."""
     found: set[Touch] = set()

@@ -13,6 +13,7 @@ from revline.core.ids import SourceObject, derived_id, lane_id
 from revline.subledger.usage.charges.accruing import Billing, Entry
 from revline.subledger.usage.charges.setup import Touch
 from revline.subledger.usage.charges.values import Charge
+from revline.subledger.usage.rating.billing import Subscribed
 from revline.subledger.usage.versions import UsageVersion, Window
 
 LANE_KIND = "usage"
@@ -68,7 +69,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
 
     newest: the last revision of each line. standing: by charge id the last revision that is not held. decided: held revisions that
     a person decided on. closing: windows a person closed. books_through: the last day of the entity's books a person closed.
-    subscribed: prices of running subscriptions, as connection/outside id.
+    subscribed: prices it subscribed to, and when.
     """
 
     customer: SourceObject
@@ -81,7 +82,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     billings: Mapping[str, Billing] = {}
     closing: frozenset[Window] = frozenset()
     books_through: date | None = None
-    subscribed: frozenset[str] = frozenset()
+    subscribed: frozenset[Subscribed] = frozenset()
 
     def period(self, window: Window) -> Period | None:
         """The period of a window, if it was ever looked at."""

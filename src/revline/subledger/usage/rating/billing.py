@@ -35,6 +35,19 @@ class BillingPeriod(msgspec.Struct, frozen=True, kw_only=True):
     share: Share
 
 
+class Subscribed(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A price that a customer subscribed to. price: connection/outside id. start, end: when it ran, half-open; None where it has no
+    such end."""
+
+    price: str
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def runs_in(self, window: Window) -> bool:
+        """Whether it ran at some time of a window."""
+        return (self.start is None or self.start < window.end) and (self.end is None or self.end > window.start)
+
+
 def period_at(*, billing: Billing, moment: datetime, time_zone: str) -> Window:
     """The billing period that holds a moment."""
     local = day_of(moment=moment, time_zone=time_zone)
@@ -42,17 +55,65 @@ def period_at(*, billing: Billing, moment: datetime, time_zone: str) -> Window:
     return _whole(billing, number, time_zone)
 
 
-def periods(*, price: UsagePrice, time_zone: str, within: Window) -> Iterator[BillingPeriod]:
-    """The price's periods that touch a stretch of time, in order; those in which it is not in force are left out."""
-    number = _number(price.billing, day_of(moment=within.start, time_zone=time_zone))
+def charged_periods(
+    *,
+    prices: Mapping[str, UsagePrice],
+    customer: SourceObject,
+    subscribed: Collection[Subscribed],
+    time_zone: str,
+    within: Window,
+) -> Iterator[tuple[str, BillingPeriod]]:
+    """Every period, or part of one, that a customer is charged for, with the name of its price; price by price and in order.
+
+    Only what touches `within`. Of several prices for one meter, product and entity the nearest counts: one that names the customer,
+    then one by subscription price (for every period the subscription ran in), then one for everyone; for days on which a nearer one
+    is not in force the next one counts.
+    """
+    for name, price in sorted(prices.items()):
+        rank = reach(price=price, customer=customer, subscribed=subscribed)
+        if rank is None:
+            continue
+        rivals = [
+            other
+            for other in prices.values()
+            if (other.meter, other.product, other.entity) == (price.meter, price.product, price.entity)
+        ]
+        for whole in _wholes(price.billing, time_zone, within):
+            running = [each for each in subscribed if each.runs_in(whole)]
+            if reach(price=price, customer=customer, subscribed=running) != rank:
+                continue
+            pieces = [held] if (held := in_force(price=price, window=whole, time_zone=time_zone)) else []
+            for rival in rivals:
+                nearer = reach(price=rival, customer=customer, subscribed=running)
+                taken = in_force(price=rival, window=whole, time_zone=time_zone)
+                if nearer is not None and nearer < rank and taken is not None:
+                    pieces = [left for piece in pieces for left in _without(piece, taken)]
+            for window in pieces:
+                if window.end > within.start and window.start < within.end:
+                    rules = price.terms.conventions
+                    share = share_of(conventions=rules, whole=whole, part=window, time_zone=time_zone)
+                    yield name, BillingPeriod(whole=whole, window=window, share=share)
+
+
+def _wholes(billing: Billing, time_zone: str, within: Window) -> Iterator[Window]:
+    """The calendar's periods that touch a stretch of time."""
+    number = _number(billing, day_of(moment=within.start, time_zone=time_zone))
     for later in range(PERIODS_MAX):
-        whole = _whole(price.billing, number + later, time_zone)
+        whole = _whole(billing, number + later, time_zone)
         if whole.start >= within.end:
             return
-        window = in_force(price=price, window=whole, time_zone=time_zone)
-        if window is not None and window.end > within.start and window.start < within.end:
-            share = share_of(conventions=price.terms.conventions, whole=whole, part=window, time_zone=time_zone)
-            yield BillingPeriod(whole=whole, window=window, share=share)
+        yield whole
+
+
+def _without(window: Window, taken: Window) -> Iterator[Window]:
+    """What is left of a window."""
+    if taken.end <= window.start or taken.start >= window.end:
+        yield window
+        return
+    if window.start < taken.start:
+        yield Window(start=window.start, end=taken.start)
+    if taken.end < window.end:
+        yield Window(start=taken.end, end=window.end)
 
 
 def in_force(*, price: UsagePrice, window: Window, time_zone: str) -> Window | None:
@@ -87,38 +148,13 @@ def share_of(*, conventions: Conventions, whole: Window, part: Window, time_zone
     return Share(part=min(charged, every), whole=every)
 
 
-def prices_for(
-    *,
-    prices: Mapping[str, UsagePrice],
-    customer: SourceObject,
-    subscribed: Collection[str],
-    window: Window,
-    time_zone: str,
-) -> tuple[tuple[str, UsagePrice], ...]:
-    """The prices a customer has in a window, by name. subscribed: prices of its running subscriptions, as connection/outside id.
-
-    Of several for one meter, product and entity that are in force at once only the nearest counts: one that names the customer,
-    then one by subscription price, then one for everyone.
-    """
-    found: dict[tuple[str, str, str], list[tuple[int, str, UsagePrice, Window]]] = {}
-    for name, price in sorted(prices.items()):
-        rank = reach(price=price, customer=customer, subscribed=subscribed)
-        held = None if rank is None else in_force(price=price, window=window, time_zone=time_zone)
-        if rank is not None and held is not None:
-            found.setdefault((price.meter, price.product, price.entity), []).append((rank, name, price, held))
-    kept: list[tuple[str, UsagePrice]] = []
-    for rivals in found.values():
-        best = min(rank for rank, _, _, _ in rivals)
-        kept.extend((name, price) for rank, name, price, _ in rivals if rank == best)
-    return tuple(sorted(kept, key=lambda each: each[0]))
-
-
-def reach(*, price: UsagePrice, customer: SourceObject, subscribed: Collection[str]) -> int | None:
-    """How near a price is to a customer: 0 names it, 1 by subscription price, 2 for everyone; None when it is not for it."""
+def reach(*, price: UsagePrice, customer: SourceObject, subscribed: Collection[Subscribed]) -> int | None:
+    """How near a price is to a customer, whenever its subscriptions ran: 0 names it, 1 by subscription price, 2 for everyone; None
+    when it is not for it."""
     who = price.applies_to
     if f"{customer.connection}/{customer.outside_id}" in who.customers:
         return 0
-    if any(name in subscribed for name in who.subscription_prices):
+    if any(each.price in who.subscription_prices for each in subscribed):
         return 1
     return None if who.customers or who.subscription_prices else 2
 
