@@ -10,8 +10,9 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from operator import attrgetter
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ from revline.subledger.usage.log.values import CommittedBatch
 from revline.subledger.usage.store.layout import plain_table
 from revline.subledger.usage.store.tail_tables import TailTable, Whole, merged
 
-GATHERED_ROWS: Final = 4_096
+GATHERED_ROWS: Final = 8_192
 """Events that are kept as they were decoded until columns are made of them."""
 FIELDS_MAX: Final = 128
 """Field columns of one table of several tenants."""
@@ -250,8 +251,7 @@ def _tables(shard: int, batches: Sequence[CommittedBatch]) -> Iterator[SharedTab
     """Columns of batches, of all tenants in one table unless their fields are too many."""
     tenants = list(map(attrgetter("tenant_id"), batches))
     names = tuple(dict.fromkeys(tenants))
-    fields = {name for one in batches for name in one.fields()}
-    if len(names) > 1 and len(fields) > FIELDS_MAX:
+    if len(names) > 1 and len(_fields(batches)) > FIELDS_MAX:
         half = frozenset(names[: len(names) // 2])
         yield from _tables(shard, [one for one in batches if one.tenant_id in half])
         yield from _tables(shard, [one for one in batches if one.tenant_id not in half])
@@ -260,3 +260,11 @@ def _tables(shard: int, batches: Sequence[CommittedBatch]) -> Iterator[SharedTab
     counts = np.fromiter(map(attrgetter("count"), batches), np.int64, len(batches))
     owners = np.repeat(np.fromiter(map(place.__getitem__, tenants), np.int64, len(batches)), counts)
     yield SharedTable(shard=shard, table=to_table(batches, words=False), tenants=names, owners=owners)
+
+
+def _fields(batches: Sequence[CommittedBatch]) -> frozenset[str]:
+    """The field columns of batches. Few event types stand behind many small batches, so they are looked at by type."""
+    few = chain.from_iterable([one.events for one in batches if one.rows is None])
+    kinds: set[Any] = set(map(type, few))
+    whole = [one.rows.columns for one in batches if one.rows is not None]
+    return frozenset().union(*(kind.shape.columns for kind in kinds), *whole)

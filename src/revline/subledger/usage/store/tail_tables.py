@@ -25,8 +25,10 @@ class TailTable:
         self.shard, self.table, self.owners, self.sequences = shard, table, owners, sequences
         self.live, self.bytes = len(owners), table.nbytes
         self._order = np.argsort(owners, kind="stable")
-        self.tenants, self.counts = np.unique(owners, return_counts=True)
-        self._bounds = np.concatenate([[0], np.cumsum(self.counts)])
+        ordered = owners[self._order]
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        self.tenants, self.counts = ordered[starts], np.diff(starts, append=len(owners))
+        self._bounds = np.append(starts, len(owners))
 
     @classmethod
     def of(cls, shared: SharedTable, *, owners: Whole) -> TailTable:

@@ -1,0 +1,120 @@
+"""Everything over the floor: acknowledged, then columns, zstd Parquet and partial aggregates, by the product's own tail and sealer.
+
+The manifest's row in PostgreSQL is left out: it is one transaction for fifty tenants. One tenant is sealed whole at the end. A thousand
+tenants are sealed as a full tail has it, those with most rows first, and what still waits at the end is told as a figure: it is sealed
+later, in larger files.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.common import Measured, Timed, timed
+from benchmarks.usage_ingest.acknowledged import acknowledge, catalogues, opened, ratio_of
+from benchmarks.usage_ingest.events import FIELDS, NAMES, Commit, many_tenants, one_tenant
+from benchmarks.usage_ingest.floor import Typed, floor
+from revline.core.clock import SystemClock
+from revline.subledger.usage import columns
+from revline.subledger.usage.decoding.catalogue import TypeCatalogue
+from revline.subledger.usage.store.objects import FolderObjects
+from revline.subledger.usage.store.sealing import Sealer
+from revline.subledger.usage.store.tail import Captured, Tail
+from revline.subledger.usage.store.values import PartialSpec, SealLimits
+
+EVENTS: Final = {"small": 200_000, "full": 1_000_000}
+ROUNDS: Final = {"small": 3, "full": 5}
+MEGABYTE: Final = 1024 * 1024
+SPECS: Final = tuple(
+    PartialSpec(event_type=name, value=columns.field_column(field, FIELDS[field]))
+    for name in NAMES
+    for field in ("tokens", "seconds")
+)
+
+
+class Unpublished(Sealer):
+    """Seals without a manifest."""
+
+    def _requests(self) -> Mapping[str, int]:
+        return {}
+
+    def _captured(self, tenants: list[str]) -> list[Captured]:
+        found = [self._tail.capture(tenant_id=one, sealed={}) for one in tenants]
+        return [one for one in found if one.rows]
+
+    def _epochs(self, tenants: Sequence[str]) -> Mapping[str, int]:
+        return dict.fromkeys(tenants, 0)
+
+    def _publish(self, captured: Any, written: Any) -> None:
+        del captured, written
+
+
+def store(
+    folder: Path, commits: Sequence[Commit], types_of: Callable[[str], TypeCatalogue], limits: SealLimits
+) -> dict[str, int]:
+    """Acknowledges the commits and seals as the limits say; at the end all of a lone tenant."""
+    log, tail = opened(folder / "log"), Tail()
+    sealer = Unpublished(
+        tail=tail,
+        database=None,  # type: ignore[arg-type] - nothing is asked of it
+        objects=FolderObjects(folder / "files"),
+        clock=SystemClock(),
+        random_bytes=os.urandom,
+        specs=lambda _: SPECS,
+        free_log=lambda: None,
+        limits=limits,
+    )
+    log.subscribe(tail)
+    every, files = max(1, len(commits) // 40), 0
+    for start in range(0, len(commits), every):
+        acknowledge(log, commits[start : start + every], types_of)
+        files += sealer.turn().files
+    log.close()
+    lone = [tenant for tenant, _, _ in tail.waiting()]
+    if len(lone) == 1:
+        files += sealer.seal(lone).files
+    return {"files": files, "waiting": sum(rows for _, rows, _ in tail.waiting())}
+
+
+def measure(scale: str) -> Measured:
+    """all_in_over_floor_b1000, all_in_1000_tenants."""
+    ratios: dict[str, float] = {}
+    figures: dict[str, float] = {}
+    for name, commits, limits in (
+        ("all_in_over_floor_b1000", one_tenant(EVENTS[scale], batch=1000, seed=1), SealLimits()),
+        (
+            "all_in_1000_tenants",
+            many_tenants(EVENTS[scale], batch=1000, seed=3),
+            SealLimits(tail_bytes=EVENTS[scale] * 60),
+        ),
+    ):
+        types_of = catalogues()
+        for commit in commits:
+            for tenant, _ in commit:
+                types_of(tenant)
+        taken: dict[str, list[Timed]] = {"floor": [], "ack": [], "all": []}
+        told: dict[str, int] = {}
+        for number in range(ROUNDS[scale] + 1):
+            with tempfile.TemporaryDirectory(prefix="revline-benchmark-") as place:
+                folder = Path(place)
+                log = opened(folder / "acknowledged")
+                took = {
+                    "floor": timed(lambda: floor(folder, commits, kind=Typed)),  # noqa: B023
+                    "ack": timed(lambda: acknowledge(log, commits, types_of)),  # noqa: B023
+                    "all": timed(lambda: told.update(store(folder, commits, types_of, limits))),  # noqa: B023
+                }
+                log.close()
+            if number:
+                for which, one in took.items():
+                    taken[which].append(one)
+        ratios[name] = ratio_of(taken, "all", "floor")
+        figures[f"{name}_acknowledged_alone"] = ratio_of(taken, "ack", "floor")
+        for which, all_of_it in taken.items():
+            seconds = statistics.median(one.processor_seconds for one in all_of_it)
+            figures[f"{name}_{which}_microseconds_an_event"] = seconds / EVENTS[scale] * 1e6
+        figures |= {f"{name}_{which}": float(count) for which, count in told.items()}
+    return Measured(ratios=ratios, figures=figures)
