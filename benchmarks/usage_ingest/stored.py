@@ -1,8 +1,8 @@
 """Everything over the floor: acknowledged, then columns, zstd Parquet and partial aggregates, by the product's own tail and sealer.
 
-The manifest's row in PostgreSQL is left out: it is one transaction for fifty tenants. One tenant is sealed whole at the end. A thousand
-tenants are sealed as a full tail has it, those with most rows first, and what still waits at the end is told as a figure: it is sealed
-later, in larger files.
+The manifest's row in PostgreSQL is left out: it is one transaction for fifty tenants. One tenant is sealed whole at the end. A
+thousand tenants are sealed as a full tail has it, those with most rows first, and what still waits at the end is told as a
+figure: it is sealed later, in larger files.
 """
 
 from __future__ import annotations
