@@ -77,6 +77,8 @@ class NoStore:
             )
         )
 
+    take_here = take
+
     def not_ready(self) -> Sequence[FieldError]:
         return ()
 

@@ -24,6 +24,10 @@ from revline.subledger.usage.events import EventAnswer, Verdict
 from revline.subledger.usage.log.values import VIRTUAL_SHARDS, Offset
 
 LOADING_THREADS: Final = 2
+LARGE_BYTES: Final = 64 * 1024
+"""A body of so many bytes is a commit of its own: it is decoded and committed by one thread, away from the door's."""
+LARGE_THREADS: Final = 2
+"""One decodes while the other waits for the disk."""
 
 
 class Catalogues(Protocol):
@@ -45,6 +49,10 @@ class Shard(Protocol):
         """Commits the storable events; told their answers, in order."""
         ...
 
+    def take_here(self, decoded: Decoded, *, offsets: Sequence[Offset], told: Told) -> None:
+        """The same on a thread that has nothing else to do than to wait for the disk."""
+        ...
+
     def not_ready(self) -> Sequence[FieldError]:
         """What keeps it from taking events."""
         ...
@@ -61,9 +69,13 @@ class Receiver:
     def __init__(self, *, catalogues: Catalogues, shards: Mapping[int, Shard], events_max: int) -> None:
         self._catalogues, self._shards, self._events_max = catalogues, shards, events_max
         self._loading = ThreadPoolExecutor(max_workers=LOADING_THREADS, thread_name_prefix="usage-types")
+        self._large = ThreadPoolExecutor(max_workers=LARGE_THREADS, thread_name_prefix="usage-large")
 
     def submit(self, *, tenant_id: str, body: bytes, told: Told) -> None:
         """As the port says."""
+        if len(body) >= LARGE_BYTES:
+            self._large.submit(self._take_large, tenant_id, body, told)
+            return
         decoding = partial(decode, body, events_max=self._events_max)
         self._with_types(tenant_id, told, lambda types: self._decoded(decoding(types), (), told))
 
@@ -80,6 +92,19 @@ class Receiver:
     def close(self) -> None:
         """Lets go of threads; shards are closed by who opened them."""
         self._loading.shutdown(wait=True)
+        self._large.shutdown(wait=True)
+
+    def _take_large(self, tenant_id: str, body: bytes, told: Told) -> None:
+        try:
+            types = self._catalogues.remembered(tenant_id) or self._catalogues.read(tenant_id)
+            decoded = types if isinstance(types, Problem) else decode(body, types, events_max=self._events_max)
+            if not isinstance(decoded, Problem) and len(self._shards) == 1:
+                (shard,) = self._shards.values()
+                shard.take_here(decoded, offsets=(), told=told)
+            else:
+                self._decoded(decoded, (), told)
+        except Exception as failure:  # noqa: BLE001 - whoever waits must hear of it
+            told(_failed(failure))
 
     def _with_types(self, tenant_id: str, told: Told, go: Callable[[TypeCatalogue], None]) -> None:
         types = self._catalogues.remembered(tenant_id)

@@ -63,6 +63,11 @@ class LocalShard:
         """Queues the events; told when they are on disk."""
         self._log.submit_then(Submission(decoded=decoded, offsets=tuple(offsets)), told)
 
+    def take_here(self, decoded: Decoded, *, offsets: Sequence[Offset], told: Told) -> None:
+        """Commits on the caller's thread, which has nothing else to do: what it decoded is still near its processor."""
+        (answers,) = self._log.commit([Submission(decoded=decoded, offsets=tuple(offsets))])
+        told(answers)
+
     def not_ready(self) -> Sequence[FieldError]:
         """That the log stopped after a write that failed."""
         stopped = self._log.stopped
@@ -196,6 +201,10 @@ class RemoteShard:
             return
         frame = _ENCODE(_Asked(number, decoded.tenant_id, list(decoded.lines), list(offsets)))
         self._to_send.put((number, frame))
+
+    def take_here(self, decoded: Decoded, *, offsets: Sequence[Offset], told: Told) -> None:
+        """As `take`: the owner has threads of its own."""
+        self.take(decoded, offsets=offsets, told=told)
 
     def not_ready(self) -> Sequence[FieldError]:
         """Nothing: a process is ready when what it owns is, whatever became of its neighbours."""
