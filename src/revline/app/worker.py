@@ -105,8 +105,7 @@ class Worker:
         self._database, self._directory, self._intake = database, directory, intake
         self._owner, self._version, self._clock, self._keeper = owner, version, clock, keeper
         self._shadow: Shadow | None = None
-        self._billing = BillingDirectory(directory)
-        self._files = files
+        self._billing, self._files = BillingDirectory(directory), files
         self.telling = telling_of(database=database, directory=directory, clock=clock, owner=owner, epoch=epoch)
         self._backlog, self._pressure = backlog or BacklogLimits(), Pressure(database=database)
         self._stopping = asyncio.Event()
