@@ -5,21 +5,30 @@ from __future__ import annotations
 import os
 import threading
 
+from sqlalchemy import Connection
+
 from revline.app.directory import Directory
 from revline.core.clock import Clock
+from revline.core.ids import SourceObject
 from revline.core.problem import Problem
 from revline.intake.service import Intake
 from revline.platform.store.engine import Database
-from revline.platform.tenancy.kinds import Connection, LegalEntity
-from revline.subledger.usage.charges.queries import standing_charges
+from revline.platform.tenancy.kinds import Connection as ConnectionSpec
+from revline.platform.tenancy.kinds import LegalEntity
+from revline.subledger.usage.charges.queries import closed_until, standing_charges
 from revline.subledger.usage.commitments import Commitment, NamedCommitment
 from revline.subledger.usage.credits.plans import CreditPlan
-from revline.subledger.usage.credits.ports import Charges, CreditSetup
+from revline.subledger.usage.credits.ports import Charged, CreditSetup
 from revline.subledger.usage.credits.running import CreditKeeper
 from revline.subledger.usage.credits.service import CreditDesk
 
-CHARGES: Charges = standing_charges
-"""Where the charge lines of a customer are read."""
+
+def charged(connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Charged:
+    """A customer's charge lines, and up to when its periods are closed."""
+    return Charged(
+        charges=standing_charges(connection, tenant_id=tenant_id, customer=customer),
+        closed_until=closed_until(connection, tenant_id=tenant_id, customer=customer),
+    )
 
 
 class CreditDirectory:
@@ -49,7 +58,7 @@ class CreditDirectory:
             ),
             zones={
                 name: entities[each.spec.entity].spec.time_zone
-                for name, each in configuration.all(Connection).items()
+                for name, each in configuration.all(ConnectionSpec).items()
                 if each.spec.entity in entities
             },
         )
@@ -67,7 +76,7 @@ def desk_of(*, database: Database, directory: Directory, intake: Intake, clock: 
         setups=CreditDirectory(directory),
         clock=clock,
         random_bytes=os.urandom,
-        charges=CHARGES,
+        charges=charged,
     )
 
 
@@ -80,5 +89,5 @@ def keeper_of(*, database: Database, directory: Directory, clock: Clock, owner: 
         clock=clock,
         random_bytes=os.urandom,
         owner=owner,
-        charges=CHARGES,
+        charges=charged,
     )

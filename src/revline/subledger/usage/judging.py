@@ -28,6 +28,7 @@ OF: Final = "of"
 SHORTFALL: Final = "shortfall"
 OVERAGE: Final = "overage"
 INSTANT: Final = timedelta(microseconds=1)
+_ADDED: Final = frozenset({ChargeKind.COMMITMENT, ChargeKind.MINIMUM, ChargeKind.CREDIT})
 _KINDS: Final = {Promise.COMMITMENT: ChargeKind.COMMITMENT, Promise.MINIMUM: ChargeKind.MINIMUM}
 
 
@@ -97,7 +98,7 @@ def _used(
     starts = [window.start for window in windows]
     for line in lines:
         subject = line.subject
-        if subject.customer != customer or line.currency != spec.currency:
+        if subject.customer != customer or line.currency != spec.currency or subject.kind in _ADDED:
             continue
         if not spec.scope.covers(family=line.product_family, price=subject.price, meter=line.meter):
             continue

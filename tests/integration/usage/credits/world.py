@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from revline.intake.values import Outcome
 from revline.platform.store.engine import Database
 from revline.subledger.usage.calendar import instant_of
 from revline.subledger.usage.charges.values import Charge, ChargeKind, ChargeSubject
+from revline.subledger.usage.credits.ports import Charged
 from revline.subledger.usage.credits.running import CreditKeeper
 from revline.subledger.usage.credits.service import CreditDesk, Wanted
 from revline.subledger.usage.versions import UsageVersion, Window
@@ -165,9 +166,10 @@ class Shop:
     def close(self) -> None:
         self.harness.close()
 
-    def _charges(self, connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]:
+    def _charges(self, connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Charged:
         del connection, tenant_id
-        return [one for one in self.charges.values() if one.subject.customer == customer]
+        found = tuple(one for one in self.charges.values() if one.subject.customer == customer)
+        return Charged(charges=found)
 
 
 def refused(found: Any) -> str:

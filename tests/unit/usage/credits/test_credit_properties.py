@@ -7,6 +7,7 @@ from collections import defaultdict
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -158,3 +159,39 @@ def test_a_line_costs_what_credits_and_money_pay(
         assert abs(one.due) <= abs(one.line.amount)
     credited = sum((charge.amount for charge in found.charges), Decimal(0))
     assert credited == -sum((draw.amount for one in found.lines for draw in one.draws), Decimal(0))
+
+
+@settings(max_examples=100, deadline=None)
+@given(world=worlds())
+def test_fixing_what_paid_each_line_changes_nothing(
+    world: tuple[list[Line], list[CreditGrant], list[CreditRefund], str],
+) -> None:
+    used, held, back, day = world
+    first = settled(day, lines=used, grants=held, refunds=back)
+    fixed = [msgspec.structs.replace(one.line, fixed=one.draws) for one in first.lines]
+    again = settled(day, lines=fixed, grants=held, refunds=back)
+    assert (again.entries, again.pending, again.top_ups) == (first.entries, first.pending, first.top_ups)
+    assert [one.draws for one in again.lines] == [one.draws for one in first.lines]
+
+
+@settings(max_examples=100, deadline=None)
+@given(world=worlds(), other=worlds())
+def test_a_closed_line_is_paid_as_it_was_whatever_becomes_known(
+    world: tuple[list[Line], list[CreditGrant], list[CreditRefund], str],
+    other: tuple[list[Line], list[CreditGrant], list[CreditRefund], str],
+) -> None:
+    """Grants, refunds and lines that become known later leave its draws, or say that they could not."""
+    used, held, back, day = world
+    first = settled(day, lines=used, grants=held, refunds=back)
+    fixed = [msgspec.structs.replace(one.line, fixed=one.draws) for one in first.lines]
+    later = [msgspec.structs.replace(one, charge_id=f"later-{one.charge_id}") for one in other[0]]
+    found = settled(day, lines=[*fixed, *later], grants=other[1], refunds=other[2])
+    told = {one.field for one in found.findings if one.code == "credits.closed_changed"}
+    before = {one.line.charge_id: one.draws for one in first.lines}
+    for one in found.lines:
+        if one.line.charge_id in before:
+            kept = [draw for draw in before[one.line.charge_id] if draw.grant_id not in told]
+            assert [draw for draw in one.draws if draw.grant_id not in told] == kept
+    for each in found.balances:
+        assert min(each.drawn, each.expired, each.taken_back, each.left) >= 0
+        assert each.drawn + each.expired + each.taken_back + each.left == each.grant.amount

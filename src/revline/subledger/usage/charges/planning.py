@@ -186,6 +186,7 @@ class _Work:
             entity=self.seller.entity,
             time_zone=self.seller.time_zone,
             as_of=self.tick.as_of,
+            closed_until=frozen,
         )
         if isinstance(made, Problem):
             self.troubles.append(Trouble(problem=made))

@@ -227,6 +227,19 @@ def standing_charges(connection: Connection, /, *, tenant_id: str, customer: Sou
     return tuple(found[key] for key in sorted(found))
 
 
+def closed_until(connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> datetime | None:
+    """The end of a customer's last closed period; None where none is. What periods up to it say of credits stands."""
+    row = tables.usage_period.c
+    statement = select(func.max(row.end_at)).where(
+        row.tenant_id == tenant_id,
+        row.connection == customer.connection,
+        row.customer == customer.outside_id,
+        row.state == PeriodState.CLOSED.value,
+    )
+    found: datetime | None = connection.execute(statement).scalar_one()
+    return found
+
+
 def standing_revisions(connection: Connection, *, tenant_id: str, charge_ids: Collection[str]) -> Mapping[str, Charge]:
     """By charge id the revision that counts; a line that is held from the first has no key."""
     row = tables.charge.c

@@ -31,17 +31,25 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def statement_of(
-    *, settled: Settled, standing: Iterable[Charge], tenant_id: str, time_zone: str, as_of: datetime
+    *,
+    settled: Settled,
+    standing: Iterable[Charge],
+    tenant_id: str,
+    time_zone: str,
+    as_of: datetime,
+    closed_until: datetime | None = None,
 ) -> paying.Statement | Problem:
-    """The customer's statement as of a moment, from its lines of usage and adjustments."""
+    """The customer's statement as of a moment, from its lines of usage and adjustments. closed_until: what periods that ended
+    by then say of credits and commitments stands."""
     return settle(
         tenant_id=tenant_id,
-        lines=lines_of(tenant_id=tenant_id, charges=standing),
+        lines=lines_of(tenant_id=tenant_id, charges=standing, closed_until=closed_until),
         commitments=settled.commitments,
         grants=settled.grants,
         refunds=settled.refunds,
         at=as_of,
         time_zone=time_zone,
+        closed_until=closed_until,
     )
 
 
@@ -53,9 +61,17 @@ def statement_lines(
     entity: str,
     time_zone: str,
     as_of: datetime,
+    closed_until: datetime | None = None,
 ) -> tuple[Line, ...] | Problem:
     """The lines the statement adds."""
-    made = statement_of(settled=settled, standing=standing, tenant_id=tenant_id, time_zone=time_zone, as_of=as_of)
+    made = statement_of(
+        settled=settled,
+        standing=standing,
+        tenant_id=tenant_id,
+        time_zone=time_zone,
+        as_of=as_of,
+        closed_until=closed_until,
+    )
     return made if isinstance(made, Problem) else tuple(_line(each, entity) for each in made.charges)
 
 

@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from revline.subledger.usage.charges.values import Charge, ChargeKind
-from revline.subledger.usage.credits.values import Line
+from revline.subledger.usage.credits.values import Draw, Line
 
-PRICED = frozenset({ChargeKind.USAGE, ChargeKind.ADJUSTMENT})
-"""Kinds of charges that are settled; the others are what settling adds."""
+CHARGE: Final = "charge"
+"""The group field under which a CREDIT charge names the line it pays."""
+PRICED: Final = frozenset({ChargeKind.USAGE, ChargeKind.ADJUSTMENT})
+"""Kinds of charges that are priced."""
+
+PROMISED: Final = frozenset({ChargeKind.COMMITMENT, ChargeKind.MINIMUM})
+"""Kinds of charges that commitments add."""
 
 
-def lines_of(*, tenant_id: str, charges: Iterable[Charge]) -> tuple[Line, ...]:
-    """The lines of charges, one revision of each given; those that are held, or that settling itself adds, are left out."""
-    return tuple(
-        line_of(tenant_id=tenant_id, charge=charge)
-        for charge in charges
-        if charge.subject.kind in PRICED and not charge.held
-    )
+def lines_of(*, tenant_id: str, charges: Iterable[Charge], closed_until: datetime | None = None) -> tuple[Line, ...]:
+    """The lines of charges, one revision of each given; those that are held are left out.
+
+    closed_until: periods that ended by then are closed. What paid their lines is fixed: what their CREDIT charges say, and the
+    lines that commitments added in them stand as they are. Of open periods settling itself makes both.
+    """
+    known = [charge for charge in charges if not charge.held]
+    paid: dict[str, list[Draw]] = {}
+    for charge in known:
+        if charge.subject.kind is ChargeKind.CREDIT and _closed(charge, closed_until):
+            draw = Draw(grant_id=charge.subject.price, amount=-charge.amount)
+            paid.setdefault(dict(charge.subject.group).get(CHARGE, ""), []).append(draw)
+    lines = []
+    for charge in known:
+        closed = _closed(charge, closed_until)
+        if charge.subject.kind in PRICED or (closed and charge.subject.kind in PROMISED):
+            line = line_of(tenant_id=tenant_id, charge=charge)
+            draws = tuple(sorted(paid.get(charge.charge_id, ()), key=lambda draw: draw.grant_id))
+            lines.append(msgspec.structs.replace(line, fixed=draws) if closed else line)
+    return tuple(lines)
+
+
+def _closed(charge: Charge, closed_until: datetime | None) -> bool:
+    return closed_until is not None and charge.subject.window.end <= closed_until
 
 
 def line_of(*, tenant_id: str, charge: Charge) -> Line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -30,13 +31,21 @@ class Setups(Protocol):
     def credit_setup(self, *, tenant_id: str) -> CreditSetup | Problem: ...
 
 
+class Charged(msgspec.Struct, frozen=True, kw_only=True):
+    """What a customer is charged. charges: the revision of each line that counts, of every period. closed_until: periods that
+    ended by then are closed."""
+
+    charges: Sequence[Charge] = ()
+    closed_until: datetime | None = None
+
+
 class Charges(Protocol):
-    """The revision of each of a customer's charge lines that counts, of every period."""
+    """Where a customer's charge lines are read."""
 
-    def __call__(self, connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]: ...
+    def __call__(self, connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Charged: ...
 
 
-def no_charges(connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Sequence[Charge]:
+def no_charges(connection: Connection, /, *, tenant_id: str, customer: SourceObject) -> Charged:
     """Where nothing is charged."""
     del connection, tenant_id, customer
-    return ()
+    return Charged()

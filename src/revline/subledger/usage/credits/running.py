@@ -66,14 +66,16 @@ def settle_customer(
     holder = record.holder_of(tenant_id=tenant_id, customer=customer)
     grants = queries.grants_of(connection, tenant_id=tenant_id, holder_id=holder)
     refunds = queries.refunds_of(connection, tenant_id=tenant_id, holder_id=holder)
+    known = charges(connection, tenant_id=tenant_id, customer=customer)
     found = settle(
         tenant_id=tenant_id,
-        lines=lines_of(tenant_id=tenant_id, charges=charges(connection, tenant_id=tenant_id, customer=customer)),
+        lines=lines_of(tenant_id=tenant_id, charges=known.charges, closed_until=known.closed_until),
         commitments=[one for one in setup.commitments if one.customer == customer],
         grants=grants,
         refunds=refunds,
         at=at,
         time_zone=zone,
+        closed_until=known.closed_until,
     )
     return found if isinstance(found, Problem) else Settled(statement=found, grants=grants, refunds=refunds)
 

@@ -13,7 +13,6 @@ from bisect import insort
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
-from typing import Final
 
 import msgspec
 
@@ -22,6 +21,7 @@ from revline.core.money import PRECISION
 from revline.core.problem import Mender, Problem, Retryable, define, problem
 from revline.subledger.usage.charges.values import ChargeKind, ChargeSubject
 from revline.subledger.usage.commitments import NamedCommitment
+from revline.subledger.usage.credits.lines import CHARGE, PROMISED
 from revline.subledger.usage.credits.lots import Lot
 from revline.subledger.usage.credits.topping_up import due_top_up
 from revline.subledger.usage.credits.values import (
@@ -41,8 +41,6 @@ from revline.subledger.usage.judging import judge
 
 LINE, EXPIRY, REFUND, GRANT = range(4)
 """What comes first at one instant."""
-CHARGE: Final = "charge"
-PROMISED: Final = frozenset({ChargeKind.COMMITMENT, ChargeKind.MINIMUM})
 Due = tuple[datetime, int, str]
 
 define(
@@ -69,6 +67,14 @@ define(
     mender=Mender.SENDER,
     remedy="Name a grant of this customer, or send the grant that the refund is of.",
 )
+define(
+    code="credits.closed_changed",
+    title="What paid a closed line is no longer there",
+    status=409,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.FINANCE,
+    remedy="A grant was voided, ended or refunded after it had paid. Grant the difference again, or bill it by hand.",
+)
 
 
 def settle(
@@ -80,6 +86,7 @@ def settle(
     refunds: Iterable[CreditRefund] = (),
     at: datetime,
     time_zone: str,
+    closed_until: datetime | None = None,
 ) -> Statement | Problem:
     """The statement of one customer as of `at`.
 
@@ -97,10 +104,11 @@ def settle(
         unpaid: set[str] = set()
         for each in sorted(commitments, key=lambda one: one.name):
             found = judge(commitment=each, lines=given, at=at, time_zone=time_zone)
+            made = [one for one in found.charges if closed_until is None or one.subject.window.end > closed_until]
             judged.extend(found.windows)
-            added.extend(found.charges)
+            added.extend(made)
             if not each.spec.paid_by_credits:
-                unpaid.update(one.subject.charge_id(tenant_id) for one in found.charges)
+                unpaid.update(one.subject.charge_id(tenant_id) for one in made)
         every = sorted([*given, *(_line_of(one, tenant_id) for one in added)], key=_line_order)
         paid_back = sorted((one for one in refunds if not one.voided), key=_refund_order)
         run = _Run(lines=every, unpaid=unpaid, grants=held, refunds=paid_back, at=at, time_zone=time_zone)
@@ -238,7 +246,12 @@ class _Run:
             self._keep(lot.take_back(amount, refund_id=refund.outside_id, at=refund.refunded_at), refund.refunded_at)
 
     def _pay(self, line: Line) -> None:
-        draws = [] if line.charge_id in self._unpaid else self._give_back(line) if line.amount < 0 else self._draw(line)
+        if line.fixed is not None:
+            draws = self._repeat(line, line.fixed)
+        elif line.charge_id in self._unpaid:
+            draws = []
+        else:
+            draws = self._give_back(line) if line.amount < 0 else self._draw(line)
         if draws:
             self._draws.setdefault(line.charge_id, []).extend(draws)
         due = line.amount - sum((draw.amount for draw in draws), ZERO)
@@ -262,16 +275,47 @@ class _Run:
         draws, left, at = [], -line.amount, line.draws_at
         paid = self._draws.get(line.adjusts, [])
         for place in range(len(paid) - 1, -1, -1):
-            amount = min(left, max(paid[place].amount, ZERO))
+            lot = self.lots[paid[place].grant_id]
+            amount = min(left, max(paid[place].amount, ZERO), lot.drawn)
             if not amount:
                 continue
-            lot = self.lots[paid[place].grant_id]
             self._keep(lot.give_back(amount, line), at)
             self._touched.add(lot.grant.plan)
             paid[place] = msgspec.structs.replace(paid[place], amount=paid[place].amount - amount)
             draws.append(Draw(grant_id=lot.grant.outside_id, amount=-amount))
             left -= amount
         return draws
+
+    def _repeat(self, line: Line, fixed: Sequence[Draw]) -> list[Draw]:
+        """What paid a line when its period closed pays it still; what can't is told, for the line is closed."""
+        draws, at = [], line.draws_at
+        for draw in fixed:
+            lot = self.lots.get(draw.grant_id)
+            there = ZERO if lot is None else lot.left if draw.amount > 0 else lot.drawn
+            amount = min(abs(draw.amount), there)
+            if amount < abs(draw.amount):
+                detail = f"grant {draw.grant_id[:60]} paid {draw.amount} of a line that is closed and has {there} now"
+                self.findings.append(problem("credits.closed_changed", detail, field=draw.grant_id))
+            if lot is None or not amount:
+                continue
+            self._touched.add(lot.grant.plan)
+            if draw.amount > 0:
+                self._keep(lot.draw(amount, line), at)
+                draws.append(Draw(grant_id=draw.grant_id, amount=amount))
+            else:
+                self._keep(lot.give_back(amount, line), at)
+                self._forget(line.adjusts, draw.grant_id, amount)
+                draws.append(Draw(grant_id=draw.grant_id, amount=-amount))
+        return draws
+
+    def _forget(self, charge_id: str, grant_id: str, amount: Decimal) -> None:
+        """What came back of a charge's draws can't come back again."""
+        paid = self._draws.get(charge_id, [])
+        for place in range(len(paid) - 1, -1, -1):
+            if paid[place].grant_id == grant_id and amount:
+                gone = min(amount, max(paid[place].amount, ZERO))
+                paid[place] = msgspec.structs.replace(paid[place], amount=paid[place].amount - gone)
+                amount -= gone
 
     def _top_up(self, moment: datetime) -> None:
         for plan in sorted(self._touched):

@@ -24,6 +24,13 @@ LINES_MAX: Final = 200_000
 """Grants and lines of one customer that one statement takes."""
 
 
+class Draw(msgspec.Struct, frozen=True, kw_only=True):
+    """What one grant paid of one line; negative where an adjustment gave back."""
+
+    grant_id: str
+    amount: Decimal
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """A priced line as settling sees it: of any kind but CREDIT.
 
@@ -41,6 +48,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal = ZERO
     adjusts: str = ""
     due_at: datetime | None = None
+    fixed: tuple[Draw, ...] | None = None
 
     @property
     def draws_at(self) -> datetime:
@@ -102,13 +110,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     amount: Decimal
     cost: Decimal
-
-
-class Draw(msgspec.Struct, frozen=True, kw_only=True):
-    """What one grant paid of one line; negative where an adjustment gave back."""
-
-    grant_id: str
-    amount: Decimal
 
 
 class SettledLine(msgspec.Struct, frozen=True, kw_only=True):
