@@ -4,8 +4,10 @@ numbers NetSuite itself gave.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,7 +23,8 @@ from revline.intake import queries as fact_log
 from revline.platform.cases import queries as cases
 from revline.platform.store.engine import Database
 from revline.platform.work import queries as work
-from revline.sim.demo.profiles import BIRCH_ACCOUNTS, BIRCH_ENTITY, BIRCH_SUBSIDIARY, TRYTON_BOOKS
+from revline.sim.demo.metering import MeteredMonth
+from revline.sim.demo.profiles import BIRCH_ACCOUNTS, BIRCH_ENTITY, BIRCH_SUBSIDIARY, MONTH, TRYTON_BOOKS
 from revline.sim.demo.selling import told_invoices, told_orders
 from revline.sim.demo.stage import Stage
 from revline.sim.demo.totals import Totals, netsuite_numbers, of_netsuite, of_tryton
@@ -98,6 +101,30 @@ class Proof:
             )
         self.console.print(table)
         return equal
+
+    def charged(self, use: MeteredMonth) -> bool:
+        """What was used and what it was charged, beside the count of whoever made the events; whether nothing is missing, and the
+        greatest line comes to itself when its events are counted again."""
+        birch = ("--tenant", "birch")
+        lines = json.loads(self.stage.run("usage", "charges", *birch, "--limit", "1000", "--json"))
+        days = ("--from", MONTH.start.isoformat(), "--until", (MONTH.end + timedelta(days=1)).isoformat())
+        balance = json.loads(self.stage.run("usage", "balance", *days, *birch, "--json"))
+        amount, cost = sum((Decimal(one["amount"]) for one in lines), ZERO), use.cost()
+        greatest = max(lines, key=lambda one: Decimal(one["amount"]))
+        proven = json.loads(self.stage.run("usage", "prove", greatest["charge_id"], *birch, "--json"))
+        table = Table(title="Usage: every event is accounted for", box=None, title_justify="left")
+        names = ("type", "accepted", "counted", "held", "void", "commands", "not_billable")
+        for name in names:
+            table.add_column(name.replace("_", " "), justify="left" if name == "type" else "right")
+        for one in balance["types"]:
+            table.add_row(*(str(one[name]) if name == "type" else f"{int(one[name]):,}" for name in names))
+        self.console.print(table)
+        self.console.print(
+            f"{len(lines)} charge lines come to {amount:,} USD; whoever made the events counts {cost:,} USD."
+            f" The greatest line, {greatest['amount']} USD, again from its {proven['events']:,} events: {proven['amount']} USD.",
+            highlight=False,
+        )
+        return amount == cost and balance["closes"] and proven["proven"]
 
     def everybody_told(self) -> bool:
         """Whether every order names its invoice's number, as far as Salesforce is concerned."""

@@ -23,9 +23,10 @@ from rich.table import Table
 
 from revline.platform.store.engine import Database
 from revline.sim.demo.folder import add_missing_mapping
+from revline.sim.demo.metering import MeteredMonth, send
 from revline.sim.demo.profiles import LATE_ORDERS, MONTH, PROFILES, SEED, TENANT_OF, scaled
 from revline.sim.demo.proof import Proof, plus
-from revline.sim.demo.selling import amend, fill, sell
+from revline.sim.demo.selling import amend, customers_of, fill, sell
 from revline.sim.demo.stage import Stage
 from revline.sim.stripe_month import generate, sign
 from revline.sim.stripe_profile import StripeMonth
@@ -56,6 +57,7 @@ class Story:
             if TENANT_OF[name] in stage.tenants
         }
         self.sales = self.months["stripe"].sales
+        self.use = MeteredMonth(customers=customers_of(self.months["stripe"]), month=MONTH, seed=SEED, scale=scale)
         self.database = Database(dsn=stage.dsn, pool_size=2)
         self.proof = Proof(stage=stage, console=console, database=self.database, sales=self.sales)
 
@@ -77,6 +79,7 @@ class Story:
         self._say(
             f"Salesforce: {first} orders read by a backfill; {len(late)} more, and changes, by change data capture"
         )
+        self._use()
         self._settle("posting")
         self._show_cases()
         self._mend()
@@ -149,6 +152,18 @@ class Story:
         time.sleep(seconds)
         self.stage.netsuite.start()
 
+    def _use(self) -> None:
+        """What Birch's product reports of its use, over HTTP; then a worker charges it, and what is unbilled is accrued."""
+        issued = self.stage.run("keys", "issue", "--role", "ingest", "--tenant", "birch", "--json")
+        key = json.loads(issued)["key"]
+        began = time.monotonic()
+        with self._bar("usage events in", self.use.events) as advance:
+            verdicts = asyncio.run(send(month=self.use, api=self.stage.api, key=key, advance=advance))
+        rate = sum(verdicts.values()) / (time.monotonic() - began)
+        told = ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(verdicts.items()))
+        self._say(f"Usage of Birch's product: {told}; {rate:,.0f} events a second, each on disk when it was answered")
+        self.stage.run("usage", "rate", "--tenant", "birch", "--reason", "the month is over")
+
     def _show_cases(self) -> None:
         causes = json.loads(self.stage.run("cases", "list", "--tenant", "birch", "--json"))
         if not causes:
@@ -200,11 +215,14 @@ class Story:
     def _prove(self) -> bool:
         equal = self.proof.totals()
         told = self.proof.told()
+        charged = self.proof.charged(self.use)
         whole = self.proof.without_silence()
         self.console.print("Every total is equal." if equal else "NOT EVERY TOTAL IS EQUAL.", style="bold")
         if not told:
             self.console.print("NOT EVERYBODY WAS TOLD WHAT THE ERP SAYS.", style="bold")
-        return equal and told and whole
+        if not charged:
+            self.console.print("NOT EVERYTHING THAT WAS USED IS CHARGED.", style="bold")
+        return equal and told and charged and whole
 
     def let_in(self) -> str:
         """Add a person who may do everything in the console; their password, which is kept nowhere else."""

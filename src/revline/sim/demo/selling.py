@@ -74,6 +74,12 @@ def told_orders(org: Org, sales: Iterable[Sale]) -> dict[str, tuple[str, str]]:
     }
 
 
+def customers_of(month: StripeMonth) -> tuple[str, ...]:
+    """The customers the month tells of, by their ids at Stripe."""
+    events = (json.loads(body) for body in month.webhooks)
+    return tuple(sorted({one["data"]["object"]["id"] for one in events if one["type"] == "customer.created"}))
+
+
 def fill(stripe: RunningStripe, month: StripeMonth) -> int:
     """Put the played month's objects behind Stripe's API, each as it stands at the month's end; gives how many."""
     events: list[dict[str, Any]] = [json.loads(body) for body in month.webhooks]
