@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from revline.subledger.usage.events import VOID_TYPE
+from revline.subledger.usage.metering import compiling
 from revline.subledger.usage.metering.compiling import can_share
 from revline.subledger.usage.metering.kinds import (
     Aggregation,
@@ -212,10 +213,17 @@ def filled(folder: Path, parts: tuple[list[Event], list[Event], list[Event], boo
     return stored
 
 
-@settings(max_examples=25, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.fixture(params=[200, 0], ids=["few subjects", "many subjects"])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many subjects are few: with many, events are summed before they meet their customers."""
+    monkeypatch.setattr(compiling, "FEW_SUBJECTS", request.param)
+    return int(request.param)
+
+
+@settings(max_examples=15, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.tuples(events, events, events, st.booleans()))
 def test_every_meter_is_what_a_walk_over_every_event_gives(
-    parts: tuple[list[Event], list[Event], list[Event], bool], tmp_path: Path
+    parts: tuple[list[Event], list[Event], list[Event], bool], tmp_path: Path, few: int
 ) -> None:
     stored = filled(tmp_path, parts)
     everyone = {customer(name): [MARCH] for name in (ANNA, BEN, CY)}
@@ -224,10 +232,10 @@ def test_every_meter_is_what_a_walk_over_every_event_gives(
         assert found[name] == expected(stored, one, people=PEOPLE, windows=everyone, scale=scale_of(one)), name
 
 
-@settings(max_examples=6, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.tuples(events, events, events, st.booleans()))
 def test_clickhouse_gives_the_same_quantities_bit_for_bit(
-    parts: tuple[list[Event], list[Event], list[Event], bool], tmp_path: Path, clickhouse: Boxes
+    parts: tuple[list[Event], list[Event], list[Event], bool], tmp_path: Path, clickhouse: Boxes, few: int
 ) -> None:
     stored = filled(tmp_path, parts)
     ours, theirs = asked(stored, METERS, people=PEOPLE), asked(stored, METERS, people=PEOPLE, boxes=clickhouse)

@@ -64,6 +64,15 @@ def plain_components(dialect: Dialect, *, aggregation: Aggregation, value: Field
     return parts
 
 
+def merging(dialect: Dialect, aggregation: Aggregation, part: Part, column: str, scale: int) -> str:
+    """SQL that makes one of several subjects' part."""
+    if part is not Part.VALUE:
+        return dialect.total_integer(column)
+    if aggregation in {Aggregation.MIN, Aggregation.MAX}:
+        return f"{aggregation.value}({column})"
+    return dialect.total(column, precision=38, scale=scale)
+
+
 def last_of(dialect: Dialect, moment: str, value: str) -> str:
     """The value at the greatest moment; of several then the greatest, so that arrival never decides."""
     null = f"CASE WHEN {value} IS NOT NULL THEN {dialect.pair(moment, value)} END"

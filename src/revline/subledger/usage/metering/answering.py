@@ -159,7 +159,7 @@ class Answering:
                 return nothing
             reach = self._reach(box, sources, window, routes, out, types, first.bucket)
             if ahead:
-                left = sources_of(files=rest, tail_columns=self._tail_columns, window=window)
+                left = sources_of(files=rest, tail_columns=self._tail_columns, window=window, types=types)
                 return self._joined(box, meters, ahead, msgspec.structs.replace(reach, sources=left), routes, made)
             compiled, answer = self._ask(box, meters, reach, made)
         return {
@@ -222,7 +222,7 @@ class Answering:
         self, window: Window, types: Collection[str], files: Sequence[SegmentFile], more: Sequence[str] = ()
     ) -> Iterator[tuple[Box, tuple[Source, ...], TakenBack]]:
         """A box over files that may hold these events, and what of them was taken back."""
-        sources = sources_of(files=files, tail_columns=self._tail_columns, window=window)
+        sources = sources_of(files=files, tail_columns=self._tail_columns, window=window, types=types)
         voiding = self._voiding() if sources else ()
         version = self._reading.version
         paths = [path for source in (*sources, *voiding) for path in source.paths]

@@ -34,15 +34,19 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sources_of(
-    *, files: Iterable[SegmentFile], tail_columns: Sequence[str] | None, window: Window
+    *,
+    files: Iterable[SegmentFile],
+    tail_columns: Sequence[str] | None,
+    window: Window,
+    types: Collection[str] | None = None,
 ) -> tuple[Source, ...]:
-    """Files by what has to be asked of their rows, and the tail where there is one."""
-    groups: dict[tuple[bool, bool, bool, frozenset[str]], list[SegmentFile]] = defaultdict(list)
+    """Files by what has to be asked of their rows, and the tail where there is one. types: those that will be asked for."""
+    groups: dict[tuple[bool, bool, bool, bool], list[SegmentFile]] = defaultdict(list)
+    wanted = frozenset(types or ())
     for file in files:
         segment = file.segment
         within = window.start <= segment.first_at and segment.last_at < window.end
-        only = frozenset(segment.types) if len(segment.types) == 1 else frozenset[str]()
-        groups[within, file.whole, not segment.untyped, only].append(file)
+        groups[within, file.whole, not segment.untyped, wanted.issuperset(segment.types)].append(file)
     found = [
         Source(
             paths=tuple(sorted(each.path for each in group)),
@@ -50,9 +54,9 @@ def sources_of(
             within=within,
             whole=whole,
             typed=typed,
-            types=only or None,
+            types=frozenset(each for file in group for each in file.segment.types),
         )
-        for (within, whole, typed, only), group in sorted(groups.items(), key=lambda each: repr(each[0]))
+        for (within, whole, typed, _), group in sorted(groups.items())
     ]
     if tail_columns is not None:
         fields = tuple(sorted(set(tail_columns) - set(columns.COMMON)))
