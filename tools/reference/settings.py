@@ -57,6 +57,7 @@ MEANINGS: Final = {
     "usage_bucket_endpoint": "The address of an S3 that is not Amazon's.",
     "usage_cache_megabytes": "Megabytes of files of the bucket that are kept on this machine, about.",
     "usage_requests_burst": "Such requests of one key at once; beyond that the answer is 429 with `Retry-After`.",
+    "usage_query_megabytes": "Memory one question to usage may take before it spills to the data folder.",
     "usage_rate_seconds": "Charges are computed at most so often while usage comes in; what is due by time is at once.",
     "kafka_brokers": "Where streams of usage are: `host:port`, with commas between.",
     "kafka_options": "Options of the Kafka client, such as those of TLS and SASL: `name=value`, with commas between.",

@@ -254,13 +254,14 @@ def _routes(services: Services) -> tuple[Callable[[Threads], Sequence[Any]], ...
     from revline.doors.api.charges import charge_handlers  # noqa: PLC0415
     from revline.doors.api.credits import credit_routes  # noqa: PLC0415
     from revline.doors.api.enumerations import enumeration_handlers  # noqa: PLC0415
+    from revline.doors.api.meters import meter_handlers  # noqa: PLC0415
     from revline.doors.api.pools import pool_handlers  # noqa: PLC0415
     from revline.doors.api.usage_findings import usage_finding_routes  # noqa: PLC0415
     from revline.doors.api.waiting import waiting_routes  # noqa: PLC0415
     from revline.doors.usage.description import usage_description  # noqa: PLC0415
 
     makers = (act_handlers, bulk_handlers, pool_handlers, enumeration_handlers, waiting_routes, question_routes)
-    usage = (credit_routes, usage_finding_routes, charge_handlers)
+    usage = (credit_routes, usage_finding_routes, charge_handlers, meter_handlers)
     return (*(partial(make, services) for make in (*makers, *usage)), usage_description)
 
 

@@ -130,6 +130,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         bulk=bulk_acts(database=database, directory=directory, intake=intake, naming=naming, clock=time),
         pressure=Pressure(database=database),
         charging=tools.charges,
+        metering=tools.metering,
         credits=desk_of(database=database, directory=directory, intake=intake, clock=time),
         lister=Asking(database=database, directory=directory, clock=time),
         naming=naming,

@@ -133,6 +133,7 @@ class UsageTools:
         from revline.subledger.usage.charges.acts import ChargeActs  # noqa: PLC0415 - heavy
         from revline.subledger.usage.charges.checking import UsageCheck  # noqa: PLC0415 - heavy
         from revline.subledger.usage.charges.desk import ChargeDesk  # noqa: PLC0415 - heavy
+        from revline.subledger.usage.metering.duck import EngineLimits  # noqa: PLC0415 - heavy
         from revline.subledger.usage.metering.service import Metering  # noqa: PLC0415 - heavy
 
         keys = self._data_keys()
@@ -159,7 +160,11 @@ class UsageTools:
             seed_of=keys.identity_seed,
             types_of=catalogues.read,
         )
-        metering = Metering(database=self._database, reader=reader)
+        limits = EngineLimits(
+            memory_megabytes=self._settings.usage_query_megabytes,
+            folder=str(self._settings.data_folder / "usage" / "spill"),
+        )
+        metering = Metering(database=self._database, reader=reader, limits=limits)
         setups = ChargingDirectory(directory=self._directory, database=self._database, registry=self._registry)
         database, clock = self._database, self._clock
         tools = ChargeTools(

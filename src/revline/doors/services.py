@@ -34,6 +34,7 @@ from revline.platform.work.pressure import Pressure
 from revline.subledger.usage.credits.service import CreditDesk
 
 if TYPE_CHECKING:  # loads Arrow and DuckDB
+    from revline.subledger.usage.metering.service import Metering
     from revline.subledger.usage.store.desk import UsageDesk
 
 
@@ -69,7 +70,7 @@ class Lister(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """One process's services. retry_handlers: by kind of case subject. charging: what reads
+    """One process's services. retry_handlers: by kind of case subject. charging, metering: what reads
     usage and its charges, made when first asked for. pool_of: the capacity pool of a
     connection, by tenant_id, name and pool. close: lets go of pools and threads."""
 
@@ -94,6 +95,7 @@ class Services:
     pressure: Pressure
     credits: CreditDesk
     charging: Callable[[], ChargeTools | Problem]
+    metering: Callable[[], Metering | Problem]
     naming: RecordNaming
     lister: Lister
     told_of_cases: Told

@@ -71,7 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     usage_shards: over how many shards usage is spread, a power of two up to 64. usage_in_serve: whether `serve` takes those that
     nobody owns. usage_body_bytes_max, usage_events_per_request_max, usage_under_way_bytes_max, usage_requests_per_second,
     usage_requests_burst: what bites at POST /v1/usage. usage_rate_seconds: how far apart charges are computed at least while usage
-    comes in. usage_seal_rows, usage_seal_minutes, usage_tail_megabytes: when usage is written to files. usage_bucket,
+    comes in. usage_query_megabytes: memory of one question to usage. usage_seal_rows, usage_seal_minutes, usage_tail_megabytes:
+    when usage is written to files. usage_bucket,
     usage_bucket_prefix, usage_bucket_endpoint: the S3 bucket they lie in, "" for the data folder; usage_cache_megabytes: of it on
     this machine. kafka_brokers, kafka_options: where streams of usage are.
     public_url: where people reach the console; https:// makes its cookies secure. oidc_issuer, oidc_client_id, oidc_client_secret:
@@ -119,6 +120,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     usage_requests_per_second: int = 20_000
     usage_requests_burst: int = 40_000
     usage_rate_seconds: int = 900
+    usage_query_megabytes: int = 4_096
     usage_seal_rows: int = 250_000
     usage_seal_minutes: int = 60
     usage_tail_megabytes: int = 384
@@ -291,6 +293,7 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "usage_requests_per_second": _whole(1, 1_000_000),
     "usage_requests_burst": _whole(1, 10_000_000),
     "usage_rate_seconds": _whole(1, 86_400),
+    "usage_query_megabytes": _whole(256, 1_048_576),
     "usage_seal_rows": _whole(1_000, 10_000_000),
     "usage_seal_minutes": _whole(1, 1_440),
     "usage_tail_megabytes": _whole(16, 65_536),

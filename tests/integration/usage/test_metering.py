@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from revline.app.kinds import registry
 from revline.core.ids import SourceObject
+from revline.doors import metering as doors
 from revline.intake.values import Outcome
 from revline.platform.store.engine import Database
 from revline.subledger.usage.kinds import EventType, FieldKind, UsageField
@@ -31,6 +34,20 @@ apiVersion: revline/v1
 kind: Connection
 metadata: {name: crm, tenant: birch}
 spec: {connector: direct, entity: birch-us}
+---
+apiVersion: revline/v1
+kind: EventType
+metadata: {name: tokens, tenant: birch}
+spec:
+  title: Tokens
+  type: tokens
+  subject: crm
+  fields: {tokens: {kind: decimal, precision: 18, scale: 3}, model: {kind: text}}
+---
+apiVersion: revline/v1
+kind: Meter
+metadata: {name: tokens, tenant: birch}
+spec: {title: Tokens, eventType: tokens, aggregation: sum, field: tokens, unit: token, groupBy: [model]}
 """
 JANUARY = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 2, 1, tzinfo=UTC))
 TOKENS = EventType(
@@ -189,3 +206,40 @@ def test_a_meter_that_is_not_there_is_a_problem(place: Place) -> None:
         tenant_id=TENANT, catalogue=CATALOGUE, customer=customer("acme"), windows={"bytes": JANUARY}
     )
     assert getattr(found, "code", "") == "usage.meter_unknown"
+
+
+def test_doors_say_what_was_used_and_what_is_held_and_whose_a_subject_is(place: Place) -> None:
+    services: Any = SimpleNamespace(
+        database=place.database,
+        registry=registry(),
+        clock=place.harness.clock,
+        metering=lambda: place.metering,
+    )
+    place.known("acme")
+    place.shard.commit(birch=[usage("a", "2"), usage("b", "3", subject="oak"), usage("c", "4", model__text="large")])
+    ask = {"tenant_id": TENANT, "customer": "crm/acme", "window": JANUARY}
+    found: Any = doors.balance_of(services, **ask)
+    assert [(each["group"], each["quantity"], each["unit"]) for each in found["meters"]] == [
+        ({"model": "large"}, "4.000", "token"),
+        ({"model": "small"}, "2.000", "token"),
+    ]
+    held: Any = doors.held(services, tenant_id=TENANT)
+    assert [(each["subject"], each["reason"], each["events"]) for each in held] == [("oak", "no_customer", 1)]
+    say = {
+        "tenant_id": TENANT,
+        "subject": "oak",
+        "connection": CONNECTION,
+        "actor": "person:ada",
+        "reason": "she asked",
+    }
+    unknown: Any = doors.map_subject(services, customer="crm/nobody", starts_at=None, ends_at=None, **say)
+    assert unknown.code == "usage.customer_unknown"
+    backwards: Any = doors.map_subject(services, customer="crm/acme", starts_at=START, ends_at=START, **say)
+    assert backwards.code == "usage.mapping_invalid"
+    done: Any = doors.map_subject(services, customer="crm/acme", starts_at=None, ends_at=None, **say)
+    assert done["position"] == place.position
+    assert doors.held(services, tenant_id=TENANT) == []
+    after: Any = doors.balance_of(services, **ask)
+    assert [each["quantity"] for each in after["meters"]] == ["4.000", "5.000"]
+    stranger: Any = doors.balance_of(services, tenant_id=TENANT, customer="crm/nobody", window=JANUARY)
+    assert stranger.code == "usage.customer_unknown"

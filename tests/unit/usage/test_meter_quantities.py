@@ -220,7 +220,7 @@ def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     return int(request.param)
 
 
-@settings(max_examples=15, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.tuples(events, events, events, st.booleans()))
 def test_every_meter_is_what_a_walk_over_every_event_gives(
     parts: tuple[list[Event], list[Event], list[Event], bool], tmp_path: Path, few: int
@@ -232,7 +232,7 @@ def test_every_meter_is_what_a_walk_over_every_event_gives(
         assert found[name] == expected(stored, one, people=PEOPLE, windows=everyone, scale=scale_of(one)), name
 
 
-@settings(max_examples=4, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.tuples(events, events, events, st.booleans()))
 def test_clickhouse_gives_the_same_quantities_bit_for_bit(
     parts: tuple[list[Event], list[Event], list[Event], bool], tmp_path: Path, clickhouse: Boxes, few: int
@@ -243,7 +243,7 @@ def test_clickhouse_gives_the_same_quantities_bit_for_bit(
         assert ours[name] == theirs[name], name
 
 
-@settings(max_examples=15, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.tuples(events, events, events, st.booleans()),
     cuts=st.lists(moments, min_size=2, max_size=4, unique=True),
@@ -288,7 +288,7 @@ def test_a_version_is_answered_the_same_whatever_came_since(tmp_path: Path) -> N
     }
 
 
-@settings(max_examples=30, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, phases=FAST, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.tuples(events, events, events, st.booleans()),
     shape=st.tuples(st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]), st.booleans(), st.booleans()),

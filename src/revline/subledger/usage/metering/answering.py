@@ -145,9 +145,8 @@ class Answering:
         routes = self.routes(sharing.scope)
         window, types = routes.window, {each.type for _, each in meters.values()}
         first = next(iter(meters.values()))[0]
-        nothing = {name: _none(name, meter, of_type, routes) for name, (meter, of_type) in meters.items()}
         if window is None:
-            return nothing
+            return _nothing(meters, routes)
         if reads_before(first):
             window = Window(start=BEGINNING, end=window.end)
         files = self._reading.files(window=window, types=types)
@@ -156,7 +155,7 @@ class Answering:
         )
         with self._opened(window, types, files, [path for each in ahead for path in each.paths]) as (box, sources, out):
             if not sources:
-                return nothing
+                return _nothing(meters, routes)
             reach = self._reach(box, sources, window, routes, out, types, first.bucket)
             if ahead:
                 left = sources_of(files=rest, tail_columns=self._tail_columns, window=window, types=types)
@@ -283,6 +282,10 @@ def _scope(demand: Demand, event_type: EventType) -> Scope:
         window=demand.window,
         customers=demand.customers,
     )
+
+
+def _nothing(meters: Mapping[str, tuple[Meter, EventType]], routes: Routes) -> Mapping[str, Metered]:
+    return {name: _none(name, meter, of_type, routes) for name, (meter, of_type) in meters.items()}
 
 
 def _none(name: str, meter: Meter, event_type: EventType, routes: Routes) -> Metered:

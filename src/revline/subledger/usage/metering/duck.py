@@ -25,7 +25,7 @@ define(
     status=503,
     retryable=Retryable.AFTER_FIX,
     mender=Mender.OPERATOR,
-    remedy="Raise REVLINE_USAGE_QUERY_MEMORY_MEGABYTES, give the temporary folder more room, or ask for fewer customers at once.",
+    remedy="Raise REVLINE_USAGE_QUERY_MEGABYTES, give the data folder more room, or ask for fewer customers at once.",
 )
 define(
     code="usage.number_too_large",

@@ -78,6 +78,10 @@ class SubjectDirectory:
             found["", customer.outside_id].append(customer)
         return {name: tuple(each) for name, each in found.items()}
 
+    def knows(self, customer: SourceObject) -> bool:
+        """Whether some source told of a customer."""
+        return customer in self._customers
+
     def named(self, *, subject: str, connection: str) -> tuple[SourceObject, ...]:
         """Customers whose outside id a subject is: on the connection, or on any when it is ""."""
         return self._by_name.get((connection, subject), ())
