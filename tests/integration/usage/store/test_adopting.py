@@ -14,10 +14,14 @@ from revline.core.problem import Problem
 from revline.platform.cases.tables import exception_case
 from revline.platform.store.engine import Database
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue
+from revline.subledger.usage.events import VOID_TYPE
 from revline.subledger.usage.kinds import EventType, FieldKind, UsageField
+from revline.subledger.usage.metering.inspecting import Inspecting
+from revline.subledger.usage.metering.values import MeterCatalogue
 from revline.subledger.usage.store.adopting import Adopted, Adopter
 from revline.subledger.usage.store.compacting import Compactor
 from revline.subledger.usage.store.values import ADOPTED_SHARD
+from tests.usage_metering import directory, duck_boxes
 from tests.usage_rows import START, Room, read_ids, usage
 
 WHO = {"actor": "worker:usage-files", "reason": "its type is known"}
@@ -37,10 +41,13 @@ def room(database: Database, tmp_path: Path) -> Room:
     return found
 
 
+def gpu(field: FieldKind = FieldKind.DECIMAL, *, kind: str = "gpu") -> EventType:
+    hours = UsageField(kind=field, scale=3 if field is FieldKind.DECIMAL else 0)
+    return EventType(title="GPU", type=kind, fields={"hours": hours})
+
+
 def adopt(room: Room, field: FieldKind = FieldKind.DECIMAL, *, kind: str = "gpu") -> Adopted:
-    spec = EventType(
-        title="GPU", type=kind, fields={"hours": UsageField(kind=field, scale=3 if field is FieldKind.DECIMAL else 0)}
-    )
+    spec = gpu(field, kind=kind)
     adopter = Adopter(
         database=room.database,
         objects=room.store,
@@ -106,3 +113,34 @@ def test_an_event_is_adopted_once_also_when_files_were_merged_between(room: Room
 
 def test_types_that_are_still_unknown_stay_held(room: Room) -> None:
     assert adopt(room, kind="cpu") == Adopted(rows=0, refused={})
+
+
+def counted(room: Room, *types: EventType) -> tuple[list[tuple[str, int]], list[tuple[str, int, int, int]]]:
+    """(type, held) by subject and type, and (type, accepted, counted, held)."""
+    with room.reader.open(tenant_id="alpha") as reading:
+        looked = Inspecting(
+            reading=reading,
+            catalogue=MeterCatalogue(types={one.type: one for one in types}, meters={}),
+            directory=directory(["acme"]),
+            boxes=duck_boxes,
+        )
+        held = [(one.type, one.events) for one in looked.held()]
+        return held, [(one.type, one.accepted, one.counted, one.held) for one in looked.tally(None)]
+
+
+def test_an_adopted_event_is_accepted_once_counted_and_no_longer_held(room: Room) -> None:
+    tokens = EventType(title="Tokens", type="tokens", fields={})
+    assert counted(room, tokens) == ([("gpu", 2)], [("gpu", 2, 0, 2), ("tokens", 1, 1, 0)])
+    adopt(room)
+    assert counted(room, tokens, gpu()) == ([("gpu", 1)], [("gpu", 2, 1, 1), ("tokens", 1, 1, 0)])
+    assert counted(room, tokens) == ([("gpu", 2)], [("gpu", 2, 0, 2), ("tokens", 1, 1, 0)])
+
+
+def test_a_void_takes_an_adopted_event_back(room: Room) -> None:
+    adopt(room)
+    shard = room.shard(1)
+    shard.commit(alpha=[usage("v", None, kind=VOID_TYPE, voids_source="app", voids_id="a", model__text=None)])
+    room.sealer.seal(["alpha"])
+    held, tally = counted(room, gpu())
+    assert [one for one in tally if one[0] == "gpu"] == [("gpu", 2, 0, 1)]
+    assert ("gpu", 1) in held

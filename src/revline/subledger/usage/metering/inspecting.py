@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from revline.subledger.usage import columns
 from revline.subledger.usage.events import VOID_TYPE
@@ -18,6 +19,7 @@ from revline.subledger.usage.metering.sources import TAIL, Source, events_sql, s
 from revline.subledger.usage.metering.subjects import ALWAYS, BEGINNING, FOREVER, Route, SubjectDirectory
 from revline.subledger.usage.metering.values import Held, HeldReason, MeterCatalogue, Tally
 from revline.subledger.usage.metering.voids import TakenBack, included, taken_back, voids_sql
+from revline.subledger.usage.store.values import ADOPTED_SHARD
 from revline.subledger.usage.versions import UsageVersion, Window
 
 EVERYTHING: Final = Window(start=BEGINNING, end=FOREVER)
@@ -64,12 +66,15 @@ class Inspecting:
         with self._box(sources) as box:
             out = self._out(box, sources, wanted)
             dialect = box.dialect()
-            events = self._events(dialect, sources, wanted, [columns.TYPE], None)
-            counts = box.ask(f"SELECT type, count(*) AS events FROM ({events}) e GROUP BY type", dialect.parameters)
+            events = self._events(dialect, sources, wanted, [columns.TYPE, columns.SHARD], None)
+            once = f"count(*) FILTER (WHERE e.shard <> {dialect.integer(ADOPTED_SHARD)})"
+            counts = box.ask(f"SELECT type, {once} AS events FROM ({events}) e GROUP BY type", dialect.parameters)
             held: Counter[str] = Counter()
             for lines in self._held_lines(box, sources, wanted, out):
                 held.update({line.type: line.events for line in lines})
-        void = Counter(out.table[columns.TYPE].to_pylist())
+        void = Counter(
+            out.table.filter(pc.not_equal(out.table[columns.SHARD], ADOPTED_SHARD))[columns.TYPE].to_pylist()
+        )
         pairs = zip(counts["type"].to_pylist(), counts["events"].to_pylist(), strict=True)
         return tuple(self._tallied(of_type, events, held[of_type], void[of_type]) for of_type, events in sorted(pairs))
 
@@ -190,21 +195,24 @@ class Inspecting:
         if scope is None:
             named = ", ".join(dialect.text(each) for each in sorted(types))
             unknown = f"e.type NOT IN ({named})" if named else "1 = 1"
-            condition = f"e.type <> {dialect.text(VOID_TYPE)} AND ({unknown} OR NOT e.typed)"
+            adopted = f"e.shard = {dialect.integer(ADOPTED_SHARD)}"
+            condition = f"e.type <> {dialect.text(VOID_TYPE)} AND ({unknown} OR NOT e.typed OR {adopted})"
+            # An adopted event stands here twice, untyped and typed: it is held no longer, unless its type went again.
+            count = f"count(*) FILTER (WHERE NOT {adopted}) - count(*) FILTER (WHERE {adopted} AND NOT ({unknown}))"
             join = ""
         else:
-            condition = "e.typed"
+            condition, count = "e.typed", "count(*)"
             join = f" {dialect.anti_join} {_ROUTED} r ON r.subject = e.subject"
             if any(route.window != ALWAYS for route in routes):
                 join += " AND e.occurred_at >= r.begins AND e.occurred_at < r.ends"
             box.give(_ROUTED, _routes_table(routes))
         inner = f"SELECT e.* FROM ({events}) e {dialect.anti_join} {_OUT} o ON o.shard = e.shard AND o.sequence = e.sequence"
         sql = (
-            f"SELECT e.type AS type, e.subject AS subject, count(*) AS events, min(e.occurred_at) AS first_at,"
+            f"SELECT e.type AS type, e.subject AS subject, {count} AS events, min(e.occurred_at) AS first_at,"
             f" max(e.occurred_at) AS last_at FROM ({inner}) e{join} WHERE {condition} GROUP BY e.type, e.subject"
         )
         rows = box.ask(sql, dialect.parameters).to_pylist()
-        return tuple(Held(reason=self._reason(row["subject"], scope), **row) for row in rows)
+        return tuple(Held(reason=self._reason(row["subject"], scope), **row) for row in rows if row["events"] > 0)
 
     def _reason(self, subject: str, scope: str | None) -> HeldReason:
         if scope is None:
