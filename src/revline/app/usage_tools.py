@@ -128,11 +128,13 @@ class UsageTools:
 
     def _make(self) -> _Made | Problem:
         from revline.app.charging import ChargingDirectory, ticker_of  # noqa: PLC0415 - heavy
+        from revline.app.subscribed import SubscriptionFacts  # noqa: PLC0415 - heavy
         from revline.app.usage import CatalogueDirectory  # noqa: PLC0415 - heavy
         from revline.app.usage_store import desk_of, objects_of, reader_of  # noqa: PLC0415 - heavy
         from revline.subledger.usage.charges.acts import ChargeActs  # noqa: PLC0415 - heavy
         from revline.subledger.usage.charges.checking import UsageCheck  # noqa: PLC0415 - heavy
         from revline.subledger.usage.charges.desk import ChargeDesk  # noqa: PLC0415 - heavy
+        from revline.subledger.usage.charges.so_far import LiveCost  # noqa: PLC0415 - heavy
         from revline.subledger.usage.metering.duck import EngineLimits  # noqa: PLC0415 - heavy
         from revline.subledger.usage.metering.service import Metering  # noqa: PLC0415 - heavy
 
@@ -173,6 +175,14 @@ class UsageTools:
             check=UsageCheck(database=database, setups=setups, meters=metering),
             ticker=ticker_of(
                 database=database, setups=setups, meters=metering, versions=reader, clock=clock, owner="door"
+            ),
+            live=LiveCost(
+                database=database,
+                setups=setups,
+                meters=metering,
+                versions=reader,
+                clock=clock,
+                subscriptions=SubscriptionFacts(setups=setups),
             ),
         )
         return _Made(tools=tools, setups=setups, metering=metering, reader=reader, files=files)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from revline.core.hashing import plain
 from revline.core.ids import SourceObject
 from revline.core.problem import Problem, problem
@@ -17,6 +19,7 @@ if TYPE_CHECKING:  # what stands behind these is heavy, and made only when a doo
     from revline.subledger.usage.charges.acts import ChargeActs
     from revline.subledger.usage.charges.checking import UsageCheck
     from revline.subledger.usage.charges.desk import ChargeDesk
+    from revline.subledger.usage.charges.so_far import LiveCost
     from revline.subledger.usage.charges.ticking import Ticker
 
 DAY_LENGTH: Final = 10
@@ -30,6 +33,7 @@ class ChargeTools:
     acts: ChargeActs
     check: UsageCheck
     ticker: Ticker
+    live: LiveCost
 
 
 def rate(services: Services, *, tenant_id: str, actor: str, reason: str) -> dict[str, Any] | Problem:
@@ -39,6 +43,28 @@ def rate(services: Services, *, tenant_id: str, actor: str, reason: str) -> dict
         return tools
     ticked = tools.ticker.tick(tenant_id=tenant_id, actor=actor, reason=reason)
     return ticked if isinstance(ticked, Problem) else plain(ticked)
+
+
+def so_far(services: Services, *, tenant_id: str, customer: str) -> dict[str, Any] | Problem:
+    """What a customer has used in its running periods and what it costs so far. customer: connection/outside id."""
+    tools = services.charging()
+    if isinstance(tools, Problem):
+        return tools
+    found = tools.live.so_far(tenant_id=tenant_id, customer=customer_of(customer))
+    if isinstance(found, Problem):
+        return found
+    made: dict[str, Any] = plain(found)
+    made["lines"] = [
+        {
+            **{name: value for name, value in plain(line).items() if name not in {"subject", "explanation", "held"}},
+            "price": line.subject.price,
+            "group": dict(line.subject.group),
+            "window": plain(line.subject.window),
+            "explanation": msgspec.json.decode(line.explanation),
+        }
+        for line in found.lines
+    ]
+    return made
 
 
 def charge(services: Services, *, tenant_id: str, charge_id: str) -> dict[str, Any] | Problem:

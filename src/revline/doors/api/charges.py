@@ -122,7 +122,14 @@ def _of_all(desk: Desk, services: Services) -> Sequence[Any]:
         window = shared.window_of(start, until)
         return await desk.read(partial(shared.balance, services, tenant_id=tenant, window=window))
 
-    return (periods, balance)
+    @get("/usage/so-far", operation_id="getUsageSoFar", summary="What a customer used and what it costs so far", **read)
+    async def so_far(
+        request: Request[Any, Any, Any], customer: Annotated[str, QueryParameter(max_length=VALUE_LENGTH_MAX)]
+    ) -> Response[Any]:
+        tenant = principal_of(request).tenant_id
+        return await desk.read(partial(shared.so_far, services, tenant_id=tenant, customer=customer))
+
+    return (periods, balance, so_far)
 
 
 def _acts(desk: Desk, services: Services) -> Sequence[Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from revline.app.subscribed import SubscriptionFacts
 from revline.platform.store.engine import Database
-from tests.integration.usage.charges.world import ADA, BOB, Shop, at, policy
+from revline.subledger.usage.charges.so_far import LiveCost, SoFar
+from tests.integration.usage.charges.world import ADA, BOB, TENANT, Shop, at, policy
 
 BY_REGION = """
 ---
@@ -126,4 +128,33 @@ def test_who_subscribed_pays_the_price_of_the_subscription_and_others_the_list_p
     shop.rate("2026-02-04")
     ada = [(one.month, one.price, one.amount) for one in shop.lines() if one.customer == "ada"]
     assert sorted(ada) == [("2026-01", "plan", "10.00"), ("2026-02", "list", "10.00")], "February ran without it"
+    shop.close()
+
+
+def test_what_a_customer_costs_so_far_is_known_without_writing_anything(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database, tmp_path / "configuration", BY_PLAN, FOR_ALL, POWER, policy())
+    shop.tell("subscription", subscription("ada"))
+    shop.use("2026-01-05", "10")
+    shop.use("2026-01-05", "3", meter="storage")
+    shop.use("2026-02-05", "7")
+    shop.go("2026-01-06")
+    live = LiveCost(
+        database=database,
+        setups=shop.setups,
+        meters=shop.usage,
+        versions=shop.usage,
+        clock=shop.harness.clock,
+        subscriptions=SubscriptionFacts(setups=shop.setups),
+    )
+    found = live.so_far(tenant_id=TENANT, customer=ADA)
+
+    assert isinstance(found, SoFar)
+    assert {line.subject.price: (str(line.quantity), str(line.amount)) for line in found.lines} == {
+        "plan": ("10.000000", "5.00"),
+        "power": ("3.000000", "0.90"),
+    }
+    assert shop.charges() == ()
+    nobody = live.so_far(tenant_id=TENANT, customer=BOB)
+    assert isinstance(nobody, SoFar)
+    assert {line.subject.price: str(line.amount) for line in nobody.lines} == {"list": "0.00", "power": "0.00"}
     shop.close()
