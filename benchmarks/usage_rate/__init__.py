@@ -10,7 +10,6 @@ PostgreSQL holds a smaller month of its own (what COPY loads in reasonable time)
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -20,9 +19,8 @@ from typing import Final
 from benchmarks.common import Measured, interleaved, progress
 from benchmarks.usage_rate import month, postgres, rating
 
-SCALES: Final = {"small": (3_000_000, 1_000, 3), "full": (100_000_000, 10_000, 5)}
-"""Events, customers, rounds."""
-POSTGRES_EVENTS_MAX: Final = 5_000_000
+SCALES: Final = {"small": (2_500_000, 250, 3, 400_000), "full": (100_000_000, 10_000, 5, 5_000_000)}
+"""Events, customers, rounds, and events in PostgreSQL. A customer has 10,000 events in both."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(scale: str, arguments: argparse.Namespace) -> Measured:
     """Every contestant once a round, in turn."""
-    events, customers, rounds = SCALES[scale]
+    events, customers, rounds, few = SCALES[scale]
     events = arguments.events or events
     folder = Path(tempfile.mkdtemp(prefix="revline-usage-rate-"))
     try:
@@ -71,7 +69,7 @@ def run(scale: str, arguments: argparse.Namespace) -> Measured:
             "bytes_an_event": made.size_bytes / events,
         }
         if not arguments.without_postgres:
-            few = min(events, POSTGRES_EVENTS_MAX)
+            few = min(events, few)
             own = (
                 room
                 if few == events
@@ -83,7 +81,3 @@ def run(scale: str, arguments: argparse.Namespace) -> Measured:
         return Measured(ratios=ratios, figures=figures)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-MEMORY_MEGABYTES: Final = 6_000
-THREADS: Final = os.cpu_count() or 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -44,6 +44,7 @@ OVER_BUCKETS: Final = frozenset(
         Aggregation.PERCENTILE,
     }
 )
+EXACT: Final = Context(prec=100)
 LEVEL_PRECISION_MAX: Final = 22
 """A level of more digits, times the microseconds of years, would pass 38 digits."""
 
@@ -168,7 +169,10 @@ def fits(value: str, field: UsageField) -> bool:
     match field.kind:
         case FieldKind.DECIMAL:
             number = plain_decimal(value)
-            return number is not None and number.as_tuple().exponent >= -38  # type: ignore[operator]
+            if number is None:
+                return False
+            scaled = number.scaleb(field.scale, context=EXACT)
+            return scaled == scaled.to_integral_value() and abs(scaled) < 10**field.precision
         case FieldKind.BOOLEAN:
             return value in {"true", "false"}
         case FieldKind.TIME:
