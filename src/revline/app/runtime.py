@@ -50,11 +50,21 @@ from revline.subledger.usage.charges.acts import retry_lanes as retry_charge_lan
 from revline.subledger.usage.charges.hops import ChargeHops
 from revline.subledger.usage.charges.record import LANE_SUBJECT as USAGE_LANE
 from revline.subledger.usage.charges.record import SUBJECT_KIND as USAGE
+from revline.subledger.usage.credits.hops import CreditHops
 from revline.subledger.usage.credits.running import retry_handler as retry_credits
 
 DIRECTORY_POOL: Final = 2
 POSTGRES_FOLDER: Final = "postgres"
 SECRETS_FOLDER: Final = "secrets"
+HOPS: Final = (
+    IntakeHops(),
+    ChargeHops(),
+    CreditHops(),
+    PostingHops(),
+    DeriveHops(),
+    DeliveryHops(),
+    CaseHops(),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +145,7 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         lister=Asking(database=database, directory=directory, clock=time),
         naming=naming,
         told_of_cases=feeding.FeedbackDirectory(directory).asking().waived,
-        hops=(IntakeHops(), ChargeHops(), PostingHops(), DeriveHops(), DeliveryHops(), CaseHops()),
+        hops=HOPS,
         retry_handlers=_handlers(database, intake, directory, time),
         register_tenant=_register,
         pool_of=pool_id,

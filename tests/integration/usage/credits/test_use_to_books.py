@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from revline.app.crediting import keeper_of
+from revline.app.runtime import HOPS
+from revline.doors.tracing import trace_of
+from revline.platform.lineage.walk import Reference
 from revline.platform.store.engine import Database
+from revline.subledger.usage.credits.hops import CreditHops
 from tests.integration.usage.charges.world import CALLS, STORAGE, Shop, amounts, at, policy
 
 PROMISE = """
@@ -165,3 +171,23 @@ def test_late_use_of_a_closed_period_is_paid_where_it_is_borne(shop: CreditShop)
     assert found["ada", "adjustment", "calls", "2026-02"] == "3.00"
     assert found["ada", "credit", "g", "2026-02"] == "-3.00"
     assert shop.cases() == []
+
+
+def test_a_grant_leads_to_its_journals_and_a_charge_to_what_paid_it(shop: CreditShop) -> None:
+    grant(shop)
+    shop.use("2026-01-15", "50")
+    shop.settle("2026-02-01")
+    services: Any = SimpleNamespace(database=shop.database, hops=HOPS)
+    found = trace_of(services, tenant_id="birch", value="g")
+    assert found is not None
+    kinds = [one["kind"] for one in found["records"]]
+    assert {"fact", "credit_grant", "credit_entry", "accounting_event", "journal"} <= set(kinds)
+    titles = [one["title"] for one in found["records"] if one["kind"] == "credit_entry"]
+    assert sorted(titles) == ["drawn: 5.00 USD of g, cost 4.00", "granted: 100.00 USD of g, cost 80.00"]
+    (line,) = [one for one in shop.charges() if one.subject.kind.value == "usage"]
+    with shop.database.read(tenants=["birch"]) as connection:
+        start = Reference(kind="charge", record_id=line.charge_id)
+        hops = CreditHops().hops(connection, tenant_id="birch", reference=start)
+        (entry,) = [hop.derived for hop in hops]
+        up = {hop.source.kind for hop in CreditHops().hops(connection, tenant_id="birch", reference=entry)}
+    assert up == {"credit_grant", "charge", "credit_entry"}

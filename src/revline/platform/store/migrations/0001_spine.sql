@@ -759,6 +759,8 @@ CREATE TABLE credit_posting (
     CONSTRAINT uq_credit_posting_tenant_id_position_ordinal UNIQUE (tenant_id, position, ordinal)
 );
 
+CREATE INDEX ix_credit_posting_tenant_id_cause ON credit_posting (tenant_id, cause);
+
 CREATE INDEX ix_credit_posting_tenant_id_holder_id_grant ON credit_posting (tenant_id, holder_id, "grant");
 
 ALTER TABLE credit_posting ENABLE ROW LEVEL SECURITY;

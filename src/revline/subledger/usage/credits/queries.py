@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, func, select, tuple_
@@ -25,6 +25,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     """One movement as it was posted. cause: the charge line, refund or roll-over. position: of the unit that posted it."""
 
     entry_id: str
+    holder_id: str
     grant: str
     rule: Rule
     cause: str
@@ -220,22 +221,60 @@ def ledger_of(
     if grant:
         statement = statement.where(table.c.grant == grant)
     ordered = statement.order_by(table.c.position, table.c.ordinal).limit(min(limit, PAGE_MAX))
-    return tuple(
-        LedgerRow(
-            entry_id=row.entry_id,
-            grant=row.grant,
-            rule=Rule(row.rule),
-            cause=row.cause,
-            day=row.day,
-            product_family=row.product_family,
-            number=row.number,
-            currency=row.currency,
-            amount=at_least_in_scale(amount=row.amount, code=row.currency),
-            cost=at_least_in_scale(amount=row.cost, code=row.currency),
-            position=row.position,
-            ordinal=row.ordinal,
-        )
-        for row in connection.execute(ordered)
+    return tuple(_ledger_row(row) for row in connection.execute(ordered))
+
+
+def entry_by_id(connection: Connection, *, tenant_id: str, entry_id: str) -> LedgerRow | None:
+    """One movement."""
+    table = credit_posting
+    statement = select(table).where(table.c.tenant_id == tenant_id, table.c.entry_id == entry_id, _target_side())
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else _ledger_row(row)
+
+
+def entries_of_charge(connection: Connection, *, tenant_id: str, charge_id: str, limit: int) -> tuple[LedgerRow, ...]:
+    """Movements a charge line made, in the order they were posted."""
+    table = credit_posting
+    statement = select(table).where(table.c.tenant_id == tenant_id, table.c.cause == charge_id, _target_side())
+    ordered = statement.order_by(table.c.position, table.c.ordinal).limit(min(limit, PAGE_MAX))
+    return tuple(_ledger_row(row) for row in connection.execute(ordered))
+
+
+def entries_of_grant(connection: Connection, *, tenant_id: str, grant_id: str, limit: int) -> tuple[LedgerRow, ...]:
+    """Movements of a grant's credits in its present customer's ledger, by the grant's root id."""
+    table = credit_grant
+    known = select(table.c.holder_id, table.c.outside_id).where(
+        table.c.tenant_id == tenant_id, table.c.grant_id == grant_id
+    )
+    row = connection.execute(known).one_or_none()
+    if row is None:
+        return ()
+    return ledger_of(connection, tenant_id=tenant_id, holder_id=row.holder_id, grant=row.outside_id, limit=limit)
+
+
+def grant_of_root(connection: Connection, *, tenant_id: str, grant_id: str) -> CreditGrant | None:
+    """The newest snapshot of a grant, by its root id."""
+    table = credit_grant
+    statement = select(table.c.content).where(table.c.tenant_id == tenant_id, table.c.grant_id == grant_id)
+    content = connection.execute(statement).scalar_one_or_none()
+    return None if content is None else _grant(content)
+
+
+def _ledger_row(row: Any) -> LedgerRow:
+    return LedgerRow(
+        entry_id=row.entry_id,
+        holder_id=row.holder_id,
+        grant=row.grant,
+        rule=Rule(row.rule),
+        cause=row.cause,
+        day=row.day,
+        product_family=row.product_family,
+        number=row.number,
+        currency=row.currency,
+        amount=at_least_in_scale(amount=row.amount, code=row.currency),
+        cost=at_least_in_scale(amount=row.cost, code=row.currency),
+        position=row.position,
+        ordinal=row.ordinal,
     )
 
 

@@ -67,6 +67,7 @@ credit_posting: Final[Table] = tenant_table(
         name="rule",
     ),
     Index(None, "tenant_id", "holder_id", "grant"),
+    Index(None, "tenant_id", "cause"),
     recorded=True,
 )
 """The ledger, append-only: both sides of every movement; the rows of one entry sum to zero, in credits and in cost. cause: the
