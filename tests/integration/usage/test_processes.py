@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from revline.doors.api.server import free_port
 from tests.integration.cli.conftest import Cli
 from tests.integration.usage.conftest import event
-from tests.integration.usage.served import environment_of, prepared, running
+from tests.integration.usage.served import ROOT, environment_of, prepared, running
+
+sys.path.insert(0, str(ROOT / "clients" / "python-usage" / "src"))
+
+from revline_usage import Refused, Sender
 
 pytestmark = pytest.mark.slow
 
@@ -94,3 +103,49 @@ def test_a_server_that_may_own_no_shard_hands_all_over(environment: dict[str, st
     only = {**environment, "REVLINE_USAGE_IN_SERVE": "false"}
     with running(only, "usage-shard", "--port", "0"), running(only, "serve") as (_, url):
         assert sent(url, key, range(50))[1]["counts"] == {"accepted": 50}
+
+
+@pytest.mark.chaos
+def test_a_sender_and_a_shard_that_is_killed_lose_and_double_nothing(
+    environment: dict[str, str], key: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    wanted = 4_000
+    verdicts: list[Refused] = []
+    with Sender(
+        url=f"http://127.0.0.1:{port}",
+        key=key,
+        outbox=tmp_path / "outbox.sqlite",
+        source="//app.example/gateway",
+        batch_events=50,
+        linger_seconds=0.01,
+        on_refused=verdicts.append,
+    ) as usage:
+        sending = threading.Thread(target=lambda: [_send(usage, number) for number in range(wanted)])
+        sending.start()
+        for _ in range(3):
+            with running(environment, "usage-shard", "--port", str(port)) as (process, _):
+                time.sleep(1.5)
+                process.kill()
+                process.wait()
+        with running(environment, "usage-shard", "--port", str(port)) as (_, url):
+            sending.join()
+            assert usage.flush(timeout=60)
+            counts: dict[str, int] = {}
+            for start in range(0, wanted, 1_000):
+                for name, count in sent(url, key, range(start, start + 1_000))[1]["counts"].items():
+                    counts[name] = counts.get(name, 0) + count
+    assert verdicts == []
+    assert counts == {"duplicate": wanted}
+
+
+def _send(usage: Sender, number: int) -> None:
+    one = event(number)
+    usage.send(
+        type=one["type"],
+        subject=one["subject"],
+        id=one["id"],
+        data=one["data"],
+        time=datetime.fromisoformat(one["time"]),
+    )
+    time.sleep(0.001)
