@@ -28,6 +28,7 @@ from revline.subledger.usage.log.runs import (
     open_runs,
     read_manifest,
     sorted_slice,
+    upper_of,
     write_manifest,
     write_run,
 )
@@ -85,31 +86,29 @@ class Identities:
         """The verdict on each identity, a byte each; new ones are known from then on."""
         view = self._view
         known = _known(view, keys) if view.runs or view.frozen else None
-        if known:
-            return self._meet_some(keys, digests, known)
+        if not known:
+            return bytes(self._meet_hot(keys, digests))
+        rest_keys, rest_digests = list(keys), list(digests)
+        for place in sorted(known, reverse=True):
+            del rest_keys[place], rest_digests[place]
+        verdicts = self._meet_hot(rest_keys, rest_digests)
+        for place in sorted(known):
+            verdicts.insert(place, DUPLICATE if digests[place] == known[place] else CONFLICT)
+        return bytes(verdicts)
+
+    def _meet_hot(self, keys: Sequence[bytes], digests: Sequence[bytes]) -> bytearray:
         before = len(self._hot)
         found = list(map(self._hot.setdefault, keys, digests))
         added = len(self._hot) - before
         verdicts = bytearray(len(keys))
         if added == len(keys):
-            return bytes(verdicts)
+            return verdicts
         old = [place for place, (mine, other) in enumerate(zip(digests, found, strict=True)) if mine is not other]
         if len(old) + added != len(keys):  # the very same values were met before
             old = _not_first(keys, set(islice(reversed(self._hot), added)))
         for place in old:
             verdicts[place] = DUPLICATE if digests[place] == found[place] else CONFLICT
-        return bytes(verdicts)
-
-    def _meet_some(self, keys: Sequence[bytes], digests: Sequence[bytes], known: Mapping[int, bytes]) -> bytes:
-        verdicts = bytearray(len(keys))
-        hot = self._hot
-        for place, (key, mine) in enumerate(zip(keys, digests, strict=True)):
-            other = known.get(place) or hot.get(key)
-            if other is None:
-                hot[key] = mine
-                continue
-            verdicts[place] = DUPLICATE if mine == other else CONFLICT
-        return bytes(verdicts)
+        return verdicts
 
     def turn(self, *, last_sequence: int) -> None:
         """Called between commits: sends the hot identities on their way when there are enough. last_sequence: the last event's."""
@@ -207,9 +206,9 @@ def _known(view: _View, keys: Sequence[bytes]) -> dict[int, bytes]:
     if view.runs:
         words = np.frombuffer(b"".join(keys), ">u8").astype(np.uint64)
         high, low = words[0::2], words[1::2]
-        bits = bits_of(low)
+        upper, bits = upper_of(high), bits_of(low)
         for run in view.runs:
-            places, digests = run.find(high, low, bits)
+            places, digests = run.find(high, low, upper, bits)
             if len(places):
                 texts = digests.astype(">u8").tobytes()
                 known.update((place, texts[8 * at : 8 * at + 8]) for at, place in enumerate(places.tolist()))

@@ -88,6 +88,11 @@ class UsageLog:
         return self._committer.next_sequence - 1
 
     @property
+    def identities(self) -> Identities:
+        """Every identity the log knows."""
+        return self._committer.identities
+
+    @property
     def stopped(self) -> Problem | None:
         """Why nothing is acknowledged any more; None while all is well."""
         return self._committer.stopped

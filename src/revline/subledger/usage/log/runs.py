@@ -28,6 +28,7 @@ _KEYS_A_WORD: Final = 4
 _SIX: Final = np.uint64(63)
 _ONE: Final = np.uint64(1)
 _HALF: Final = np.uint64(32)
+_NO_WORDS: Final = np.zeros(0, np.uint64)
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +69,11 @@ def bits_of(low: Words) -> Words:
     return bits
 
 
+def upper_of(high: Words) -> Words:
+    """What a key's word of the filter is found by, as `Run.find` takes it."""
+    return high >> _HALF
+
+
 class Run:
     """A run on disk, ready to be asked."""
 
@@ -81,14 +87,28 @@ class Run:
         self._filter = parts[3 * count :].copy()
         self._words = np.uint64(len(self._filter))
 
-    def find(self, high: Words, low: Words, bits: Words) -> tuple[np.ndarray[Any, Any], Words]:
-        """The places, among the keys asked for, of those in this run, and their digests."""
-        words = self._filter[((high >> _HALF) * self._words) >> _HALF]
+    def find(self, high: Words, low: Words, upper: Words, bits: Words) -> tuple[np.ndarray[Any, Any], Words]:
+        """The places, among the keys asked for, of those in this run, and their digests. upper and bits: as `upper_of` and
+        `bits_of` give them; they are the same for every run."""
+        words = self._filter[(upper * self._words) >> _HALF]
         places = np.flatnonzero((words & bits) == bits)
         if not len(places):
-            return places, self.digests[:0]
-        wanted, second = high[places], low[places]
+            return places, _NO_WORDS
+        wanted = high[places]
         at = np.searchsorted(self.high, wanted)
+        same = self.high.take(at, mode="clip") == wanted
+        if not same.any():
+            return places[:0], _NO_WORDS
+        return self._exactly(places, low[places], wanted, at)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What of it is held in memory."""
+        return self._filter.nbytes
+
+    def _exactly(
+        self, places: np.ndarray[Any, Any], second: Words, wanted: Words, at: np.ndarray[Any, Any]
+    ) -> tuple[np.ndarray[Any, Any], Words]:
         found = np.full(len(places), -1, np.int64)
         for _ in range(self.file.count):  # more than once only where two keys share their first half
             inside = at < self.file.count
