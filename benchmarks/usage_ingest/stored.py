@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import statistics
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -53,21 +54,26 @@ class Unpublished(Sealer):
         del captured, written
 
 
-def store(
-    folder: Path, commits: Sequence[Commit], types_of: Callable[[str], TypeCatalogue], limits: SealLimits
-) -> dict[str, int]:
-    """Acknowledges the commits and seals as the limits say; at the end all of a lone tenant."""
-    log, tail = opened(folder / "log"), Tail()
-    sealer = Unpublished(
+def sealer_of(tail: Tail, folder: Path, limits: SealLimits) -> Sealer:
+    """What seals a tail into a folder."""
+    return Unpublished(
         tail=tail,
         database=None,  # type: ignore[arg-type] - nothing is asked of it
-        objects=FolderObjects(folder / "files"),
+        objects=FolderObjects(folder),
         clock=SystemClock(),
         random_bytes=os.urandom,
         specs=lambda _: SPECS,
         free_log=lambda: None,
         limits=limits,
     )
+
+
+def store(
+    folder: Path, commits: Sequence[Commit], types_of: Callable[[str], TypeCatalogue], limits: SealLimits
+) -> dict[str, int]:
+    """Acknowledges the commits and seals as the limits say; at the end all of a lone tenant."""
+    log, tail = opened(folder / "log"), Tail()
+    sealer = sealer_of(tail, folder / "files", limits)
     log.subscribe(tail)
     every, files = max(1, len(commits) // 40), 0
     for start in range(0, len(commits), every):
@@ -78,6 +84,40 @@ def store(
     if len(lone) == 1:
         files += sealer.seal(lone).files
     return {"files": files, "waiting": sum(rows for _, rows, _ in tail.waiting())}
+
+
+def commit_milliseconds(folder: Path, commits: Sequence[Commit], *, sealing: bool) -> list[float]:
+    """How long each commit took until it was acknowledged, alone or beside a thread that seals all the time."""
+    types_of, log, tail, ended = catalogues(), opened(folder / "log"), Tail(), threading.Event()
+    sealer = sealer_of(tail, folder / "files", SealLimits())
+    log.subscribe(tail)
+
+    def seal() -> None:
+        while not ended.is_set():
+            sealer.seal([tenant for tenant, _, _ in tail.waiting()])
+
+    beside = threading.Thread(target=seal)
+    if sealing:
+        beside.start()
+    taken = [timed(lambda: acknowledge(log, [commit], types_of)).wall_seconds * 1e3 for commit in commits]  # noqa: B023
+    ended.set()
+    if sealing:
+        beside.join()
+    log.close()
+    return taken
+
+
+def measure_commits(scale: str) -> Measured:
+    """commit_p99_sealing_over_quiet, and what both are."""
+    commits = one_tenant(EVENTS[scale], batch=1000, seed=5)
+    figures: dict[str, float] = {}
+    for name, sealing in (("warm", True), ("quiet", False), ("sealing", True)):
+        with tempfile.TemporaryDirectory(prefix="revline-benchmark-") as place:
+            taken = sorted(commit_milliseconds(Path(place), commits, sealing=sealing))
+        figures[f"commit_p50_{name}_milliseconds"] = taken[len(taken) // 2]
+        figures[f"commit_p99_{name}_milliseconds"] = taken[len(taken) * 99 // 100]
+    ratio = figures["commit_p99_sealing_milliseconds"] / figures["commit_p99_quiet_milliseconds"]
+    return Measured(ratios={"commit_p99_sealing_over_quiet": ratio}, figures=figures)
 
 
 def measure(scale: str) -> Measured:
