@@ -127,14 +127,9 @@ class UsageTools:
             return self._made
 
     def _make(self) -> _Made | Problem:
-        from revline.app.charging import ChargingDirectory, ticker_of  # noqa: PLC0415 - heavy
-        from revline.app.subscribed import SubscriptionFacts  # noqa: PLC0415 - heavy
+        from revline.app.charging import ChargingDirectory  # noqa: PLC0415 - heavy
         from revline.app.usage import CatalogueDirectory  # noqa: PLC0415 - heavy
         from revline.app.usage_store import desk_of, objects_of, reader_of  # noqa: PLC0415 - heavy
-        from revline.subledger.usage.charges.acts import ChargeActs  # noqa: PLC0415 - heavy
-        from revline.subledger.usage.charges.checking import UsageCheck  # noqa: PLC0415 - heavy
-        from revline.subledger.usage.charges.desk import ChargeDesk  # noqa: PLC0415 - heavy
-        from revline.subledger.usage.charges.so_far import LiveCost  # noqa: PLC0415 - heavy
         from revline.subledger.usage.metering.duck import EngineLimits  # noqa: PLC0415 - heavy
         from revline.subledger.usage.metering.service import Metering  # noqa: PLC0415 - heavy
 
@@ -168,24 +163,37 @@ class UsageTools:
         )
         metering = Metering(database=self._database, reader=reader, limits=limits)
         setups = ChargingDirectory(directory=self._directory, database=self._database, registry=self._registry)
-        database, clock = self._database, self._clock
-        tools = ChargeTools(
-            desk=ChargeDesk(database=database, setups=setups, meters=metering),
-            acts=ChargeActs(database=database, setups=setups, clock=clock),
-            check=UsageCheck(database=database, setups=setups, meters=metering),
-            ticker=ticker_of(
-                database=database, setups=setups, meters=metering, versions=reader, clock=clock, owner="door"
-            ),
-            live=LiveCost(
-                database=database,
-                setups=setups,
-                meters=metering,
-                versions=reader,
-                clock=clock,
-                subscriptions=SubscriptionFacts(setups=setups),
-            ),
+        tools = _charge_tools(
+            database=self._database, clock=self._clock, setups=setups, metering=metering, reader=reader
         )
         return _Made(tools=tools, setups=setups, metering=metering, reader=reader, files=files)
+
+
+def _charge_tools(
+    *, database: Database, clock: Clock, setups: ChargingDirectory, metering: Metering, reader: UsageReader
+) -> ChargeTools:
+    """What doors do with charges."""
+    from revline.app.charging import ticker_of  # noqa: PLC0415 - heavy
+    from revline.app.subscribed import SubscriptionFacts  # noqa: PLC0415 - heavy
+    from revline.subledger.usage.charges.acts import ChargeActs  # noqa: PLC0415 - heavy
+    from revline.subledger.usage.charges.checking import UsageCheck  # noqa: PLC0415 - heavy
+    from revline.subledger.usage.charges.desk import ChargeDesk  # noqa: PLC0415 - heavy
+    from revline.subledger.usage.charges.so_far import LiveCost  # noqa: PLC0415 - heavy
+
+    return ChargeTools(
+        desk=ChargeDesk(database=database, setups=setups, meters=metering),
+        acts=ChargeActs(database=database, setups=setups, clock=clock),
+        check=UsageCheck(database=database, setups=setups, meters=metering),
+        ticker=ticker_of(database=database, setups=setups, meters=metering, versions=reader, clock=clock, owner="door"),
+        live=LiveCost(
+            database=database,
+            setups=setups,
+            meters=metering,
+            versions=reader,
+            clock=clock,
+            subscriptions=SubscriptionFacts(setups=setups),
+        ),
+    )
 
 
 class _Made:
