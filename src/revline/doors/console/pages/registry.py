@@ -7,6 +7,7 @@ from typing import Final
 from revline.doors.console.pages import (
     acts,
     audit,
+    billed_usage,
     capacity,
     cases,
     connections,
@@ -31,6 +32,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *deliveries.PAGES,
     *acts.PAGES,
     *prepaid.PAGES,
+    *billed_usage.PAGES,
     *trace.PAGES,
     *corrections.PAGES,
     *webhooks.PAGES,

@@ -82,7 +82,7 @@ def _parts(expected: Expected, billed: Billed, tolerance: Tolerance) -> list[Par
     priced = _at_billed_quantity(expected, billed, then, quantity_then)
     if billed.quantity != quantity_then:
         more = less(billed.quantity, quantity_then)
-        detail = f"{billed.quantity} billed, {quantity_then} known" + (f" ({expected.unit})" if expected.unit else "")
+        detail = f"{billed.quantity} billed, {quantity_then} known"
         cause = Cause.QUANTITY if quantity_then or expected.quantity else Cause.BILLED_WITHOUT_USAGE
         found.append(Part(cause=cause, amount=priced - then, quantity=more, detail=detail))
     else:
