@@ -28,7 +28,7 @@ from revline.subledger.usage.metering.kinds import Aggregation, Bucket, Meter
 from revline.subledger.usage.metering.partials import PartialFiles, joined, parted, partial_spec, partials_sql
 from revline.subledger.usage.metering.ports import Box, Boxes, Reading
 from revline.subledger.usage.metering.routing import Routes, routed
-from revline.subledger.usage.metering.sources import TAIL, Source, sources_of
+from revline.subledger.usage.metering.sources import TAIL, Source, sources_of, voiding_columns
 from revline.subledger.usage.metering.subjects import BEGINNING, SubjectDirectory
 from revline.subledger.usage.metering.values import CustomerWindow, Demand, Hierarchy, MeterCatalogue, Metered
 from revline.subledger.usage.metering.voids import TakenBack, taken_back, voids_sql
@@ -245,7 +245,7 @@ class Answering:
     def _voiding(self) -> tuple[Source, ...]:
         return sources_of(
             files=self._reading.files(chosen=lambda each: bool(each.voids)),
-            tail_columns=self._tail_columns,
+            tail_columns=voiding_columns(self._tail),
             window=Window(start=BEGINNING, end=BEGINNING),
         )
 
@@ -272,6 +272,7 @@ class Answering:
             subjects=routes.subjects,
             apart=tuple(sorted(apart)),
             apart_sources=sources if apart else (),
+            only=None if apart else routes.only,
         )
 
 

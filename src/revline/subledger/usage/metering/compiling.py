@@ -45,7 +45,7 @@ class Relations(msgspec.Struct, frozen=True, kw_only=True):
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """What of the log a query is over. window: around every slot's window. uniform: every slot's window is that one, so that events
     need no look at their slot's. subjects: of the routes, when there are few. apart: of those with events that were taken back,
-    which are read from `apart_sources`."""
+    which are read from `apart_sources`. only: the slot of all of them, where one subject is all there is and nothing is apart."""
 
     sources: tuple[Source, ...]
     version: UsageVersion
@@ -54,6 +54,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     subjects: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
     apart_sources: tuple[Source, ...] = ()
+    only: int | None = None
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,6 +220,8 @@ def _routed(
     elif not reach.uniform:
         on += [f"e.{columns.OCCURRED_AT} >= r.begins", f"e.{columns.OCCURRED_AT} < r.ends"]
 
+    alone = reach.only is not None and not carried and not bucketed
+
     def part(*, apart: bool) -> str:
         subjects = reach.apart if apart else reach.subjects
         read = [columns.SUBJECT, *(name for name in wanted if name != columns.SUBJECT)]
@@ -235,6 +238,9 @@ def _routed(
             subjects=subjects if len(subjects) <= FEW_SUBJECTS else (),
             tail=relations.tail,
         )
+        if alone:
+            plain = [f"{int(reach.only or 0)} AS slot", *given[1:]]
+            return f"SELECT {', '.join(plain)} FROM ({events}) e"
         routes = f"(SELECT * FROM {relations.routes} WHERE {'apart' if apart else 'NOT apart'})"
         sql = f"SELECT {', '.join(given)} FROM ({events}) e INNER JOIN {routes} r ON {' AND '.join(on)}"
         if apart:

@@ -141,10 +141,11 @@ class Dialect:
             return f"CASE WHEN {expression} THEN 'true' WHEN NOT {expression} THEN 'false' ELSE '' END"
         return f"coalesce({expression}, '')"
 
-    def files(self, paths: Sequence[str], *, fields: Sequence[str]) -> str:
-        """A relation over Parquet files of different columns."""
+    def files(self, paths: Sequence[str], *, fields: Sequence[str], alike: bool = False) -> str:
+        """A relation over Parquet files. alike: all have the same columns, so that none has to be opened to know them."""
         del fields
-        return f"read_parquet([{', '.join(literal(path) for path in paths)}], union_by_name = true)"
+        named = "" if alike else ", union_by_name = true"
+        return f"read_parquet([{', '.join(literal(path) for path in paths)}]{named})"
 
 
 class ClickHouse(Dialect):
@@ -219,7 +220,8 @@ class ClickHouse(Dialect):
             case FieldKind.TIME:
                 return "Nullable(DateTime64(6, 'UTC'))"
 
-    def files(self, paths: Sequence[str], *, fields: Sequence[str]) -> str:
+    def files(self, paths: Sequence[str], *, fields: Sequence[str], alike: bool = False) -> str:
+        del alike
         structure = ", ".join(
             [
                 *(f"{name} {kind}" for name, kind in _CLICKHOUSE_COMMON.items()),

@@ -15,7 +15,7 @@ from revline.subledger.usage import columns
 from revline.subledger.usage.events import VOID_TYPE
 from revline.subledger.usage.metering.dialects import Dialect
 from revline.subledger.usage.metering.ports import Box, Boxes, Reading
-from revline.subledger.usage.metering.sources import TAIL, Source, events_sql, sources_of
+from revline.subledger.usage.metering.sources import TAIL, Source, events_sql, sources_of, voiding_columns
 from revline.subledger.usage.metering.subjects import ALWAYS, BEGINNING, FOREVER, Route, SubjectDirectory
 from revline.subledger.usage.metering.values import Held, HeldReason, MeterCatalogue, Tally
 from revline.subledger.usage.metering.voids import TakenBack, included, taken_back, voids_sql
@@ -103,7 +103,11 @@ class Inspecting:
         fresh = sources_of(files=files, tail_columns=self._tail_columns, window=EVERYTHING)
         if not fresh:
             return ()
-        everything = self._sources(window=EVERYTHING) if any(each.segment.voids for each in files) or self._tail else ()
+        everything = (
+            self._sources(window=EVERYTHING)
+            if any(each.segment.voids for each in files) or voiding_columns(self._tail)
+            else ()
+        )
         with self._box((*fresh, *everything)) as box:
             found = self._seen(box, fresh, since=since)
             if everything:
@@ -234,7 +238,7 @@ class Inspecting:
     def _voiding(self) -> tuple[Source, ...]:
         return sources_of(
             files=self._reading.files(chosen=lambda each: bool(each.voids)),
-            tail_columns=self._tail_columns,
+            tail_columns=voiding_columns(self._tail),
             window=NOWHERE,
         )
 

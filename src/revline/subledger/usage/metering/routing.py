@@ -65,6 +65,11 @@ class Routes:
             return None
         return Window(start=min(row[2] for row in self._rows), end=max(row[3] for row in self._rows))
 
+    @property
+    def only(self) -> int | None:
+        """The slot of the one route there is, or None."""
+        return self._rows[0][1] if len(self._rows) == 1 else None
+
     @cached_property
     def edges(self) -> frozenset[Window]:
         """Every stretch of time that a route has."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,13 +17,17 @@ from revline.subledger.usage.metering.dialects import Dialect, quoted
 from revline.subledger.usage.store.values import SegmentFile
 from revline.subledger.usage.versions import UsageVersion, Window
 
+if TYPE_CHECKING:  # only named here
+    import pyarrow as pa
+
 TAIL: Final = "tail"
 """The relation of rows that are in no file."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Rows under the same conditions: files, or the tail (no paths). fields: field columns there are. within: every row is in the
-    window. whole: every row is in the version. typed: none was of an unknown type. types: of its rows, when known."""
+    window. whole: every row is in the version. typed: none was of an unknown type. types: of its rows, when known. alike: all files
+    have the same columns."""
 
     paths: tuple[str, ...]
     fields: tuple[str, ...]
@@ -31,6 +35,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool
     typed: bool
     types: frozenset[str] | None
+    alike: bool = False
 
 
 def sources_of(
@@ -55,6 +60,7 @@ def sources_of(
             whole=whole,
             typed=typed,
             types=frozenset(each for file in group for each in file.segment.types),
+            alike=len({file.segment.columns for file in group}) == 1,
         )
         for (within, whole, typed, _), group in sorted(groups.items())
     ]
@@ -62,6 +68,13 @@ def sources_of(
         fields = tuple(sorted(set(tail_columns) - set(columns.COMMON)))
         found.append(Source(paths=(), fields=fields, within=False, whole=True, typed=False, types=None))
     return tuple(found)
+
+
+def voiding_columns(tail: pa.Table | None) -> list[str] | None:
+    """The columns of waiting rows among which there is a void, or None."""
+    if tail is None or tail[columns.VOIDS_ID].null_count == len(tail):
+        return None
+    return list(tail.column_names)
 
 
 def fields_of(sources: Iterable[Source]) -> frozenset[str]:
@@ -92,10 +105,14 @@ def events_sql(
             conditions.append(f"{columns.SUBJECT} IN ({', '.join(dialect.text(each) for each in sorted(subjects))})")
         has = set(source.fields) | set(columns.COMMON)
         chosen = [quoted(name) if name in has else f"{dialect.nothing(name)} AS {quoted(name)}" for name in wanted]
-        relation = dialect.files(source.paths, fields=source.fields) if source.paths else tail
+        relation = _relation(dialect, source, tail)
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         parts.append(f"SELECT {', '.join(chosen)} FROM {relation}{where}")
     return " UNION ALL ".join(parts)
+
+
+def _relation(dialect: Dialect, source: Source, tail: str) -> str:
+    return dialect.files(source.paths, fields=source.fields, alike=source.alike) if source.paths else tail
 
 
 def _conditions(
