@@ -26,8 +26,7 @@ from revline.subledger.usage.charges.setup import ChargingSetup, charging_setup
 from revline.subledger.usage.charges.statements import Settled
 from revline.subledger.usage.charges.ticking import DEFAULT_EVERY, Ticker
 from revline.subledger.usage.credits import queries as ledger
-from revline.subledger.usage.credits.record import ask as ask_credits
-from revline.subledger.usage.credits.record import holder_of
+from revline.subledger.usage.credits.record import ask_holders, holder_of
 from revline.subledger.usage.outward.record import request_comparison, request_tellings
 
 VERSIONS_KEPT = 8
@@ -100,7 +99,7 @@ class CreditBooks:
     def revised(self, unit: Unit, /, *, tenant_id: str, customers: Iterable[SourceObject]) -> None:
         """Have their ledgers settled, and what billing bills them compared, again."""
         mine = tuple(customers)
-        ask_credits(unit, tenant_id=tenant_id, customers=mine)
+        ask_holders(unit, tenant_id=tenant_id, customers=mine)
         found = None if self._billing is None else self._billing.usage_billing(tenant_id=tenant_id)
         if found is not None and not isinstance(found, Problem) and found.by_connection:
             request_comparison(unit, tenant_id=tenant_id, customers=mine)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from revline.core.canonical import CreditRefund
 from revline.subledger.usage.credits import record
+from revline.subledger.usage.credits.running import retry_handler
 from revline.subledger.usage.credits.service import Wanted
 from tests.integration.usage.credits.world import CONNECTION, CUSTOMER, TENANT, Shop, at, refused, sums
 
@@ -210,3 +211,26 @@ def ask(shop: Shop) -> None:
         tenants=[TENANT], kind="charge", actor="test", reason="a line was revised", recorded_at=shop.harness.clock.now()
     ) as unit:
         record.ask(unit, tenant_id=TENANT, customers=[CUSTOMER])
+
+
+def test_what_keeps_a_customer_from_being_settled_is_its_case_and_a_retry_goes_on(shop: Shop) -> None:
+    shop.grant("g")
+    shop.harness.derive_all()
+    place = shop.harness.folder / TENANT / "20-connections.yaml"
+    said = place.read_text(encoding="utf-8")
+    start = said.index("---\napiVersion: revline/v1\nkind: Connection\nmetadata: {name: billing")
+    place.write_text(said[:start], encoding="utf-8")
+    shop.harness.apply()
+    assert shop.keeper.turn() == 1
+    assert shop.ledger() == []
+    codes = shop.rows("SELECT code FROM cause WHERE tenant_id = :tenant")
+    assert codes == [("connection.unknown",)]
+    place.write_text(said, encoding="utf-8")
+    shop.harness.apply()
+    retry = retry_handler(database=shop.database, clock=shop.harness.clock)
+    (subject,) = shop.rows("SELECT subject_id FROM exception_case WHERE tenant_id = :tenant")[0]
+    assert retry(tenant_id=TENANT, subject_ids=[subject], actor="person:ada", reason="it is there again") == 1
+    shop.work()
+    assert len(shop.ledger()) == 1
+    open_cases = shop.rows("SELECT count(*) FROM exception_case WHERE tenant_id = :tenant AND state = 'open'")
+    assert open_cases == [(0,)]

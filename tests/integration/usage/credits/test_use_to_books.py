@@ -191,3 +191,9 @@ def test_a_grant_leads_to_its_journals_and_a_charge_to_what_paid_it(shop: Credit
         (entry,) = [hop.derived for hop in hops]
         up = {hop.source.kind for hop in CreditHops().hops(connection, tenant_id="birch", reference=entry)}
     assert up == {"credit_grant", "charge", "credit_entry"}
+
+
+def test_a_customer_without_credits_gives_nobody_work(shop: CreditShop) -> None:
+    shop.use("2026-01-15", "50")
+    shop.rate("2026-01-20")
+    assert shop.rows("SELECT count(*) FROM lane WHERE tenant_id = :tenant AND kind = 'credits'") == [(0,)]

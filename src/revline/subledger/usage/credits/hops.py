@@ -1,4 +1,5 @@
-"""Lineage of credits: from a grant's facts to its movements, from a charge line to what paid it, from a movement to its facts."""
+"""Lineage of credits: from a grant's facts to its movements, from a charge line to what paid it, from a movement to its
+facts."""
 
 from __future__ import annotations
 

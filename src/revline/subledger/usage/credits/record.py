@@ -17,7 +17,7 @@ from revline.intake.values import Channel, Form, Input
 from revline.platform.cases.record import NewCase, open_cases, resolve_cases
 from revline.platform.store.unit import Unit
 from revline.platform.work import record as work
-from revline.subledger.usage.credits import tables
+from revline.subledger.usage.credits import queries, tables
 from revline.subledger.usage.credits.deltas import Delta, postings_of
 from revline.subledger.usage.credits.facts import movement_fact, object_fact
 from revline.subledger.usage.credits.values import Statement
@@ -35,6 +35,14 @@ def ask(unit: Unit, *, tenant_id: str, customers: Iterable[SourceObject]) -> Non
     """Have customers settled again: a charge line of theirs was revised, or a grant or refund became known."""
     holders = [holder_of(tenant_id=tenant_id, customer=customer) for customer in customers]
     work.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=holders)
+
+
+def ask_holders(unit: Unit, *, tenant_id: str, customers: Iterable[SourceObject]) -> None:
+    """As `ask`, of those customers that have or had credits; of the others nothing is kept. Whoever is granted the first in
+    another unit meanwhile is asked for by that one."""
+    holders = [holder_of(tenant_id=tenant_id, customer=customer) for customer in customers]
+    known = queries.holders_by_id(unit.connection, tenant_id=tenant_id, holder_ids=holders) if holders else {}
+    work.request(unit, tenant_id=tenant_id, kind=LANE_KIND, lane_ids=known)
 
 
 def keep(unit: Unit, *, tenant_id: str, source: SourceObject, snapshot: CreditGrant | CreditRefund) -> SourceObject:

@@ -5,6 +5,7 @@ Everything of one customer is settled anew each time, from its grants, refunds a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -191,7 +192,11 @@ class CreditKeeper:
     def _give_up(self, tenant_id: str, claimed_at: datetime, lane: ClaimedLane) -> None:
         """Park a customer with a case that says why."""
         log().exception("credits.holder_failed", tenant_id=tenant_id, lane_id=lane.lane_id)
-        cause = problem("internal.unexpected", "settling failed on this customer; the operator's log has the trace")
+        failure = sys.exc_info()[1]
+        unexpected = problem(
+            "internal.unexpected", "settling failed on this customer; the operator's log has the trace"
+        )
+        cause = failure.problem if isinstance(failure, ProblemError) else unexpected
         with self._opened(tenant_id, "settling failed") as unit:
             if work_record.hold(unit.connection, owner=self._owner, lanes=[lane]):
                 case = NewCase(
