@@ -265,3 +265,8 @@ def test_an_acknowledged_event_stays_though_its_type_would_refuse_it_now(tmp_pat
     table = to_table(found)
     assert table["typed"].to_pylist() == [False]
     assert table["rest"].to_pylist() == ['{"region":"eu","seconds":1.5,"tokens":5}']
+
+
+def test_the_tail_of_a_shard_that_never_wrote_is_empty(tmp_path: Path) -> None:
+    """Doors read the log from the first day on, before any event came."""
+    assert read_tail(tmp_path, tenant_id="north", after=0, keys=KEYS, types=catalogue()) == []

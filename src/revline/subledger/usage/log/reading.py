@@ -104,7 +104,7 @@ def read_tail(
     """
     batches = []
     paths = log_files(folder)
-    ends = [*map(first_sequence_of, paths[1:]), None]
+    ends = [*map(first_sequence_of, paths[1:]), None][: len(paths)]
     for path, end in zip(paths, ends, strict=True):
         if end is not None and end <= after + 1:
             continue
