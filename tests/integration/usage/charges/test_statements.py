@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from revline.app.crediting import CreditDirectory
+from revline.app.crediting import CreditDirectory, charged
 from revline.core.canonical import CreditGrant
 from revline.platform.store.engine import Database
 from revline.subledger.usage.charges import record
 from revline.subledger.usage.charges.accruing import Billing
-from revline.subledger.usage.charges.queries import standing_charges
 from revline.subledger.usage.credits.running import CreditKeeper
 from revline.subledger.usage.credits.service import CreditDesk, Wanted
 from tests.harness import counted_bytes
@@ -56,7 +55,7 @@ def opened(database: Database, tmp_path: Path) -> Iterator[Open]:
 def keeper_of(shop: Shop) -> CreditKeeper:
     return CreditKeeper(
         database=shop.database, setups=CreditDirectory(shop.harness.directory), channels=shop.harness.directory,
-        clock=shop.harness.clock, random_bytes=counted_bytes(), owner="test", charges=standing_charges,
+        clock=shop.harness.clock, random_bytes=counted_bytes(), owner="test", charges=charged,
     )  # fmt: skip
 
 
@@ -82,7 +81,7 @@ def test_credits_pay_a_line_and_revenue_is_whole_whoever_pays(opened: Open) -> N
     desk = CreditDesk(
         database=shop.database, intake=shop.harness.intake, channels=shop.harness.directory,
         setups=CreditDirectory(shop.harness.directory), clock=shop.harness.clock, random_bytes=counted_bytes(),
-        charges=standing_charges,
+        charges=charged,
     )  # fmt: skip
     granted = desk.grant(
         tenant_id=TENANT,
