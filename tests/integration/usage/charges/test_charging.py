@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.integration.usage.charges.world import ADA, BOB, Shop, amounts, seen
+import pytest
+
+from revline.core.problem import problem
+from revline.subledger.usage.charges.acts import retry_handler
+from tests.integration.usage.charges.world import ADA, BOB, TENANT, Shop, amounts, seen
 
 
 def test_usage_of_a_month_becomes_a_line_by_the_tiers_of_its_price(shop: Shop) -> None:
@@ -84,3 +88,32 @@ def test_the_same_ticks_give_the_same_lines_whatever_order_customers_are_compute
     once = [seen(charge) for charge in shop.charges()]
     shop.rate("2026-01-21")
     assert [seen(charge) for charge in shop.charges()] == once
+
+
+def test_a_customer_whose_connection_takes_no_facts_is_a_case_and_loses_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.use("2026-01-02", "10")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(shop.harness.directory), "channel", lambda *_, **__: problem("connection.unknown", "gone"))
+        shop.rate("2026-01-03")
+    assert (shop.charges(), shop.cases()) == ((), ["usage.connection_gone"])
+    retry = retry_handler(database=shop.database, clock=shop.harness.clock)
+    retry(tenant_id=TENANT, subject_ids=["billing/ada"], actor="person:ada", reason="configured again")
+    shop.work()
+    assert (amounts(shop.lines()), shop.cases()) == ({("ada", "usage", "calls", "2026-01"): "1.00"}, [])
+
+
+def test_what_is_due_by_time_makes_one_tick_and_nothing_makes_none(shop: Shop) -> None:
+    shop.use("2026-01-02", "10")
+    shop.rate("2026-01-31")
+    ticks = "SELECT count(*) FROM usage_tick WHERE tenant_id = :tenant"
+    shop.go("2026-02-01", hours=1)
+    assert shop.ticker.sweep(tenant_id=TENANT) == 1
+    ((before,),) = shop.rows(ticks)
+    for _ in range(3):
+        assert shop.ticker.sweep(tenant_id=TENANT) == 0
+    assert shop.rows(ticks) == [(before,)]
+    shop.work()
+    shop.go("2026-02-01", hours=2)
+    assert shop.ticker.sweep(tenant_id=TENANT) == 0

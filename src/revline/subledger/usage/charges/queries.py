@@ -37,10 +37,11 @@ def lanes_to_look_at(connection: Connection, *, tenant_id: str, as_of: datetime)
     return frozenset(connection.scalars(statement.order_by(row.look_at).limit(LANES_MAX)))
 
 
-def next_look(connection: Connection, *, tenant_id: str) -> datetime | None:
-    """When a period is to be looked at next although no usage came."""
+def next_look(connection: Connection, *, tenant_id: str, after: datetime) -> datetime | None:
+    """When, after a moment, a period is to be looked at next although no usage came."""
     row = tables.usage_period.c
-    found: datetime | None = connection.scalar(select(func.min(row.look_at)).where(row.tenant_id == tenant_id))
+    statement = select(func.min(row.look_at)).where(row.tenant_id == tenant_id, row.look_at > after)
+    found: datetime | None = connection.scalar(statement)
     return found
 
 

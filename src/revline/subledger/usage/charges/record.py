@@ -17,6 +17,7 @@ from sqlalchemy import delete, text
 from revline.core.facts import Name
 from revline.core.hashing import canonical_bytes
 from revline.core.ids import SourceObject
+from revline.core.problem import Mender, Retryable, define, problem
 from revline.intake import record as intake
 from revline.intake.record import Prepared
 from revline.intake.values import Channel, Form, Input
@@ -33,6 +34,15 @@ from revline.subledger.usage.versions import UsageVersion
 
 if TYPE_CHECKING:  # what plans is heavy, and whoever only asks for a run has no need of it
     from revline.subledger.usage.charges.planning import CustomerPlan
+
+define(
+    code="usage.connection_gone",
+    title="A customer's connection is not configured as a source",
+    status=409,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.CONFIGURATION,
+    remedy="Configure the connection again, then retry the cause; what was used meanwhile is charged then.",
+)
 
 SUBJECT_KIND: Final = "usage"
 """The kind of subject of cases about a customer's charges; its id is `case_subject`."""
@@ -165,6 +175,24 @@ def conclude(
         subject_ids=[case_subject(each) for each in customers],
         keep=kept_cases,
     )
+
+
+def refuse(unit: Unit, *, tenant_id: str, customers: Sequence[SourceObject]) -> None:
+    """These customers' connection takes no facts now: nothing of their run is written, what was touched stays, each is a case."""
+    cases = [
+        NewCase(
+            tenant_id=tenant_id,
+            subject_kind=SUBJECT_KIND,
+            subject_id=case_subject(each),
+            problem=problem(
+                "usage.connection_gone", f"{each.connection} brings no facts any more", field=each.connection
+            ),
+            connection=each.connection,
+        )
+        for each in customers
+    ]
+    if cases:
+        open_cases(unit, cases=cases)
 
 
 def write_billings(unit: Unit, *, tenant_id: str, billings: Mapping[str, Billing | None]) -> None:

@@ -198,12 +198,9 @@ class Charging:
                 unit, tenant_id=tenant_id, channels=channels, plans=able, tick=tick, new_id=self._new_id
             )
             record.conclude(
-                unit,
-                tenant_id=tenant_id,
-                customers=[plan.customer for plan in (*able, *unable)],
-                kept_cases=cases,
-                tick=tick,
+                unit, tenant_id=tenant_id, customers=[plan.customer for plan in able], kept_cases=cases, tick=tick
             )
+            record.refuse(unit, tenant_id=tenant_id, customers=[plan.customer for plan in unable])
             self._credits.revised(
                 unit, tenant_id=tenant_id, customers=[plan.customer for plan in able if plan.revisions]
             )

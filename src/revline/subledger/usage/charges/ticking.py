@@ -71,6 +71,8 @@ class Ticker:
         self._database, self._setups, self._meters, self._versions = database, setups, meters, versions
         self._clock, self._owner, self._subscriptions, self._every = clock, owner, subscriptions, every
         self._credits: Credits = paying or CommitmentsAlone()
+        self._looked: dict[str, datetime] = {}
+        """When this process looked last and found nothing worth a tick, so that it does not look again each second."""
 
     def sweep(self, *, tenant_id: str) -> int:
         """Timer: a tick if one is due; gives how many customers it asked to compute."""
@@ -80,10 +82,14 @@ class Ticker:
         now = self._clock.now()
         with self._database.read(tenants=[tenant_id]) as connection:
             last = queries.newest_tick(connection, tenant_id=tenant_id)
-            look_at = queries.next_look(connection, tenant_id=tenant_id)
+            # What was due at the last tick was asked for then; one that stands still must not make a tick a second.
+            look_at = None if last is None else queries.next_look(connection, tenant_id=tenant_id, after=last.as_of)
         came = look_at is not None and look_at <= now
-        if last is not None and not came and now - last.as_of < self._every:
+        looked = self._looked.get(tenant_id)
+        since = None if last is None else max(last.as_of, looked or last.as_of)
+        if since is not None and not came and now - since < self._every:
             return 0
+        self._looked[tenant_id] = now
         made = self.tick(tenant_id=tenant_id, actor=f"worker:{self._owner}", reason="usage is rated")
         return 0 if isinstance(made, Problem) else made.customers
 
