@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -124,23 +124,18 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         clock=time,
         database=database,
         data_keys=data_keys,
-        usage_store=tools.files,
+        **_usage(tools),
         registry=kinds,
         channels=directory,
         intake=intake,
         readers=readers.side,
         readable=readers.names,
-        access=Access(database=database, clock=time, random_bytes=os.urandom),
-        people=People(database=database, clock=time, random_bytes=os.urandom),
-        sessions=Sessions(database=database, clock=time, random_bytes=os.urandom),
-        addresses=Addresses(database=database, clock=time, random_bytes=os.urandom),
+        **_access(database, time),
         corrections=_corrections(database, directory, time),
         answers=answers_of(database=database, directory=directory, clock=time),
         outbound=feeding.outbound_of(database=database, directory=directory, clock=time),
         bulk=bulk_acts(database=database, directory=directory, intake=intake, naming=naming, clock=time),
         pressure=Pressure(database=database),
-        charging=tools.charges,
-        metering=tools.metering,
         credits=desk_of(database=database, directory=directory, intake=intake, clock=time),
         lister=Asking(database=database, directory=directory, clock=time),
         naming=naming,
@@ -151,16 +146,30 @@ def open_runtime(settings: Settings, *, clock: Clock | None = None, repeats: boo
         pool_of=pool_id,
         close=partial(_close, directory, tools, database, reading),
     )
-    return Runtime(
-        settings=settings,
-        clock=time,
-        database=database,
-        directory=directory,
-        intake=intake,
-        readers=readers,
-        services=services,
-        usage=tools,
-    )
+    parts: dict[str, Any] = {
+        "directory": directory,
+        "intake": intake,
+        "readers": readers,
+        "services": services,
+        "usage": tools,
+    }
+    return Runtime(settings=settings, clock=time, database=database, **parts)
+
+
+def _usage(tools: UsageTools) -> dict[str, Any]:
+    """What doors do with usage."""
+    return {"usage_store": tools.files, "charging": tools.charges, "metering": tools.metering}
+
+
+def _access(database: Database, clock: Clock) -> dict[str, Any]:
+    """Who and what may come in."""
+    given: dict[str, Any] = {"database": database, "clock": clock, "random_bytes": os.urandom}
+    return {
+        "access": Access(**given),
+        "people": People(**given),
+        "sessions": Sessions(**given),
+        "addresses": Addresses(**given),
+    }
 
 
 def _databases(settings: Settings, *, repeats: bool) -> tuple[Database, Database] | Problem:
