@@ -64,7 +64,7 @@ def test_what_is_not_translated_says_so(kind: str, thing: dict[str, Any]) -> Non
 
 
 def test_thin_events_are_not_translated() -> None:
-    body = b'{"id": "evt_2", "object": "v2.core.event", "type": "v1.billing.meter.error_report_triggered"}'
+    body = b'{"id": "evt_2", "object": "v2.core.event", "type": "v2.core.account.updated"}'
     problem = translate(body=body, context=NEW_YORK)
     assert isinstance(problem, Problem)
     assert problem.code == "stripe.type_unsupported"
@@ -151,3 +151,16 @@ def test_the_connector_says_what_it_is() -> None:
     assert all(gotcha.verified for gotcha in source.manifest.gotchas)
     body = event("payout.paid", stripe_object("payout"))
     assert source.translate(body=body, context=NEW_YORK) == translate(body=body, context=NEW_YORK)
+
+
+def test_metered_use_that_was_refused_later_is_a_case_of_its_meter() -> None:
+    told = {
+        "id": "evt_test_1",
+        "object": "v2.core.event",
+        "type": "v1.billing.meter.error_report_triggered",
+        "created": "2026-01-01T00:00:00.000Z",
+        "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"},
+    }
+    found = translate(body=json.dumps(told).encode(), context=NEW_YORK)
+    assert isinstance(found, Problem)
+    assert (found.code, found.field) == ("stripe.use_refused", "mtr_1")

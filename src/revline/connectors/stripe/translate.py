@@ -63,16 +63,27 @@ CANONICAL_KINDS: Final[Mapping[str, str]] = {
 }
 """Stripe's object -> the kind it is here, where the words differ."""
 SILENT: Final = frozenset(
-    {"test_helpers.test_clock", "tax_rate", "plan", "cash_balance", "customer_cash_balance_transaction"}
+    {
+        "test_helpers.test_clock",
+        "tax_rate",
+        "plan",
+        "cash_balance",
+        "customer_cash_balance_transaction",
+        "billing.meter",
+    }
 )
 """Objects that say nothing of their own: a test clock's time stands in `created` of what it moves, a tax rate on the taxes, a plan
-on its price; cash a customer sent ahead is the customer's until a payment takes it, and then the charge tells."""
+on its price, a meter on what it metered; cash a customer sent ahead is the customer's until a payment takes it, and then the charge
+tells."""
 BALANCES: Final = frozenset({"balance", "invoice_credit_balance"})
 """Fields of a customer that hold its credit: in its own currency, and in each it was invoiced in."""
 CREDIT_MOVEMENTS: Final = "customer_balance_transactions"
 PAYOUT_MEMBERS: Final = "payout_balance_transactions"
 """What is read of a customer, and of a payout: Stripe's list object, whole, of the customer's balance transactions and of the
 balance transactions of the payout."""
+THIN: Final = "v2.core.event"
+METER_ERRORS: Final = ("v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found")
+"""Thin events that say only that metered use was refused after it was taken; which, the event fetched from Stripe says."""
 PREVIEWS: Final = frozenset({"invoice.upcoming"})
 """Events about an object that does not exist yet."""
 
@@ -143,6 +154,8 @@ def _all_facts(parts: Iterable[tuple[TranslatedFact, ...] | Problem]) -> tuple[T
 
 def _event_facts(*, event: dict[str, Any], context: SourceContext) -> tuple[TranslatedFact | Incomplete, ...] | Problem:
     fields = Fields(values=event)
+    if fields.text("object") == THIN and fields.text("type").startswith(METER_ERRORS):
+        return _refused_use(fields)
     if fields.text("object") != "event":
         return _unsupported(f"an envelope {fields.text('object')[:60]!r}", field="object")
     event_type = fields.text("type")
@@ -266,6 +279,15 @@ def _refuse_other_mode(*, fields: Fields, context: SourceContext) -> None:
         )
 
 
+def _refused_use(fields: Fields) -> Problem:
+    """Stripe took metered use and refused it later: a case with the message, one cause for each meter."""
+    meter = fields.child("related_object").identifier("id")
+    detail = (
+        f"metered use was refused after it was taken; the event {fields.identifier('id')[:60]} at Stripe says which"
+    )
+    return problem("stripe.use_refused", detail, field=meter or "no meter")
+
+
 def _unsupported(what: str, *, field: str) -> Problem:
     return problem("stripe.type_unsupported", f"{what} has no canonical form here", field=field)
 
@@ -277,6 +299,14 @@ define(
     retryable=Retryable.AFTER_FIX,
     mender=Mender.OPERATOR,
     remedy="Unsubscribe the endpoint from this event type, or waive the case; the message is kept.",
+)
+define(
+    code="stripe.use_refused",
+    title="Stripe refused metered use after it had taken it",
+    status=422,
+    retryable=Retryable.AFTER_FIX,
+    mender=Mender.FINANCE,
+    remedy="Open the error report in Stripe, mend the customer or meter it names, tell the use again, then waive the case.",
 )
 define(
     code="stripe.mode_mismatch",
