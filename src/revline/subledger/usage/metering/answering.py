@@ -196,7 +196,13 @@ class Answering:
         for files in ahead:
             dialect = box.dialect()
             sql = partials_sql(
-                dialect, files=files, meters=meters, window=reach.window, uniform=reach.uniform, groups=groups
+                dialect,
+                files=files,
+                meters=meters,
+                window=reach.window,
+                uniform=reach.uniform,
+                apart=bool(reach.apart),
+                groups=groups,
             )
             aggregates.append((files, box.ask(sql, dialect.parameters)))
         events = self._ask(box, meters, reach, made) if reach.sources or reach.apart else None

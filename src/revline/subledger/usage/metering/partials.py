@@ -146,9 +146,10 @@ def partials_sql(
     meters: Mapping[str, tuple[Meter, EventType]],
     window: Window,
     uniform: bool,
+    apart: bool,
     groups: int,
 ) -> str:
-    """The rows of partial aggregates summed by slot, spec and group."""
+    """The rows of partial aggregates summed by slot, spec and group; without subjects that are apart, if any are."""
     specs = {_spec(each, files.base).spec_id for each in meters.values()}
     asked = {STORED[meter.aggregation] for meter, _ in meters.values() if meter.aggregation in STORED}
     keys = ["r.slot AS slot", "p.spec AS spec", *(f"p.group_{place + 1} AS g{place}" for place in range(groups))]
@@ -168,11 +169,26 @@ def partials_sql(
         when = f"p.minutes = {files.base} AND {inside}"
     places = ", ".join(str(place + 1) for place in range(len(keys)))
     paths = ", ".join(literal(path) for path in files.paths)
+    if uniform and not apart:  # summed by subject first, so that few rows meet their customers
+        inner = ["p.subject AS subject", *keys[1:]]
+        names = [each.rpartition(" AS ")[2] for each in (*keys[1:], *given)]
+        outer = [f"i.{name} AS {name}" for name in names[: len(keys) - 1]]
+        outer += [f"{_over(name)}(i.{name}) AS {name}" for name in names[len(keys) - 1 :]]
+        sums = (
+            f"SELECT {', '.join([*inner, *given])} FROM read_parquet([{paths}]) p"
+            f" WHERE p.spec IN ({named}) AND ({when}) GROUP BY {places}"
+        )
+        join = f"SELECT {', '.join(['r.slot AS slot', *outer])} FROM ({sums}) i INNER JOIN routes r"
+        return f"{join} ON i.subject = r.subject GROUP BY {places}"
     return (
         f"SELECT {', '.join([*keys, *given])} FROM read_parquet([{paths}]) p INNER JOIN"
         f" (SELECT * FROM routes WHERE NOT apart) r ON p.subject = r.subject{on}"
         f" WHERE p.spec IN ({named}) AND ({when}) GROUP BY {places}"
     )
+
+
+def _over(name: str) -> str:
+    return {"min_p_smallest": "min", "max_p_largest": "max"}.get(name, "sum")
 
 
 def _named(sql: str) -> str:
