@@ -158,3 +158,26 @@ def test_what_a_customer_costs_so_far_is_known_without_writing_anything(database
     assert isinstance(nobody, SoFar)
     assert {line.subject.price: str(line.amount) for line in nobody.lines} == {"list": "0.00", "power": "0.00"}
     shop.close()
+
+
+def test_a_price_changed_within_an_open_period_leaves_no_use_charged_twice_or_never(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = Shop(database, tmp_path / "configuration", FOR_ALL, policy())
+    shop.use("2026-01-05", "10")
+    shop.use("2026-01-20", "7")
+    shop.rate("2026-01-21")
+    assert [(one.price, one.amount) for one in shop.lines()] == [("list", "17.00")]
+
+    raised = price("raised", "calls", '{perUnit: {unitAmount: "2.00"}}')
+    shop.configure(
+        FOR_ALL.replace("  meter:", "  effectiveTo: 2026-01-11\n  meter:"),
+        raised.replace("  meter:", "  effectiveFrom: 2026-01-11\n  meter:"),
+        policy(),
+    )
+    shop.rate("2026-01-22")
+    assert sorted((one.price, one.quantity, one.amount) for one in shop.lines() if one.amount != "0.00") == [
+        ("list", "10", "10.00"),
+        ("raised", "7", "14.00"),
+    ]
+    shop.close()
