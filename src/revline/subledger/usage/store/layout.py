@@ -53,6 +53,8 @@ def column_type(column: str) -> pa.DataType:
 def plain_table(tables: Sequence[pa.Table]) -> pa.Table:
     """Tables one after the other, each column plain and of its stored type, absent ones null; a field no row has is left out.
     What it holds is of these rows alone: no word and no field of another tenant that stood in the same table."""
+    if len(tables) > 1 and all(each.schema == tables[0].schema for each in tables[1:]):
+        tables = [pa.concat_tables(tables)]
     names = list(dict.fromkeys([*columns.COMMON, *(name for each in tables for name in each.column_names)]))
     found = {name: pa.chunked_array([_plain(each, name) for each in tables]).combine_chunks() for name in names}
     return pa.table(

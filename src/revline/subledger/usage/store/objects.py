@@ -49,9 +49,13 @@ class FolderObjects:
     def put(self, *, key: str, body: memoryview | bytes) -> None:
         """Written beside, synced, moved into place: a kill leaves a file that no manifest names, never half of one."""
         target = self._path(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f".{target.name}.draft")
-        with draft.open("wb") as stream:
+        try:
+            stream = draft.open("wb")
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            stream = draft.open("wb")
+        with stream:
             stream.write(body)
             stream.flush()
             os.fsync(stream.fileno())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -119,9 +120,12 @@ def digest_of(body: pa.Buffer) -> str:
 
 def sequences_of(table: pa.Table) -> tuple[SequenceRange, ...]:
     """First and last sequence of each shard in a table."""
-    grouped = table.group_by(columns.SHARD).aggregate([(columns.SEQUENCE, "min"), (columns.SEQUENCE, "max")])
-    found = zip(*(grouped[name].to_pylist() for name in (columns.SHARD, "sequence_min", "sequence_max")), strict=True)
-    return tuple(sorted(SequenceRange(shard=shard, first=first, last=last) for shard, first, last in found))
+    shards, sequences = table[columns.SHARD].to_numpy(), table[columns.SEQUENCE].to_numpy()
+    found = []
+    for shard in np.unique(shards).tolist():
+        own = sequences[shards == shard]
+        found.append(SequenceRange(shard=shard, first=int(own.min()), last=int(own.max())))
+    return tuple(found)
 
 
 def moments_of(table: pa.Table) -> tuple[datetime, datetime]:

@@ -94,6 +94,8 @@ class _Partials:
     def __init__(self, specs: Sequence[PartialSpec], minutes: Sequence[int]) -> None:
         self._specs, self._minutes = specs, minutes
         self._parts: list[pa.Table] = []
+        self._few: list[pa.Table] = []
+        self._rows = 0
 
     @property
     def spec_ids(self) -> tuple[str, ...]:
@@ -104,13 +106,21 @@ class _Partials:
         return tuple(sorted({one.minutes for one in self._specs} | set(self._minutes)))
 
     def add(self, table: pa.Table) -> None:
-        found = partials_of(table, specs=self._specs, minutes=self._minutes) if self._specs else None
-        self._parts += [] if found is None else [found]
+        """Rows of the file. Nothing is computed before there are enough of them."""
+        self._rows += len(table)
+        if not self._specs:
+            return
+        self._few.append(table)
+        if self._rows >= PARTIALS_FROM_ROWS:
+            for one in self._few:
+                found = partials_of(one, specs=self._specs, minutes=self._minutes)
+                self._parts += [] if found is None else [found]
+            self._few = []
 
     def made(self, rows: int) -> pa.Table | None:
         """All of them, in order; None when they are not worth keeping. Two rows of one bucket, from two tables, add up when they
         are read."""
-        if not self._parts or rows < PARTIALS_FROM_ROWS:
+        if not self._parts:
             return None
         found = pa.concat_tables(self._parts)
         if len(found) > PARTIALS_SHARE * rows * max(len(self.buckets), 1):
