@@ -10,12 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 from litestar.testing import TestClient
+from typer.testing import CliRunner
 
+from revline.app import program_of
+from revline.app.kinds import registry
 from revline.app.processes import api_ports
 from revline.app.runtime import Runtime, open_runtime
 from revline.app.usage import open_usage
 from revline.core.problem import Problem
 from revline.doors.api.app import create_app
+from revline.doors.cli.main import build
 from revline.platform.access.roles import Role
 from revline.platform.settings import Settings, load
 from revline.platform.store.engine import Database
@@ -137,3 +141,25 @@ def test_finance_decides_about_held_usage_and_closes(shop: Shop, runtime: Runtim
     periods = api.get("/v1/usage/periods?customer=billing/ada&state=open").json()["items"]
     refused = api.post(f"/v1/usage/periods/{periods[0]['period_id']}/close", Role.FINANCE)
     assert refused.json()["code"] == "usage.period_not_over"
+
+
+def test_the_command_line_says_the_same(shop: Shop, runtime: Runtime) -> None:
+    cli, runner = build(program=program_of(runtime.settings), registry=registry()), CliRunner()
+
+    def say(*words: str) -> str:
+        answer = runner.invoke(cli, ["usage", *words, "--tenant", TENANT])
+        assert answer.exit_code == 0, answer.output
+        return answer.output
+
+    send(runtime, call("a", "2026-01-02", 60), call("b", "2026-01-03", 90))
+    say("rate", "--reason", "a test")
+    compute(shop, runtime)
+    (line,) = msgspec.json.decode(say("charges", "--json"))
+    assert (line["quantity"], line["amount"]) == ("150", "12.50")
+    explained = say("explain", line["charge_id"])
+    assert "150 call = 12.50 USD, 2 events" in explained
+    assert "revision 1: 12.50 USD" in explained
+    assert "comes to the line" in say("prove", line["charge_id"])
+    assert "2 events" in say("events", line["charge_id"])
+    assert "nothing is missing" in say("balance", "--from", "2026-01-01", "--until", "2026-12-01")
+    assert msgspec.json.decode(say("periods", "--json"))[0]["customer"] == "billing/ada"
