@@ -186,3 +186,40 @@ def test_an_owner_that_hangs_keeps_nobody_waiting(tmp_path: Path) -> None:
             found = [one.result() for one in heard]
     assert {one.code for one in found if isinstance(one, Problem)} <= {"usage.unanswered", "usage.shard_away"}
     assert len(found) == 51
+
+
+# ---- requests of one event
+
+
+def test_single_events_that_come_together_are_each_answered_for_themselves(tmp_path: Path) -> None:
+    with receiver_in(tmp_path) as receiver:
+        assert sent(receiver, event(7)).verdicts() == ["accepted"]
+        bodies: list[tuple[object, str]] = []
+        for number in range(10, 200):
+            bodies += [
+                (event(number), "accepted"),
+                (event(7), "duplicate"),
+                (event(7, subject="x"), "conflict"),
+                (event(number, data={"tokens": "many"}, id=f"bad{number}"), "invalid"),
+                (event(number, type="revline.invoice.v1", id=f"elsewhere{number}"), "invalid"),
+            ]
+        heard = [(sent(receiver, body), wanted) for body, wanted in bodies]
+        for one, wanted in heard:
+            (answer,) = one.each()
+            assert answer.verdict.value == wanted
+            assert (answer.problem is not None) == (wanted in {"conflict", "invalid"})
+        broken = Heard()
+        receiver.submit(tenant_id="alpha", body=b'{"id":', told=broken)
+        found = broken.result()
+        assert isinstance(found, Problem)
+        assert found.code == "usage.body_invalid"
+
+
+def test_single_events_of_several_tenants_stay_apart(tmp_path: Path) -> None:
+    with receiver_in(tmp_path) as receiver:
+        heard = [sent(receiver, event(number % 50), tenant_id=("alpha", "beta")[number % 2]) for number in range(200)]
+        counts: dict[str, int] = {}
+        for one in heard:
+            (verdict,) = one.verdicts()
+            counts[verdict] = counts.get(verdict, 0) + 1
+        assert counts == {"accepted": 50, "duplicate": 150}

@@ -12,6 +12,7 @@ from revline.core.hashing import canonical_bytes
 from revline.core.problem import Problem, problem
 from revline.doors.api.problems import HEADERS, MEDIA_TYPE, RETRY_AFTER, problem_body
 from revline.doors.usage.ports import Taken
+from revline.doors.usage.singles import Single
 from revline.platform.logs import log
 from revline.platform.store.engine import is_transient
 from revline.subledger.usage.events import EventAnswer, Verdict
@@ -48,8 +49,21 @@ class UsageAnswer(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[ToldEvent]
 
 
+def _all_well(verdicts: bytes) -> Answered:
+    """The same, put together from parts: a thousand answers are made in the time of thirty."""
+    counts = {"accepted": verdicts.count(ACCEPTED), "duplicate": verdicts.count(DUPLICATE)}
+    head = _ENCODER.encode({name: count for name, count in counts.items() if count})
+    events = b",".join([_WELL[verdict] for verdict in verdicts])
+    return Answered(200, b'{"counts":%b,"events":[%b]}' % (head, events))
+
+
+_ALONE: Final = {verdict: _all_well(bytes([verdict])) for verdict in (ACCEPTED, DUPLICATE)}
+
+
 def of_taken(taken: Taken, *, batch: bool, base: str, correlation_id: str) -> Answered:
     """200 with every verdict; the problem itself where the one event that was sent alone is refused."""
+    if isinstance(taken, Single) and taken.verdict in _ALONE:
+        return _ALONE[taken.verdict]
     if isinstance(taken, LogAnswers) and not taken.decoded.invalid and CONFLICT not in taken.verdicts:
         return _all_well(taken.verdicts)
     answers = taken.each()
@@ -61,14 +75,6 @@ def of_taken(taken: Taken, *, batch: bool, base: str, correlation_id: str) -> An
         counts[each.verdict.value] = counts.get(each.verdict.value, 0) + 1
     told = [_told(each, base=base, correlation_id=correlation_id) for each in answers]
     return Answered(200, _ENCODER.encode(UsageAnswer(counts=counts, events=told)))
-
-
-def _all_well(verdicts: bytes) -> Answered:
-    """The same, put together from parts: a thousand answers are made in the time of thirty."""
-    counts = {"accepted": verdicts.count(ACCEPTED), "duplicate": verdicts.count(DUPLICATE)}
-    head = _ENCODER.encode({name: count for name, count in counts.items() if count})
-    events = b",".join([_WELL[verdict] for verdict in verdicts])
-    return Answered(200, b'{"counts":%b,"events":[%b]}' % (head, events))
 
 
 def _told(each: EventAnswer, *, base: str, correlation_id: str) -> ToldEvent:

@@ -16,6 +16,7 @@ import msgspec
 
 from revline.core.problem import FieldError, Mender, Problem, Retryable, define, problem
 from revline.doors.usage.ports import Answers, Taken, Told
+from revline.doors.usage.singles import Singles
 from revline.platform.logs import log
 from revline.subledger.usage.decoding.catalogue import TypeCatalogue
 from revline.subledger.usage.decoding.decode import decode, decode_each
@@ -24,6 +25,8 @@ from revline.subledger.usage.events import EventAnswer, Verdict
 from revline.subledger.usage.log.values import VIRTUAL_SHARDS, Offset
 
 LOADING_THREADS: Final = 2
+SMALL_BYTES: Final = 16 * 1024
+"""One event of so many bytes at the most is taken together with others that come at the same time."""
 LARGE_BYTES: Final = 64 * 1024
 """A body of so many bytes is a commit of its own: it is decoded and committed by one thread, away from the door's."""
 LARGE_THREADS: Final = 2
@@ -69,15 +72,19 @@ class Receiver:
     def __init__(self, *, catalogues: Catalogues, shards: Mapping[int, Shard], events_max: int) -> None:
         self._catalogues, self._shards, self._events_max = catalogues, shards, events_max
         self._loading = ThreadPoolExecutor(max_workers=LOADING_THREADS, thread_name_prefix="usage-types")
+        self._singles = Singles(types_of=self._types_of, commit=self._commit_here)
         self._large = ThreadPoolExecutor(max_workers=LARGE_THREADS, thread_name_prefix="usage-large")
 
     def submit(self, *, tenant_id: str, body: bytes, told: Told) -> None:
-        """As the port says."""
-        if len(body) >= LARGE_BYTES:
+        """As the port says. What must be read of a tenant first is read by threads of its own, so that nobody else waits for it."""
+        known = self._catalogues.remembered(tenant_id) is not None
+        if known and len(self._shards) == 1 and len(body) <= SMALL_BYTES and body[:1] == b"{":
+            self._singles.submit(tenant_id, body, told)
+        elif known and len(body) >= LARGE_BYTES:
             self._large.submit(self._take_large, tenant_id, body, told)
-            return
-        decoding = partial(decode, body, events_max=self._events_max)
-        self._with_types(tenant_id, told, lambda types: self._decoded(decoding(types), (), told))
+        else:
+            decoding = partial(decode, body, events_max=self._events_max)
+            self._with_types(tenant_id, told, lambda types: self._decoded(decoding(types), (), told))
 
     def submit_each(
         self, *, tenant_id: str, texts: Sequence[bytes], told: Told, offsets: Sequence[Offset] = ()
@@ -93,10 +100,19 @@ class Receiver:
         """Lets go of threads; shards are closed by who opened them."""
         self._loading.shutdown(wait=True)
         self._large.shutdown(wait=True)
+        self._singles.close()
+
+    def _types_of(self, tenant_id: str) -> TypeCatalogue | Problem:
+        return self._catalogues.remembered(tenant_id) or self._catalogues.read(tenant_id)
+
+    def _commit_here(self, decoded: Decoded, told: Told) -> None:
+        (shard,) = self._shards.values()
+        storable = decoded if not decoded.invalid else decoded.part(range(decoded.storable))
+        shard.take_here(storable, offsets=(), told=told)
 
     def _take_large(self, tenant_id: str, body: bytes, told: Told) -> None:
         try:
-            types = self._catalogues.remembered(tenant_id) or self._catalogues.read(tenant_id)
+            types = self._types_of(tenant_id)
             decoded = types if isinstance(types, Problem) else decode(body, types, events_max=self._events_max)
             if not isinstance(decoded, Problem) and len(self._shards) == 1:
                 (shard,) = self._shards.values()
