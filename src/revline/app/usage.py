@@ -104,7 +104,7 @@ class CatalogueDirectory:
         """What the fields of a type hold; empty for a type nobody knows."""
         types = self.types_of(tenant_id)
         shape = None if isinstance(types, Problem) else types.shapes.get(kind)
-        return {} if shape is None else {name: field.kind for name, field in shape.spec.fields.items()}
+        return {} if shape is None else {name: field.kind for name, field in shape.fields.items()}
 
     def close(self) -> None:
         """Lets go of the thread."""

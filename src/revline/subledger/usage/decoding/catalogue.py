@@ -6,11 +6,11 @@ what is made of them. It knows no log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Raw
@@ -30,30 +30,33 @@ NO_NUMBER: Final = Raw()
 
 
 class TypeShape:
-    """One event type ready for decoding. event: the Struct its events are decoded into, with data, id, source, subject and time.
+    """Event types with the same fields, ready for decoding; mostly one. event: the Struct their events are decoded into, with type,
+    data, id, source, subject and time.
 
     columns: the stored columns of its fields. checked: those of its fields that decoding alone does not check.
     """
 
-    __slots__ = ("checked", "columns", "event", "fields", "spec")
+    __slots__ = ("checked", "columns", "event", "fields", "specs")
 
-    def __init__(self, spec: EventType) -> None:
-        self.spec = spec
-        self.fields = dict(sorted(spec.fields.items()))
+    def __init__(self, specs: Sequence[EventType]) -> None:
+        self.specs = {spec.type: spec for spec in specs}
+        self.fields = dict(sorted(specs[0].fields.items()))
+        several = len(specs) > 1
         self.event = msgspec.defstruct(
             "Event",
             [
+                *([("type", Literal[tuple(self.specs)])] if several else []),
                 ("data", _data_struct(tuple(self.fields.items()))),
                 ("id", Annotated[str, Meta(min_length=1, max_length=ID_BYTES_MAX)]),
                 ("source", Annotated[str, Meta(min_length=1, max_length=SOURCE_BYTES_MAX)]),
                 ("subject", Annotated[str, Meta(min_length=1, max_length=SUBJECT_BYTES_MAX)]),
                 ("time", Annotated[datetime, Meta(tz=True)]),
             ],
-            tag_field="type",
-            tag=spec.type,
+            tag_field=None if several else "type",
+            tag=None if several else specs[0].type,
             kw_only=True,
             gc=False,
-            namespace={"shape": self},
+            namespace={"shape": self} if several else {"shape": self, "type": specs[0].type},
         )
         members = [Member(name=name, field=field, kinds=None) for name, field in self.fields.items()]
         self.columns = tuple(member.column for member in members)
@@ -129,13 +132,19 @@ def _is_moment(text: str | None) -> bool:
 
 
 class Shapes:
-    """Event types ready for decoding, whoever's they are."""
+    """Event types ready for decoding, whoever's they are.
 
-    def __init__(self, specs: Iterable[EventType]) -> None:
-        self.by_type = {spec.type: TypeShape(spec) for spec in specs}
+    When all have the same fields, they are decoded into one Struct: telling several apart costs a second look at each event.
+    """
+
+    def __init__(self, specs: Sequence[EventType]) -> None:
+        alike = len({tuple(sorted(spec.fields.items())) for spec in specs}) == 1
+        groups = [specs] if alike else [[spec] for spec in specs]
+        shapes = [TypeShape(group) for group in groups]
+        self.by_type = {name: shape for shape in shapes for name in shape.specs}
         self.many: msgspec.json.Decoder[list[Any]] | None = None
         kind: Any = None
-        for shape in self.by_type.values():
+        for shape in shapes:
             kind = shape.event if kind is None else kind | shape.event
         if kind is not None:
             self.many = msgspec.json.Decoder(list[kind])

@@ -135,7 +135,7 @@ def _rows_among(plain: Sequence[Any], loose: Sequence[LooseEvent | None]) -> Row
     """Columns of events of which some are loose."""
     places = [place for place, event in enumerate(loose) if event is None]
     rows = rows_of(plain) if plain else None
-    rows = rows or Rows(ids=[], sources=[], subjects=[], times=[], kinds=[])
+    rows = rows or Rows(ids=[], sources=[], subjects=[], times=[], types=[])
     apart = [(place, event) for place, event in enumerate(loose) if event is not None]
     if not apart:
         return rows
@@ -146,7 +146,7 @@ def _rows_among(plain: Sequence[Any], loose: Sequence[LooseEvent | None]) -> Row
         sources=[event.source for event in every],
         subjects=[event.subject for event in every],
         times=[event.time for event in every],
-        kinds=[type(event) if known is None else None for event, known in zip(every, loose, strict=True)],
+        types=[event.type for event in every],
         columns={name: _moved(column, places) for name, column in rows.columns.items()},
         loose=apart,
     )

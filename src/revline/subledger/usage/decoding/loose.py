@@ -142,7 +142,7 @@ def _take_data(event: LooseEvent, data: Mapping[str, Any], types: TypeCatalogue,
     if shape is None:
         event.rest = canonical(given).decode()
         return
-    spec: EventType = shape.spec
+    spec: EventType = shape.specs[event.type]
     event.spec = spec
     for name, field in shape.fields.items():
         if name in given:

@@ -34,7 +34,7 @@ def rows_of(events: Sequence[Any]) -> Rows | None:
         sources=[event.source for event in events],
         subjects=[event.subject for event in events],
         times=times,
-        kinds=kinds,
+        types=[event.type for event in events],
         columns=columns,
     )
 

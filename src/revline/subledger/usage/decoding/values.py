@@ -49,14 +49,14 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """Events column by column: what all have, a column for each field, and those that need a row of their own, by their place.
 
-    kinds: the Struct of each event's type, None for a loose one. columns: by the name of the stored column.
+    types: of each event. columns: by the name of the stored column.
     """
 
     ids: list[str]
     sources: list[str]
     subjects: list[str]
     times: list[datetime | None]
-    kinds: list[Any]
+    types: list[str]
     columns: Mapping[str, Column] = {}
     loose: Sequence[tuple[int, LooseEvent]] = ()
 
@@ -72,7 +72,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
             sources=[self.sources[place] for place in places],
             subjects=[self.subjects[place] for place in places],
             times=[self.times[place] for place in places],
-            kinds=[self.kinds[place] for place in places],
+            types=[self.types[place] for place in places],
             columns={name: _column_of(column, at, total) for name, column in self.columns.items()},
             loose=[(at[place], event) for place, event in self.loose if place in at],
         )

@@ -124,7 +124,7 @@ def _common(
         columns.SOURCE: _texts([rows.sources for rows in every]),
         columns.SUBJECT: _texts([rows.subjects for rows in every]),
         columns.OCCURRED_AT: _moments(times),
-        columns.TYPE: _types(every, loose),
+        columns.TYPE: _types(every),
     }
     if words:
         found |= {name: found[name].dictionary_encode() for name in (columns.SOURCE, columns.SUBJECT)}
@@ -153,16 +153,10 @@ def _moments(times: Sequence[datetime | None]) -> pa.Array:
     return pa.array(spans, pa.duration("us")).cast(pa.int64()).cast(_TIME)
 
 
-def _types(every: Sequence[Rows], loose: Sequence[tuple[int, LooseEvent]]) -> pa.Array:
-    kinds = list(chain.from_iterable([rows.kinds for rows in every]))
-    names: dict[str, int] = {}
-    code_of = {
-        kind: 0 if kind is None else names.setdefault(kind.__struct_config__.tag, len(names))
-        for kind in dict.fromkeys(kinds)
-    }
-    codes = np.fromiter(map(code_of.__getitem__, kinds), np.int32, len(kinds))
-    for place, event in loose:
-        codes[place] = names.setdefault(event.type, len(names))
+def _types(every: Sequence[Rows]) -> pa.Array:
+    types = list(chain.from_iterable([rows.types for rows in every]))
+    names = {name: code for code, name in enumerate(dict.fromkeys(types))}
+    codes = np.fromiter(map(names.__getitem__, types), np.int32, len(types))
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(names), pa.string()))
 
 
