@@ -21,7 +21,7 @@ WITHOUT_EFFECT = {
     "/v1/preview/journal",
     "/v1/validate/order",
 }
-OF_THEIR_OWN = {"/v1/events", "/v1/webhooks/{connector}/{token}"}
+OF_THEIR_OWN = {"/v1/events", "/v1/usage", "/v1/webhooks/{connector}/{token}"}
 """They know what they were sent by its own ids, or by the same header."""
 
 
