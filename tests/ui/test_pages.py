@@ -36,6 +36,7 @@ PATHS: Final = {
     "corrections": "/t/birch/corrections",
     "webhooks": "/t/birch/webhooks",
     "credits": "/t/birch/credits",
+    "usage-charges": "/t/birch/usage",
     "usage-and-bills": "/t/birch/usage-and-bills",
 }
 LogIn = Callable[[str], Any]
