@@ -81,15 +81,14 @@ class Sealer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.last: dict[str, int] = {}
-        whole = b"".join(line for line in self._lines() if line.endswith(b"\n"))
-        path.write_bytes(whole)
+        found = path.read_bytes() if path.exists() else b""
+        whole = found[: found.rfind(b"\n") + 1]
+        if whole != found:
+            os.truncate(path, len(whole))  # never written anew: a kill in between would take what the log has let go of
         for line in whole.splitlines():
             tenant, sequence, *_ = line.decode().split(" ")
             self.last[tenant] = max(self.last.get(tenant, 0), int(sequence))
         self._stream = path.open("ab")
-
-    def _lines(self) -> list[bytes]:
-        return self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
 
     def sealed(self, tenant: str) -> int:
         return self.last.get(tenant, 0)
