@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revline.core.problem import Problem
 from revline.subledger.usage.log.identities import Identities
+from revline.subledger.usage.log.runs import Manifest, read_manifest, write_manifest
 from revline.subledger.usage.log.values import ACCEPTED, CONFLICT, DUPLICATE
 
 
@@ -87,6 +90,13 @@ def test_a_run_that_was_changed_on_disk_stops_the_opening(tmp_path: Path) -> Non
     found = Identities.open(tmp_path, hot_max=100)
     assert isinstance(found, Problem)
     assert found.code == "usage.log_damaged"
+
+
+def test_a_disk_that_takes_a_little_at_a_time_leaves_no_half_of_a_manifest(tmp_path: Path) -> None:
+    real = os.write
+    with patch.object(os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:7])):
+        write_manifest(tmp_path, Manifest(covered_through=5, made=1))
+    assert read_manifest(tmp_path) == Manifest(covered_through=5, made=1)
 
 
 def test_a_run_that_was_never_finished_goes(tmp_path: Path) -> None:

@@ -202,7 +202,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     new = folder / f"{_MANIFEST}.new"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, body + xxhash.xxh3_128_digest(body))
+        rest = memoryview(body + xxhash.xxh3_128_digest(body))
+        while rest:  # a disk may take less than it is given
+            rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
