@@ -85,6 +85,18 @@ def test_an_acknowledged_event_is_a_duplicate_for_ever(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_sender_that_can_t_take_its_answer_holds_up_nobody(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+
+    def hung_up(_: Answers | Problem) -> None:
+        raise ConnectionError("nobody is there any more")
+
+    log.submit_then(Submission(decoded=decoded(event(1))), hung_up)
+    assert verdicts(log, event(2)) == [Verdict.ACCEPTED]
+    assert log.watermark == 2
+    log.close()
+
+
 def test_events_come_back_as_columns(tmp_path: Path) -> None:
     log = opened(tmp_path)
     future = log.submit(

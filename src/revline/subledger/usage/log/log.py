@@ -204,7 +204,10 @@ class UsageLog:
                 events += sum([submission.decoded.storable for submission, _ in more])
             answers = self._commit([submission for submission, _ in group], events)
             for (_, done), answer in zip(group, answers, strict=True):
-                done(answer)
+                try:
+                    done(answer)
+                except Exception:  # noqa: BLE001 - what one sender does with its answer holds up nobody else's
+                    log().exception("usage.answer_failed")
         self._committed.put(None)
 
     def _commit(self, submissions: Sequence[Submission], events: int) -> list[Answers | Problem]:
