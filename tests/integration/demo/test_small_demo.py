@@ -57,6 +57,7 @@ def test_every_total_is_equal_everybody_is_told_and_the_console_opens(demo: subp
     said = said_until(demo, "Press Ctrl-C")
     assert "Every total is equal." in said
     assert "NOT E" not in said
+    assert re.search(r"charge lines come to ([\d,.]+) USD; whoever made the events counts \1 USD", said)
     assert re.search(r"A mapping is missing +netsuite +taxes:txr_birch_20", said)
     for whom in ("Stripe invoices", "Salesforce orders", "webhook endpoint"):
         told, right = re.search(rf"{whom} +(\d+) +(\d+)", said).groups()  # type: ignore[union-attr]

@@ -43,6 +43,8 @@ def make_guard(*, ports: ApiPorts, threads: Threads) -> Guard:
             return
         if any("\0" in str(value) for value in connection.path_params.values()):
             raise ProblemError(problem("http.request_invalid", "a path holds NUL, which no id does"))
+        if b"%00" in connection.scope["query_string"] or b"\0" in connection.scope["query_string"]:
+            raise ProblemError(problem("http.request_invalid", "a query holds NUL, which no text of the database can"))
         who = await threads.run(partial(principal, connection.headers.get("authorization")))
         standing = rates.take(key=who.key_id, now=time.monotonic())
         connection.state[STANDING] = standing

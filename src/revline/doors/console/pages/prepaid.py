@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from revline.core.ids import SourceObject
 from revline.core.money import at_least_in_scale
-from revline.core.problem import Problem, ProblemError
+from revline.core.problem import Problem, ProblemError, problem
 from revline.doors import credits as shared
 from revline.doors.console.values import (
     Answer,
@@ -136,6 +136,8 @@ def customer_credits(visit: Visit) -> Answer:
         customer=visit.filter("customer"),
         connection=visit.filter("connection"),
     )
+    if isinstance(found, Problem) and found.code in {"connection.unknown", "configuration.missing"}:
+        raise ProblemError(problem("console.not_found", "this tenant has no such source of customers"))
     if isinstance(found, Problem):
         raise ProblemError(found)
     customer, settled = found
