@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -40,7 +39,6 @@ from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
-from revline.platform.work.batches import batches_of, run_batch
 from revline.platform.work.epochs import Epoch
 from revline.platform.work.lanes import ClaimedLane, finished, parked
 
@@ -84,25 +82,17 @@ class Feedback:
 
     def turn(self, *, limit: int = 200) -> int:
         """Claim up to `limit` due roots, fairly over tenants, and tell what is to be told of them; gives how many roots."""
-        claim = work.claim(
+        return work.run_due(
             self._database,
             kind=LANE_KIND,
             owner=self._owner,
             limit=limit,
             lanes_per_tenant=ROOTS_PER_UNIT,
+            lanes_per_unit=ROOTS_PER_UNIT,
             lease=self._lease,
+            unit=self._unit,
+            give_up=self._give_up,
         )
-        for tenant_id, lanes in batches_of(claim.lanes, size=ROOTS_PER_UNIT):
-            # Batches before it may have taken long, and nobody renews while a batch is worked on.
-            kept = work.renew(self._database, owner=self._owner, lanes=lanes, lease=self._lease)
-            mine = [lane for lane in lanes if lane.key in kept]
-            if mine:
-                run_batch(
-                    mine,
-                    unit=partial(self._unit, tenant_id, claim.now),
-                    give_up=partial(self._give_up, tenant_id, claim.now),
-                )
-        return len(claim.lanes)
 
     def _unit(self, tenant_id: str, claimed_at: datetime, lanes: Sequence[ClaimedLane]) -> None:
         configuration = self._configurations.feedback_configuration(tenant_id=tenant_id)

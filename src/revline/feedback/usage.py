@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping, select
@@ -28,7 +27,6 @@ from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
-from revline.platform.work.batches import batches_of, run_batch
 from revline.platform.work.epochs import Epoch
 from revline.platform.work.lanes import ClaimedLane, finished, parked
 from revline.subledger.usage.outward.comparing import renamed
@@ -67,14 +65,17 @@ class UsageTelling:
 
     def turn(self, *, limit: int = 50) -> int:
         """Claim up to `limit` due customers, fairly over tenants, and tell what is to be told of them; gives how many."""
-        claim = work.claim(
-            self._database, kind=TELLING_KIND, owner=self._owner, limit=limit, lanes_per_tenant=limit, lease=self._lease
+        return work.run_due(
+            self._database,
+            kind=TELLING_KIND,
+            owner=self._owner,
+            limit=limit,
+            lanes_per_tenant=limit,
+            lanes_per_unit=1,
+            lease=self._lease,
+            unit=self._customer,
+            give_up=self._give_up,
         )
-        for tenant_id, lanes in batches_of(claim.lanes, size=1):
-            if lanes[0].key in work.renew(self._database, owner=self._owner, lanes=lanes, lease=self._lease):
-                unit = partial(self._customer, tenant_id, claim.now)
-                run_batch(lanes, unit=unit, give_up=partial(self._give_up, tenant_id, claim.now))
-        return len(claim.lanes)
 
     def _customer(self, tenant_id: str, claimed_at: datetime, lanes: Sequence[ClaimedLane]) -> None:
         (lane,) = lanes

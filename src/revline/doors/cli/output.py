@@ -87,6 +87,13 @@ def fail(problem: Problem, *, as_json: bool = False) -> NoReturn:
     raise typer.Exit(EXIT_FAILED)
 
 
+def emit_done(found: Any, said: str, *, as_json: bool) -> None:
+    """What an act gave: its problem, which ends the command, or its outcome as JSON or in words."""
+    if isinstance(found, Problem):
+        fail(found, as_json=as_json)
+    emit_json(found) if as_json else say(said)
+
+
 def heading(text: str) -> None:
     """A heading above a table, for people only."""
     _out.print(f"\n{text}", style="bold", markup=False)

@@ -20,7 +20,7 @@ from revline.doors.cli.context import (
     one_tenant,
     services_of,
 )
-from revline.doors.cli.output import emit_json, emit_rows, fail, heading, say
+from revline.doors.cli.output import emit_done, emit_json, emit_rows, fail, heading, say
 from revline.subledger.usage.credits.values import GrantBalance
 
 app = typer.Typer(no_args_is_help=True, help="Prepaid credits: grants, what paid from them, what is left.")
@@ -168,7 +168,7 @@ def expire(
         found = shared.end(
             services, tenant_id=chosen, grant=grant_id, connection=connection, at=at, actor=actor(), reason=reason
         )
-    _told(found, f"grant {grant_id} ends", as_json=as_json)
+    emit_done(found, f"grant {grant_id} ends", as_json=as_json)
 
 
 @app.command()
@@ -198,7 +198,7 @@ def refund(
             reason=reason,
         )
     said = "" if isinstance(found, Problem) else f"refund {found.outside_id}: {found.amount} of grant {grant_id}"
-    _told(found, said, as_json=as_json)
+    emit_done(found, said, as_json=as_json)
 
 
 @app.command()
@@ -216,13 +216,7 @@ def void(
         found = shared.void(
             services, tenant_id=chosen, grant=grant_id, connection=connection, actor=actor(), reason=reason
         )
-    _told(found, f"grant {grant_id} never was", as_json=as_json)
-
-
-def _told(found: Any, said: str, *, as_json: bool) -> None:
-    if isinstance(found, Problem):
-        fail(found, as_json=as_json)
-    emit_json(found) if as_json else say(said)
+    emit_done(found, f"grant {grant_id} never was", as_json=as_json)
 
 
 def _balance_row(one: GrantBalance) -> dict[str, Decimal | Any]:

@@ -18,7 +18,7 @@ from revline.doors.cli.context import (
     one_tenant,
     services_of,
 )
-from revline.doors.cli.output import emit_json, emit_rows, fail, heading, say
+from revline.doors.cli.output import emit_done, emit_json, emit_rows, fail, heading, say
 
 ChargeArgument = Annotated[str, typer.Argument(help="The charge line's id.")]
 RevisionOption = Annotated[int, typer.Option("--revision", min=0, help="A revision of it; the newest when left out.")]
@@ -222,7 +222,7 @@ def close_period(
     with services_of(context, as_json=as_json) as services:
         chosen = one_tenant(services, tenant, as_json=as_json)
         found = shared.close_period(services, tenant_id=chosen, period=period, actor=actor(), reason=reason)
-    _ended(found, "a worker closes it", as_json=as_json)
+    emit_done(found, "a worker closes it", as_json=as_json)
 
 
 def close_books(
@@ -239,7 +239,7 @@ def close_books(
         found = shared.close_books(
             services, tenant_id=chosen, entity=entity, through=through.date(), actor=actor(), reason=reason
         )
-    _ended(found, f"closed through {through.date()}", as_json=as_json)
+    emit_done(found, f"closed through {through.date()}", as_json=as_json)
 
 
 def approve(
@@ -280,13 +280,7 @@ def _decide(
             actor=actor(),
             reason=reason,
         )
-    _ended(found, "it will be charged" if approved else "it is never charged", as_json=as_json)
-
-
-def _ended(found: Any, told: str, *, as_json: bool) -> None:
-    if isinstance(found, Problem):
-        fail(found, as_json=as_json)
-    emit_json(found) if as_json else say(told)
+    emit_done(found, "it will be charged" if approved else "it is never charged", as_json=as_json)
 
 
 def _row(one: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ Every function is one short transaction on control tables, safe to repeat. Handl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, text
 from revline.platform.store.direct import fetch_named
 from revline.platform.store.engine import Database
 from revline.platform.work import queries, record
+from revline.platform.work.batches import batches_of, run_batch
 from revline.platform.work.budgets import CLOSE
 from revline.platform.work.lanes import (
     LANES_PER_CLAIM_MAX,
@@ -266,3 +268,31 @@ def beat(database: Database, *, process_id: str, role: str, version: str, now: d
     with database.control() as connection:
         at = now or queries.moment(connection)
         connection.execute(statement, {"process_id": process_id, "role": role, "version": version, "now": at})
+
+
+def run_due(
+    database: Database,
+    *,
+    kind: str,
+    owner: str,
+    limit: int,
+    lanes_per_tenant: int,
+    lanes_per_unit: int,
+    lease: timedelta,
+    unit: Callable[[str, datetime, Sequence[ClaimedLane]], None],
+    give_up: Callable[[str, datetime, ClaimedLane], None],
+) -> int:
+    """A turn over level lanes: claim up to `limit` due ones, fairly over tenants, and run them in units of one tenant; gives
+    how many were claimed. unit and give_up as of `run_batch`, told the tenant and the moment of the claim.
+
+    Leases are renewed before each unit: those before it may have taken long, and nobody renews while one is worked on.
+    """
+    claimed = claim(database, kind=kind, owner=owner, limit=limit, lanes_per_tenant=lanes_per_tenant, lease=lease)
+    for tenant_id, lanes in batches_of(claimed.lanes, size=lanes_per_unit):
+        kept = renew(database, owner=owner, lanes=lanes, lease=lease)
+        mine = [lane for lane in lanes if lane.key in kept]
+        if mine:
+            run_batch(
+                mine, unit=partial(unit, tenant_id, claimed.now), give_up=partial(give_up, tenant_id, claimed.now)
+            )
+    return len(claimed.lanes)

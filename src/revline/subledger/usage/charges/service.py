@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -22,7 +21,6 @@ from revline.platform.logs import log
 from revline.platform.store.engine import Database
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
-from revline.platform.work.batches import batches_of, run_batch
 from revline.platform.work.lanes import ClaimedLane, LaneChange, finished, parked, retried
 from revline.subledger.usage.charges import queries, record
 from revline.subledger.usage.charges.booking import Rated
@@ -81,24 +79,17 @@ class Charging:
 
     def turn(self, *, limit: int = CUSTOMERS_PER_UNIT) -> int:
         """Claim up to `limit` due customers, fairly over tenants, and compute their charges; gives how many customers."""
-        claim = work.claim(
+        return work.run_due(
             self._database,
             kind=LANE_KIND,
             owner=self._owner,
             limit=limit,
             lanes_per_tenant=CUSTOMERS_PER_UNIT,
+            lanes_per_unit=CUSTOMERS_PER_UNIT,
             lease=self._lease,
+            unit=self._batch,
+            give_up=self._give_up,
         )
-        for tenant_id, lanes in batches_of(claim.lanes, size=CUSTOMERS_PER_UNIT):
-            kept = work.renew(self._database, owner=self._owner, lanes=lanes, lease=self._lease)
-            mine = [lane for lane in lanes if lane.key in kept]
-            if mine:
-                run_batch(
-                    mine,
-                    unit=partial(self._batch, tenant_id, claim.now),
-                    give_up=partial(self._give_up, tenant_id, claim.now),
-                )
-        return len(claim.lanes)
 
     def _batch(self, tenant_id: str, claimed_at: datetime, lanes: Sequence[ClaimedLane]) -> None:
         found = self._read(tenant_id, [lane.lane_id for lane in lanes])

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -27,7 +26,6 @@ from revline.platform.store.engine import Database
 from revline.platform.store.unit import Unit
 from revline.platform.work import record as work_record
 from revline.platform.work import service as work
-from revline.platform.work.batches import batches_of, run_batch
 from revline.platform.work.lanes import ClaimedLane, finished, parked
 from revline.subledger.usage.credits import queries, record
 from revline.subledger.usage.credits.deltas import deltas
@@ -102,24 +100,17 @@ class CreditKeeper:
 
     def turn(self, *, limit: int = 100) -> int:
         """Claim up to `limit` due customers, fairly over tenants, and settle them; gives how many."""
-        claim = work.claim(
+        return work.run_due(
             self._database,
             kind=record.LANE_KIND,
             owner=self._owner,
             limit=limit,
             lanes_per_tenant=HOLDERS_PER_UNIT,
+            lanes_per_unit=HOLDERS_PER_UNIT,
             lease=self._lease,
+            unit=self._unit,
+            give_up=self._give_up,
         )
-        for tenant_id, lanes in batches_of(claim.lanes, size=HOLDERS_PER_UNIT):
-            kept = work.renew(self._database, owner=self._owner, lanes=lanes, lease=self._lease)
-            mine = [lane for lane in lanes if lane.key in kept]
-            if mine:
-                run_batch(
-                    mine,
-                    unit=partial(self._unit, tenant_id, claim.now),
-                    give_up=partial(self._give_up, tenant_id, claim.now),
-                )
-        return len(claim.lanes)
 
     def sweep(self, *, tenant_id: str) -> int:
         """Timer: asks for customers whose credits expire or whose window has ended by now; gives how many."""
